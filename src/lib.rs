@@ -1,0 +1,19 @@
+//! Trunkline: a SIP-aware routing engine for enterprise session border controllers.
+//!
+//! Two pure cores that do not know each other: [`sip`] turns bytes into meaning,
+//! [`routing`] turns facts into a decision. [`proxy`] joins them and is driven by
+//! `(now, input, snapshot)`; everything that touches a socket, a file, a signal or
+//! a clock is a thin shell around it ([`tables`], [`server`], [`cli`]).
+//!
+//! Start reading at [`routing::route`], then [`proxy::redirect`], then [`tables::load`].
+
+pub mod limits;
+pub mod sip;
+pub mod routing;
+pub mod transaction;
+pub mod tables;
+pub mod proxy;
+pub mod transport;
+pub mod observe;
+pub mod server;
+pub mod cli;
