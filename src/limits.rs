@@ -61,3 +61,13 @@ pub const LOG_LINES_QUEUED_MAX: usize = 65_536;
 const _: () = assert!(HEADERS_MAX <= u8::MAX as usize + 1);
 const _: () = assert!(MESSAGE_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(NUMBER_SYMBOLS_MAX <= 32);
+
+/// Largest Request-URI, in bytes; beyond it the peer gets 414. A number with every
+/// parameter of RFC 4694 and RFC 4904 and a long host stays below 600.
+pub const URI_BYTES_MAX: usize = 2_048;
+
+/// Header lines added to a reply: a Contact for each of `ROUTES_MAX` routes and as
+/// many others (Reason, Retry-After, Warning, Allow, Supported, Server …).
+pub const REPLY_HEADERS_MAX: usize = 16;
+
+const _: () = assert!(REPLY_HEADERS_MAX >= 2 * ROUTES_MAX);
