@@ -72,3 +72,7 @@ pub const OPENING_TIMES_MAX: usize = 8;
 /// Weeks searched for an ordinary day: whoever has a dated line in each of four years'
 /// weeks gets the first week, and cases that say `Mon 10:00` see its dated lines.
 pub const ORDINARY_WEEKS_MAX: i64 = 200;
+
+/// Prefixes that the ranges of all DID lists become together: a range of blocks is one,
+/// a crooked one at most 18 a digit. 32 bytes each while a table is compiled.
+pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
