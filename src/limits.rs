@@ -81,3 +81,7 @@ pub const URI_BYTES_MAX: usize = 2_048;
 pub const REPLY_HEADERS_MAX: usize = 16;
 
 const _: () = assert!(REPLY_HEADERS_MAX >= 2 * ROUTES_MAX);
+
+/// Prefixes that the ranges of all DID lists become together: a range of blocks is one,
+/// a crooked one at most 18 a digit. 32 bytes each while a table is compiled.
+pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
