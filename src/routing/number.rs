@@ -168,7 +168,8 @@ pub const fn code_symbol(code: u8) -> Option<u8> {
     }
 }
 
-/// Codes of at most 16 symbols, the last one in the lowest bits.
+/// Codes of at most 16 symbols, the last one in the lowest bits. A byte cannot miss a
+/// table of 256.
 fn pack(symbols: &[u8]) -> u64 {
     symbols.iter().fold(0, |packed, symbol| {
         packed << 4 | u64::from(CODES[usize::from(*symbol)])

@@ -13,20 +13,23 @@ use crate::limits::ORDINARY_WEEKS_MAX;
 /// A day of this weekday on which no line with a date counts in any of the schedules:
 /// the first from the week of 2026-01-05 on, so that the same tables always answer the
 /// same. If every one of [`ORDINARY_WEEKS_MAX`] weeks has such a line, the first week's.
-pub fn ordinary_day<'a>(
-    schedules: impl Iterator<Item = &'a Schedule> + Clone,
-    weekday: Weekday,
-) -> Date {
+pub fn ordinary_day<'a>(schedules: impl Iterator<Item = &'a Schedule>, weekday: Weekday) -> Date {
     let days_on = i64::from(weekday.to_monday_zero_offset());
-    let day_of = |week: i64| {
-        let days = jiff::Span::new().try_days(7 * week + days_on);
-        days.and_then(|days| FIRST_MONDAY.checked_add(days)).ok()
-    };
-    (0..ORDINARY_WEEKS_MAX)
-        .filter_map(day_of)
-        .find(|day| !schedules.clone().any(|schedule| schedule.is_dated(*day)))
-        .or_else(|| day_of(0))
-        .unwrap_or(FIRST_MONDAY)
+    let first = days_after(FIRST_MONDAY, days_on);
+    let mut has_dated_line = [false; ORDINARY_WEEKS_MAX];
+    for schedule in schedules {
+        for (week, dated) in (0..).zip(&mut has_dated_line) {
+            *dated |= schedule.is_dated(days_after(first, 7 * week));
+        }
+    }
+    let ordinary = (0..).zip(has_dated_line).find(|(_, dated)| !dated);
+    ordinary.map_or(first, |(week, _)| days_after(first, 7 * week))
+}
+
+/// A few years on at most; the same day where the calendar ends.
+fn days_after(day: Date, days: i64) -> Date {
+    let span = jiff::Span::new().try_days(days);
+    span.and_then(|days| day.checked_add(days)).unwrap_or(day)
 }
 
 /// Reads a point in time: RFC 3339 with `Z` or an offset, `2026-12-25T10:00[Europe/Berlin]`,
