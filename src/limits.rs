@@ -81,6 +81,9 @@ pub const WORKERS_MAX: usize = 256;
 /// Bytes of one value from the wire that a log line shows.
 pub const LOGGED_VALUE_BYTES_MAX: usize = 256;
 
+/// Bytes of a dialled user part kept for observers: a number has at most 31.
+pub const DIALLED_BYTES_MAX: usize = 64;
+
 const _: () = assert!(HEADERS_MAX <= u8::MAX as usize + 1);
 const _: () = assert!(MESSAGE_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(NUMBER_SYMBOLS_MAX <= 32);
