@@ -87,3 +87,14 @@ pub const DIALLED_BYTES_MAX: usize = 64;
 const _: () = assert!(HEADERS_MAX <= u8::MAX as usize + 1);
 const _: () = assert!(MESSAGE_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(NUMBER_SYMBOLS_MAX <= 32);
+
+/// Entries of one prefix map: links are 27-bit. A range row may become several
+/// entries, so this is above `DID_ROWS_MAX`.
+pub const PREFIX_MAP_ENTRIES_MAX: usize = 100_000_000;
+
+/// Times of one line of opening hours: nobody opens nine times a day.
+pub const OPENING_TIMES_MAX: usize = 8;
+
+/// Weeks searched for an ordinary day: whoever has a dated line in each of four years'
+/// weeks gets the first week, and cases that say `Mon 10:00` see its dated lines.
+pub const ORDINARY_WEEKS_MAX: i64 = 200;
