@@ -190,3 +190,9 @@ pub struct Refused {
     /// What is wrong, when it is [`Refusal::Malformed`].
     pub error: Option<ParseError>,
 }
+
+impl From<Refusal> for Refused {
+    fn from(why: Refusal) -> Self {
+        Self { why, error: None }
+    }
+}

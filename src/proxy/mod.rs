@@ -3,10 +3,11 @@
 //!
 //! Present: the redirect server of RFC 3261 §8.3 ([`RedirectServer`]).
 
+mod contacts;
 mod event;
 mod facts;
 mod redirect;
 
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
-pub use facts::{CallFacts, is_answerable};
+pub use facts::{CallFacts, UserText, call_hash, is_answerable};
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};

@@ -1,7 +1,7 @@
 //! UDP sockets: one per worker and listener, on one shared port.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -30,20 +30,6 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
         sockets.push(bind_shared(address)?);
     }
     Ok(sockets)
-}
-
-/// Whether an answer may be sent there: one host, and a port. Never multicast,
-/// broadcast or unspecified addresses, whatever a Via or a packet claims.
-#[must_use]
-pub fn is_answerable(to: SocketAddr) -> bool {
-    let ip = to.ip();
-    let broadcast = matches!(to, SocketAddr::V4(v4) if v4.ip().is_broadcast());
-    let mapped = matches!(to, SocketAddr::V6(v6) if is_mapped(*v6.ip()));
-    to.port() != 0 && !ip.is_multicast() && !ip.is_unspecified() && !broadcast && !mapped
-}
-
-const fn is_mapped(ip: Ipv6Addr) -> bool {
-    ip.to_ipv4_mapped().is_some()
 }
 
 /// Binds exclusively and lets go again.
@@ -84,15 +70,5 @@ mod tests {
         assert_eq!(bind(address, 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(sockets);
         assert_eq!(bind(address, 2).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn nothing_is_sent_to_crowds_or_nowhere() {
-        for bad in ["255.255.255.255:5060", "224.0.0.1:5060", "0.0.0.0:5060", "10.0.0.1:0", "[ff02::1]:5060", "[::]:5060", "[::ffff:10.0.0.1]:5060"] {
-            assert!(!is_answerable(bad.parse().unwrap()), "{bad}");
-        }
-        for good in ["10.0.0.1:5060", "[2001:db8::1]:5060", "127.0.0.1:1"] {
-            assert!(is_answerable(good.parse().unwrap()), "{good}");
-        }
     }
 }
