@@ -98,3 +98,12 @@ pub const OPENING_TIMES_MAX: usize = 8;
 /// Weeks searched for an ordinary day: whoever has a dated line in each of four years'
 /// weeks gets the first week, and cases that say `Mon 10:00` see its dated lines.
 pub const ORDINARY_WEEKS_MAX: i64 = 200;
+/// Largest Request-URI, in bytes; beyond it the peer gets 414. A number with every
+/// parameter of RFC 4694 and RFC 4904 and a long host stays below 600.
+pub const URI_BYTES_MAX: usize = 2_048;
+
+/// Header lines added to a reply: a Contact for each of `ROUTES_MAX` routes and as
+/// many others (Reason, Retry-After, Warning, Allow, Supported, Server …).
+pub const REPLY_HEADERS_MAX: usize = 16;
+
+const _: () = assert!(REPLY_HEADERS_MAX >= 2 * ROUTES_MAX);

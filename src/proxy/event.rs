@@ -24,6 +24,12 @@ pub enum Fate<'a> {
         /// What the answer is about.
         answer: Answer<'a>,
     },
+    /// Send the bytes that were written: an INVITE came again, and gets the answer of
+    /// its transaction again.
+    Repeat {
+        /// Where to.
+        to: SocketAddr,
+    },
     /// Nothing is due: an ACK, or a retransmission that was already answered for good.
     Absorbed(MethodKind),
     /// Nothing is sent, for this reason.
@@ -40,8 +46,6 @@ pub enum Answer<'a> {
     Refused(Refused),
     /// OPTIONS or CANCEL, served.
     Served,
-    /// A retransmission: its transaction's answer once more.
-    Again,
 }
 
 /// One decided call. Ids are valid for `generation` of the table.

@@ -68,7 +68,7 @@ impl<'a> CallFacts<'a> {
     /// a local number name what only the caller knows: they stay behind.
     pub fn write_carried(&self, out: &mut Vec<u8>) {
         let Some(user) = self.request_uri.user else { return };
-        for parameter in user.raw().split(|byte| *byte == b';').skip(1) {
+        for parameter in user.as_bytes().split(|byte| *byte == b';').skip(1) {
             let name = parameter.split(|byte| *byte == b'=').next().unwrap_or_default();
             if !name.is_empty() && !NOT_CARRIED.iter().any(|not| name.eq_ignore_ascii_case(not)) {
                 out.push(b';');
@@ -94,7 +94,7 @@ impl<'a> UserText<'a> {
             return Self { raw: b"", decoded: None, phone_context: None };
         };
         let raw = user.number();
-        let decoded = memchr::memchr(b'%', raw).and_then(|_| decode(raw));
+        let decoded = memchr::memchr(b'%', raw).and_then(|_| decoded(&user));
         Self { raw, decoded, phone_context: user.param(b"phone-context") }
     }
 
@@ -122,26 +122,11 @@ impl<'a> UserText<'a> {
     }
 }
 
-/// Resolves escapes once. `None` when what comes out is longer than any number or holds
+/// Escapes resolved once. `None` when what comes out is longer than any number or holds
 /// a control byte: it is then looked up, and sent on, as it stands.
-fn decode(raw: &[u8]) -> Option<ArrayVec<u8, DIALLED_BYTES_MAX>> {
-    let mut decoded = ArrayVec::new();
-    let mut bytes = raw.iter().copied();
-    while let Some(byte) = bytes.next() {
-        let byte = match byte {
-            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
-            plain => plain,
-        };
-        if byte.is_ascii_control() {
-            return None;
-        }
-        decoded.try_push(byte).ok()?;
-    }
-    Some(decoded)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+fn decoded(user: &UserPart<'_>) -> Option<ArrayVec<u8, DIALLED_BYTES_MAX>> {
+    let mut room = [0; DIALLED_BYTES_MAX];
+    Some(user.decode_number(&mut room)?.iter().copied().collect())
 }
 
 /// The caller: what the trusted side asserts (RFC 3325 §9.1), a number before a name,
@@ -172,8 +157,18 @@ fn label<'a>(uri: &Uri<'a>) -> Label<'a> {
     Label { tgrp: param(b"tgrp"), trunk_context: param(b"trunk-context") }
 }
 
+/// The host as it was written, without brackets.
 fn host<'a>(uri: &Uri<'a>) -> &'a [u8] {
-    uri.host_bytes()
+    if let Some(name) = uri.host.domain() {
+        return name;
+    }
+    let mark = memchr::memchr(b'@', uri.raw).or_else(|| memchr::memchr(b':', uri.raw));
+    let written = mark.and_then(|at| uri.raw.get(at + 1..)).unwrap_or_default();
+    let (written, ends): (_, &[u8]) = match written.split_first() {
+        Some((b'[', inner)) => (inner, b"]"),
+        _ => (written, b":;?"),
+    };
+    written.split(|byte| ends.contains(byte)).next().unwrap_or_default()
 }
 
 /// Spreads calls over trunks: a hash of the Call-ID that every worker, every restart
@@ -220,10 +215,24 @@ mod tests {
 
     #[test]
     fn escapes_are_resolved_once_and_never_into_control_bytes() {
-        assert_eq!(decode(b"%2b44%32").unwrap().as_slice(), b"+442");
-        assert_eq!(decode(b"%252b").unwrap().as_slice(), b"%2b");
-        for refused in [&b"1%00"[..], b"1%0d%0a", b"%2", b"%zz", &[b'1'; 65]] {
-            assert!(decode(refused).is_none());
+        let decoded = |raw| decoded(&UserPart::new(raw));
+        assert_eq!(decoded(b"%2b44%32").unwrap().as_slice(), b"+442");
+        assert_eq!(decoded(b"%252b;ext=1").unwrap().as_slice(), b"%2b");
+        for refused in [&b"1%00"[..], b"1%0d%0a", &[b'1'; 65]] {
+            assert!(decoded(refused).is_none());
+        }
+    }
+
+    #[test]
+    fn hosts_are_shown_as_written_without_brackets() {
+        for (uri, written) in [
+            ("sip:1@10.0.0.5:5060", "10.0.0.5"),
+            ("sip:10.0.0.5;lr", "10.0.0.5"),
+            ("sip:1@[2001:DB8::5]:5060", "2001:DB8::5"),
+            ("sips:a@SBC.example.net?x=y", "SBC.example.net"),
+            ("tel:+4420", ""),
+        ] {
+            assert_eq!(host(&Uri::parse(uri.as_bytes()).unwrap()), written.as_bytes(), "{uri}");
         }
     }
 

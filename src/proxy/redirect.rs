@@ -156,7 +156,7 @@ impl RedirectServer {
             && let Some(repeated) = transactions.request(asked.now.instant, key, out)
         {
             return match repeated {
-                Some(to) => asked.fate(to, StatusCode::MOVED_TEMPORARILY, Answer::Again),
+                Some(to) => Fate::Repeat { to },
                 None => Fate::Absorbed(MethodKind::Invite),
             };
         }

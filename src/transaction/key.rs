@@ -1,11 +1,8 @@
 //! Which transaction a request belongs to: RFC 3261 §17.2.3.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use crate::sip::{Host, Message, Via};
-
-/// The branches of RFC 3261 begin so; others come from RFC 2543.
-const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
 
 /// Names an INVITE server transaction: 128 bits of a keyed hash over what
 /// RFC 3261 §17.2.3 compares. Keyed by a secret of the process, so that no peer can
@@ -24,7 +21,7 @@ impl TransactionKey {
     #[must_use]
     pub fn of_invite(request: &Message<'_>, seed: &RandomState) -> Option<Self> {
         let via = request.top_via().ok()?;
-        let branch = via.branch().filter(|branch| is_rfc3261(branch));
+        let branch = via.branch().filter(|_| via.branch_is_unique());
         let half = |salt: u8| {
             let mut hasher = seed.build_hasher();
             hasher.write_u8(salt);
@@ -39,11 +36,6 @@ impl TransactionKey {
     }
 }
 
-fn is_rfc3261(branch: &[u8]) -> bool {
-    branch.len() > MAGIC_COOKIE.len()
-        && branch.get(..MAGIC_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE))
-}
-
 /// RFC 3261 §17.2.3, second half: what tells the transactions of RFC 2543 apart.
 fn rfc2543(hasher: &mut impl Hasher, request: &Message<'_>, via: &Via<'_>) -> Option<()> {
     field(hasher, request.request_uri()?);
@@ -55,9 +47,7 @@ fn rfc2543(hasher: &mut impl Hasher, request: &Message<'_>, via: &Via<'_>) -> Op
 }
 
 fn sent_by(hasher: &mut impl Hasher, via: &Via<'_>) {
-    for byte in via.host.raw() {
-        hasher.write_u8(byte.to_ascii_lowercase());
-    }
+    via.host.hash(hasher);
     hasher.write_u16(via.port.unwrap_or(5060));
 }
 
