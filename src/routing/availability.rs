@@ -26,19 +26,25 @@ impl Availability {
             in_service: AtomicBool::new(true),
             calls_in_progress: AtomicU32::new(0),
         };
-        Self { trunks: std::iter::repeat_with(counters).take(trunks).collect() }
+        Self {
+            trunks: std::iter::repeat_with(counters).take(trunks).collect(),
+        }
     }
 
     /// Whether calls may be sent to the trunk. An unknown trunk is out of service.
     #[must_use]
     pub fn in_service(&self, id: TrunkId) -> bool {
-        self.trunks.get(id.index()).is_some_and(|t| t.in_service.load(Ordering::Relaxed))
+        self.trunks
+            .get(id.index())
+            .is_some_and(|t| t.in_service.load(Ordering::Relaxed))
     }
 
     /// Calls the trunk carries now.
     #[must_use]
     pub fn calls_in_progress(&self, id: TrunkId) -> u32 {
-        self.trunks.get(id.index()).map_or(0, |t| t.calls_in_progress.load(Ordering::Relaxed))
+        self.trunks
+            .get(id.index())
+            .map_or(0, |t| t.calls_in_progress.load(Ordering::Relaxed))
     }
 
     /// Takes the trunk in or out of service.

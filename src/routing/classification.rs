@@ -67,7 +67,10 @@ pub struct Classification {
 #[must_use]
 pub fn is_known_source(table: &RoutingTable, source: IpAddr) -> bool {
     let source = source.to_canonical();
-    table.classifications().iter().any(|c| c.source.iter().any(|net| net.contains(&source)))
+    table
+        .classifications()
+        .iter()
+        .any(|c| c.source.iter().any(|net| net.contains(&source)))
         || accept_from(table, source).is_some()
 }
 
@@ -91,7 +94,11 @@ pub fn classify<'a>(
 
 /// Longest network first, so the first that contains the address decides.
 fn accept_from(table: &RoutingTable, source: IpAddr) -> Option<GroupId> {
-    table.networks().iter().find(|(net, _)| net.contains(&source)).map(|(_, group)| *group)
+    table
+        .networks()
+        .iter()
+        .find(|(net, _)| net.contains(&source))
+        .map(|(_, group)| *group)
 }
 
 impl Classification {
@@ -118,8 +125,12 @@ impl Classification {
         let fits = |patterns: &[TextPattern], value: Option<&[u8]>| {
             patterns.is_empty() || value.is_some_and(|v| patterns.iter().any(|p| p.matches(v)))
         };
-        arrival.labels.iter().filter(|label| label.is_whole()).any(|label| {
-            fits(&self.tgrp, label.tgrp) && fits(&self.trunk_context, label.trunk_context)
-        })
+        arrival
+            .labels
+            .iter()
+            .filter(|label| label.is_whole())
+            .any(|label| {
+                fits(&self.tgrp, label.tgrp) && fits(&self.trunk_context, label.trunk_context)
+            })
     }
 }

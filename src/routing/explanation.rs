@@ -230,7 +230,13 @@ impl Explanation {
                 None => ("not_reached", None, "a rule above decided".to_owned()),
             };
             let (name, place) = (rule.name.to_string(), table.place(rule.origin));
-            RuleReport { name, place, result, condition, why }
+            RuleReport {
+                name,
+                place,
+                result,
+                condition,
+                why,
+            }
         };
         table.rules().iter().map(report).collect()
     }
@@ -253,7 +259,10 @@ impl Explanation {
                 User::Raw(raw) => String::from_utf8_lossy(raw).into_owned(),
             };
             RouteReport {
-                position: chosen.iter().position(|r| r == route).map(|index| index + 1),
+                position: chosen
+                    .iter()
+                    .position(|r| r == route)
+                    .map(|index| index + 1),
                 trunk_group: table.group_name(route.group).to_owned(),
                 trunk: table.trunk_name(route.trunk).to_owned(),
                 request_uri: String::from_utf8_lossy(&request_uri).into_owned(),
@@ -313,7 +322,11 @@ impl Rule {
             .filter(|(_, items)| !items.is_empty())
             .map(|(key, items)| format!("{key} is {}", items.join(", ")))
             .collect();
-        if written.is_empty() { "no condition".to_owned() } else { written.join("; ") }
+        if written.is_empty() {
+            "no condition".to_owned()
+        } else {
+            written.join("; ")
+        }
     }
 }
 
@@ -340,7 +353,11 @@ fn why_not(
                 .iter()
                 .filter_map(|(id, _)| table.schedules().get(id.index()).map(|named| (id, named)))
                 .map(|(id, named)| {
-                    let state = if table.is_open(*id, facts.at) { "open" } else { "closed" };
+                    let state = if table.is_open(*id, facts.at) {
+                        "open"
+                    } else {
+                        "closed"
+                    };
                     let own = named.schedule.explain(facts.at);
                     format!("{} is {state} ({own})", named.name)
                 })
@@ -359,7 +376,9 @@ fn number_report(
     read: Option<&(Option<Number>, Normalised)>,
 ) -> NumberReport {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let plan = table.group(facts.from).and_then(|group| table.dial_plan_name(group));
+    let plan = table
+        .group(facts.from)
+        .and_then(|group| table.dial_plan_name(group));
     let step = match (read.map(|(_, normalised)| normalised.step), plan) {
         (None, _) => String::new(),
         (Some(step @ (NormaliseStep::AlreadyGlobal | NormaliseStep::NotANumber)), _)
@@ -369,22 +388,33 @@ fn number_report(
     NumberReport {
         dialled: text(dialled.number),
         phone_context: dialled.phone_context.map(text),
-        manipulated: read.and_then(|(arrived, _)| *arrived).map(|number| number.to_string()),
-        normalised: read.and_then(|(_, n)| n.number).map(|number| number.to_string()),
+        manipulated: read
+            .and_then(|(arrived, _)| *arrived)
+            .map(|number| number.to_string()),
+        normalised: read
+            .and_then(|(_, n)| n.number)
+            .map(|number| number.to_string()),
         step,
     }
 }
 
 fn did_reports(table: &RoutingTable, decision: &Decision<'_>) -> Vec<DidReport> {
-    let User::Number(number) = decision.called else { return Vec::new() };
+    let User::Number(number) = decision.called else {
+        return Vec::new();
+    };
     let mut reports = Vec::new();
     table.dids().all_matches(&number, |row: Match<Did>| {
         reports.push(DidReport {
             prefix: prefix_text(&number, row.length, row.remaining),
             length: row.length,
-            list: table.list(row.value.list).map_or_else(String::new, |l| l.name.to_string()),
+            list: table
+                .list(row.value.list)
+                .map_or_else(String::new, |l| l.name.to_string()),
             place: table.did_place(row.value),
-            trunk_group: row.value.group.map(|group| table.group_name(group).to_owned()),
+            trunk_group: row
+                .value
+                .group
+                .map(|group| table.group_name(group).to_owned()),
             decides: false,
         });
     });
@@ -397,7 +427,10 @@ fn did_reports(table: &RoutingTable, decision: &Decision<'_>) -> Vec<DidReport> 
 
 /// `+4930123*`, `+442071839xxx`, `+442071838750`.
 fn prefix_text(number: &Number, length: u8, remaining: Remaining) -> String {
-    let matched = number.as_str().get(..usize::from(length)).unwrap_or_default();
+    let matched = number
+        .as_str()
+        .get(..usize::from(length))
+        .unwrap_or_default();
     match remaining {
         Remaining::Any => format!("{matched}*"),
         Remaining::Exactly(more) => format!("{matched}{}", "x".repeat(usize::from(more))),

@@ -54,7 +54,10 @@ impl Snapshot {
     #[must_use]
     pub fn new(table: Arc<RoutingTable>) -> Self {
         let availability = Arc::new(Availability::new(table.trunks().len()));
-        Self { table, availability }
+        Self {
+            table,
+            availability,
+        }
     }
 }
 
@@ -98,7 +101,9 @@ pub fn route<'a>(
     let (rule, outcome) = first_rule(snapshot, &mut walk, trace);
     Decision {
         rule,
-        called: walk.called.map_or(User::Raw(facts.called.raw), User::Number),
+        called: walk
+            .called
+            .map_or(User::Raw(facts.called.raw), User::Number),
         calling: walk.calling,
         did: walk.did,
         emergency: walk.emergency,
@@ -128,12 +133,22 @@ impl<'t, 'f> Walk<'t, 'f> {
             }
         };
         let did = called.and_then(|number| table.did(&number));
-        Self { table, facts, called, calling, emergency, did, calling_did: None }
+        Self {
+            table,
+            facts,
+            called,
+            calling,
+            emergency,
+            did,
+            calling_did: None,
+        }
     }
 
     fn calling_did(&mut self) -> Option<Match<Did>> {
         let (table, calling) = (self.table, self.calling);
-        *self.calling_did.get_or_insert_with(|| calling.number().and_then(|n| table.did(&n)))
+        *self
+            .calling_did
+            .get_or_insert_with(|| calling.number().and_then(|n| table.did(&n)))
     }
 }
 
@@ -150,17 +165,22 @@ fn read_number(
     let plan = group.and_then(|group| table.dial_plan(group));
     let written = Number::parse_visual(dialled.number);
     let is_emergency = |number: &Number| dial_plan::is_emergency(plan, number);
-    let arrived = written.filter(|n| end == End::Calling || !is_emergency(n)).map(|number| {
-        table.manipulate(group.map_or(&[], |g| &g.inbound), number, |m| match end {
-            End::Called => &m.called,
-            End::Calling => &m.calling,
-        })
-    });
+    let arrived = written
+        .filter(|n| end == End::Calling || !is_emergency(n))
+        .map(|number| {
+            table.manipulate(group.map_or(&[], |g| &g.inbound), number, |m| match end {
+                End::Called => &m.called,
+                End::Calling => &m.calling,
+            })
+        });
     let bytes = arrived.as_ref().map_or(dialled.number, Number::as_bytes);
     let normalised = dial_plan::normalise(plan, bytes, dialled.phone_context);
     trace.number(end, arrived.filter(|n| Some(*n) != written), &normalised);
     let number = normalised.number;
-    (number, end == End::Called && number.as_ref().is_some_and(is_emergency))
+    (
+        number,
+        end == End::Called && number.as_ref().is_some_and(is_emergency),
+    )
 }
 
 /// Tries the rules top to bottom.
@@ -174,11 +194,20 @@ fn first_rule<T: Trace>(
     let candidates = table.rules_of(walk.facts.from).iter().copied();
     // A trace may want to hear of the rules that an index spares us; it changes nothing,
     // because their first condition is the arrival group.
-    let (every, candidates) =
-        if T::EVERY_RULE { (Some(every), None) } else { (None, Some(candidates)) };
-    for id in every.into_iter().flatten().chain(candidates.into_iter().flatten()) {
+    let (every, candidates) = if T::EVERY_RULE {
+        (Some(every), None)
+    } else {
+        (None, Some(candidates))
+    };
+    for id in every
+        .into_iter()
+        .flatten()
+        .chain(candidates.into_iter().flatten())
+    {
         let Some(rule) = table.rule(id) else { continue };
-        let verdict = rule.conditions(walk).and_then(|()| act(snapshot, walk, rule, trace));
+        let verdict = rule
+            .conditions(walk)
+            .and_then(|()| act(snapshot, walk, rule, trace));
         trace.rule(id, verdict.as_ref().map(|_| ()).map_err(|miss| *miss));
         if let Ok(outcome) = verdict {
             return (Some(id), outcome);
@@ -220,11 +249,22 @@ fn find_routes(
             Destination::Group(group) => Some(*group),
             Destination::Assigned => walk.did.and_then(|row| row.value.group),
         };
-        let Some(group) = group.and_then(|id| walk.table.group(id)) else { continue };
+        let Some(group) = group.and_then(|id| walk.table.group(id)) else {
+            continue;
+        };
         policy = policy.or(Some(walk.table.alternative_routing(group)));
-        let routes_max = policy.flatten().map_or(routes.capacity(), |p| p.max_routes.into());
+        let routes_max = policy
+            .flatten()
+            .map_or(routes.capacity(), |p| p.max_routes.into());
         for id in &group.search {
-            hunt(snapshot, walk, *id, routes_max, (&mut routes, &mut unavailable), trace);
+            hunt(
+                snapshot,
+                walk,
+                *id,
+                routes_max,
+                (&mut routes, &mut unavailable),
+                trace,
+            );
         }
     }
     if routes.is_empty() && walk.emergency {
@@ -249,16 +289,29 @@ fn hunt(
     (routes, unavailable): (&mut Routes, &mut Routes),
     trace: &mut impl Trace,
 ) {
-    let Some(group) = walk.table.group(id) else { return };
-    for trunk in trunk::order(walk.table, &snapshot.availability, group, walk.facts.call_hash) {
+    let Some(group) = walk.table.group(id) else {
+        return;
+    };
+    for trunk in trunk::order(
+        walk.table,
+        &snapshot.availability,
+        group,
+        walk.facts.call_hash,
+    ) {
         let known = |list: &Routes| list.iter().any(|route| route.trunk == trunk);
-        let Some(target) = walk.table.trunk(trunk) else { continue };
+        let Some(target) = walk.table.trunk(trunk) else {
+            continue;
+        };
         if known(routes) || known(unavailable) {
             continue;
         }
         let route = Route { group: id, trunk };
         let state = trunk::state(target, trunk, &snapshot.availability);
-        let list = if state == TrunkState::InService { &mut *routes } else { &mut *unavailable };
+        let list = if state == TrunkState::InService {
+            &mut *routes
+        } else {
+            &mut *unavailable
+        };
         if list.len() >= routes_max || list.try_push(route).is_err() {
             return;
         }

@@ -132,7 +132,11 @@ impl Rule {
     /// Checks the conditions in the order from, called, calling, host, label, schedule:
     /// cheap ones first. `Err` names the first that does not hold.
     pub(super) fn conditions(&self, walk: &mut Walk<'_, '_>) -> Result<(), Miss> {
-        if !self.from.as_ref().is_none_or(|groups| groups.contains(&walk.facts.from)) {
+        if !self
+            .from
+            .as_ref()
+            .is_none_or(|groups| groups.contains(&walk.facts.from))
+        {
             return Err(Miss::From);
         }
         if !self.called.holds(walk, Which::Called) {
@@ -180,8 +184,13 @@ enum Which {
 
 impl NumberCondition {
     fn holds(&self, walk: &mut Walk<'_, '_>, which: Which) -> bool {
-        self.any_of.as_ref().is_none_or(|set| set.contains(walk, which))
-            && !self.none_of.as_ref().is_some_and(|set| set.contains(walk, which))
+        self.any_of
+            .as_ref()
+            .is_none_or(|set| set.contains(walk, which))
+            && !self
+                .none_of
+                .as_ref()
+                .is_some_and(|set| set.contains(walk, which))
     }
 
     /// Whether the condition holds for every call.
@@ -218,16 +227,21 @@ impl NumberSet {
             Which::Calling => walk.calling_did(),
         };
         (self.any_assigned && row.is_some())
-            || self.lists.iter().any(|id| match walk.table.list_marks(*id) {
-                Some(marks) => marks.longest(&number).is_some(),
-                None => row.is_some_and(|row| row.value.list == *id),
-            })
+            || self
+                .lists
+                .iter()
+                .any(|id| match walk.table.list_marks(*id) {
+                    Some(marks) => marks.longest(&number).is_some(),
+                    None => row.is_some_and(|row| row.value.list == *id),
+                })
     }
 }
 
 impl TextCondition {
     fn holds(&self, value: &[u8]) -> bool {
-        self.any_of.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(value)))
+        self.any_of
+            .as_ref()
+            .is_none_or(|patterns| patterns.iter().any(|p| p.matches(value)))
             && !self.none_of.iter().any(|p| p.matches(value))
     }
 

@@ -4,7 +4,7 @@ use super::dial_plan::DialPlan;
 use super::manipulation::Manipulation;
 use super::number::Number;
 use super::prefix_map::{Match, PrefixMap};
-use super::schedule::Schedule;
+use super::schedule::{Schedule, Verdict};
 use super::trunk::{Hunt, Trunk, TrunkGroup, User};
 use super::{
     Classification, Decision, DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, Route,
@@ -129,9 +129,13 @@ impl RoutingTable {
     /// Seals the parts. Every id in them must be valid within them.
     #[must_use]
     pub fn new(mut parts: TableParts) -> Self {
-        parts.networks.sort_by_key(|(net, _)| std::cmp::Reverse(net.prefix_len()));
+        parts
+            .networks
+            .sort_by_key(|(net, _)| std::cmp::Reverse(net.prefix_len()));
         let applies = |rule: &Rule, group: GroupId| {
-            rule.from.as_ref().is_none_or(|groups| groups.contains(&group))
+            rule.from
+                .as_ref()
+                .is_none_or(|groups| groups.contains(&group))
         };
         let rules_by_group = (0..parts.groups.len())
             .map(|group| {
@@ -146,7 +150,13 @@ impl RoutingTable {
             .collect();
         let reads_host = parts.rules.iter().any(|rule| !rule.host.is_unconditional());
         let reads_tgrp = parts.rules.iter().any(|rule| !rule.tgrp.is_unconditional());
-        Self { parts, generation: 0, rules_by_group, reads_host, reads_tgrp }
+        Self {
+            parts,
+            generation: 0,
+            rules_by_group,
+            reads_host,
+            reads_tgrp,
+        }
     }
 
     /// The same table under the number by which logs and people know it.
@@ -225,7 +235,11 @@ impl RoutingTable {
     /// The group of that name.
     #[must_use]
     pub fn group_named(&self, name: &str) -> Option<GroupId> {
-        self.parts.groups.iter().position(|g| &*g.name == name).map(|i| GroupId(i as u16))
+        self.parts
+            .groups
+            .iter()
+            .position(|g| &*g.name == name)
+            .map(|i| GroupId(i as u16))
     }
 
     /// All trunk groups.
@@ -267,13 +281,20 @@ impl RoutingTable {
     /// Rows of all DID lists.
     #[must_use]
     pub fn did_rows(&self) -> u64 {
-        self.parts.lists.iter().map(|list| u64::from(list.rows)).sum()
+        self.parts
+            .lists
+            .iter()
+            .map(|list| u64::from(list.rows))
+            .sum()
     }
 
     /// A file of the table, relative to its folder.
     #[must_use]
     pub fn file_name(&self, file: u16) -> &str {
-        self.parts.files.get(usize::from(file)).map_or("", |name| name)
+        self.parts
+            .files
+            .get(usize::from(file))
+            .map_or("", |name| name)
     }
 
     /// `routes.toml:18`.
@@ -286,21 +307,30 @@ impl RoutingTable {
     #[must_use]
     pub fn did_place(&self, did: Did) -> String {
         let file = self.list(did.list).map_or(u16::MAX, |list| list.file);
-        self.place(Origin { file, line: did.line })
+        self.place(Origin {
+            file,
+            line: did.line,
+        })
     }
 
     /// The dial plan of a group.
     #[must_use]
     pub fn dial_plan(&self, group: &TrunkGroup) -> Option<&DialPlan> {
         let DialPlanId(id) = group.dial_plan?;
-        self.parts.dial_plans.get(usize::from(id)).map(|(_, plan)| plan)
+        self.parts
+            .dial_plans
+            .get(usize::from(id))
+            .map(|(_, plan)| plan)
     }
 
     /// Name of a group's dial plan.
     #[must_use]
     pub fn dial_plan_name(&self, group: &TrunkGroup) -> Option<&str> {
         let DialPlanId(id) = group.dial_plan?;
-        self.parts.dial_plans.get(usize::from(id)).map(|(name, _)| &**name)
+        self.parts
+            .dial_plans
+            .get(usize::from(id))
+            .map(|(name, _)| &**name)
     }
 
     /// The alternative-routing policy of a group, if it names one.
@@ -313,13 +343,21 @@ impl RoutingTable {
     /// The called number as a route's trunk group wants it, from the number of the call.
     #[must_use]
     pub fn outbound_called(&self, group: GroupId, number: Number) -> Number {
-        self.manipulate(self.group(group).map_or(&[], |g| &g.outbound), number, |m| &m.called)
+        self.manipulate(
+            self.group(group).map_or(&[], |g| &g.outbound),
+            number,
+            |m| &m.called,
+        )
     }
 
     /// The calling number as a route's trunk group wants it, from the number of the call.
     #[must_use]
     pub fn outbound_calling(&self, group: GroupId, number: Number) -> Number {
-        self.manipulate(self.group(group).map_or(&[], |g| &g.outbound), number, |m| &m.calling)
+        self.manipulate(
+            self.group(group).map_or(&[], |g| &g.outbound),
+            number,
+            |m| &m.calling,
+        )
     }
 
     pub(super) fn manipulate(
@@ -328,12 +366,11 @@ impl RoutingTable {
         number: Number,
         side: impl Fn(&Manipulation) -> &[super::manipulation::Step],
     ) -> Number {
-        list.iter().filter_map(|id| self.parts.manipulations.get(id.index())).fold(
-            number,
-            |number, (_, manipulation)| {
+        list.iter()
+            .filter_map(|id| self.parts.manipulations.get(id.index()))
+            .fold(number, |number, (_, manipulation)| {
                 super::manipulation::apply(side(manipulation), number).number
-            },
-        )
+            })
     }
 
     /// Appends the Request-URI that a route's trunk is sent. `carried` are user parameters of
@@ -358,22 +395,29 @@ impl RoutingTable {
     /// own beats a closing, and a closing beats weekly hours.
     #[must_use]
     pub fn is_open(&self, id: ScheduleId, at: Timestamp) -> bool {
-        let Some(named) = self.parts.schedules.get(id.index()) else { return false };
-        let own = named.schedule.explain(at);
-        if own.is_dated_opening() {
-            return true;
-        }
-        let included = |ids: &[ScheduleId]| ids.iter().any(|id| self.is_open(*id, at));
-        if own.is_dated_closing() || included(&named.closed_with) {
+        let Some(named) = self.parts.schedules.get(id.index()) else {
             return false;
+        };
+        let included = |ids: &[ScheduleId]| ids.iter().any(|id| self.is_open(*id, at));
+        match named.schedule.explain(at).verdict() {
+            Verdict::DatedOpening(_) => true,
+            Verdict::DatedClosing(_) => false,
+            _ if included(&named.closed_with) => false,
+            Verdict::WeeklyOpening(_) => true,
+            Verdict::NoHours => named.open_with.is_empty() || included(&named.open_with),
+            Verdict::OutsideDatedOpening(_) | Verdict::OutsideWeeklyOpenings => {
+                included(&named.open_with)
+            }
         }
-        own.is_open() || included(&named.open_with)
     }
 
     /// Whether some group hunts by load.
     #[must_use]
     pub fn counts_load(&self) -> bool {
-        self.parts.groups.iter().any(|group| group.hunt == Hunt::LeastLoaded)
+        self.parts
+            .groups
+            .iter()
+            .any(|group| group.hunt == Hunt::LeastLoaded)
     }
 
     /// Bytes of the number tables, which are nearly all of a large table.
@@ -390,7 +434,9 @@ impl RoutingTable {
     }
 
     pub(super) fn rules_of(&self, group: GroupId) -> &[RuleId] {
-        self.rules_by_group.get(group.index()).map_or(&[], |rules| rules)
+        self.rules_by_group
+            .get(group.index())
+            .map_or(&[], |rules| rules)
     }
 
     pub(super) fn list_marks(&self, id: ListId) -> Option<&PrefixMap<u32>> {

@@ -19,7 +19,11 @@ impl TextPattern {
         if text.contains('*') || pattern.is_empty() {
             return None;
         }
-        Some(Self { text: text.to_ascii_lowercase().into_bytes().into(), open_start, open_end })
+        Some(Self {
+            text: text.to_ascii_lowercase().into_bytes().into(),
+            open_start,
+            open_end,
+        })
     }
 
     /// Whether the pattern fits. Does not allocate.
@@ -28,16 +32,19 @@ impl TextPattern {
         let length = self.text.len();
         match (self.open_start, self.open_end) {
             (false, false) => value.eq_ignore_ascii_case(&self.text),
-            (false, true) => {
-                value.get(..length).is_some_and(|head| head.eq_ignore_ascii_case(&self.text))
-            }
+            (false, true) => value
+                .get(..length)
+                .is_some_and(|head| head.eq_ignore_ascii_case(&self.text)),
             (true, false) => value
                 .len()
                 .checked_sub(length)
                 .and_then(|start| value.get(start..))
                 .is_some_and(|tail| tail.eq_ignore_ascii_case(&self.text)),
             (true, true) => {
-                length == 0 || value.windows(length).any(|w| w.eq_ignore_ascii_case(&self.text))
+                length == 0
+                    || value
+                        .windows(length)
+                        .any(|w| w.eq_ignore_ascii_case(&self.text))
             }
         }
     }
@@ -52,7 +59,11 @@ mod tests {
         let cases = [
             ("sbc.example", "SBC.example", true),
             ("sbc.example", "sbc.example.net", false),
-            ("*.pstnhub.microsoft.com", "sip-du-a-eu.PSTNHUB.microsoft.com", true),
+            (
+                "*.pstnhub.microsoft.com",
+                "sip-du-a-eu.PSTNHUB.microsoft.com",
+                true,
+            ),
             ("*.pstnhub.microsoft.com", "pstnhub.microsoft.com", false),
             ("gen-*", "GEN-07", true),
             ("gen-*", "ge", false),
@@ -62,7 +73,11 @@ mod tests {
         ];
         for (pattern, value, expected) in cases {
             let parsed = TextPattern::parse(pattern).expect(pattern);
-            assert_eq!(parsed.matches(value.as_bytes()), expected, "{pattern} on {value}");
+            assert_eq!(
+                parsed.matches(value.as_bytes()),
+                expected,
+                "{pattern} on {value}"
+            );
         }
         assert_eq!(TextPattern::parse("a*b"), None);
         assert_eq!(TextPattern::parse(""), None);

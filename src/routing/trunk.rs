@@ -133,8 +133,12 @@ pub(super) fn order(
     group: &TrunkGroup,
     call_hash: u64,
 ) -> ArrayVec<TrunkId, TRUNKS_PER_GROUP_MAX> {
-    let mut order: ArrayVec<TrunkId, TRUNKS_PER_GROUP_MAX> =
-        group.trunks.iter().copied().take(TRUNKS_PER_GROUP_MAX).collect();
+    let mut order: ArrayVec<TrunkId, TRUNKS_PER_GROUP_MAX> = group
+        .trunks
+        .iter()
+        .copied()
+        .take(TRUNKS_PER_GROUP_MAX)
+        .collect();
     match group.hunt {
         Hunt::TopDown => {}
         Hunt::Weighted => order.sort_by(|a, b| {
@@ -144,9 +148,9 @@ pub(super) fn order(
             };
             key(a).total_cmp(&key(b))
         }),
-        Hunt::LeastLoaded => order.sort_by_key(|id| {
-            (availability.calls_in_progress(*id), mix(call_hash, *id))
-        }),
+        Hunt::LeastLoaded => {
+            order.sort_by_key(|id| (availability.calls_in_progress(*id), mix(call_hash, *id)))
+        }
     }
     order
 }
@@ -200,7 +204,10 @@ mod tests {
     #[test]
     fn a_request_uri_carries_the_number_and_its_parameters() {
         let number = User::Number(Number::parse(b"+4420").expect("a number"));
-        assert_eq!(written(&uri(None, ""), number, ""), "sip:+4420@sbc.example:5060;user=phone");
+        assert_eq!(
+            written(&uri(None, ""), number, ""),
+            "sip:+4420@sbc.example:5060;user=phone"
+        );
         assert_eq!(
             written(&uri(None, ";tgrp=a;trunk-context=b"), number, ";ext=7"),
             "sip:+4420;ext=7;tgrp=a;trunk-context=b@sbc.example:5060;user=phone"
@@ -209,7 +216,10 @@ mod tests {
             written(&uri(Some("voicemail"), ""), number, ";ext=7"),
             "sip:voicemail@sbc.example:5060;user=phone"
         );
-        assert_eq!(written(&uri(None, ""), User::Raw(b""), ";x=1"), "sip:sbc.example:5060;user=phone");
+        assert_eq!(
+            written(&uri(None, ""), User::Raw(b""), ";x=1"),
+            "sip:sbc.example:5060;user=phone"
+        );
     }
 
     #[test]
