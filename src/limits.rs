@@ -84,6 +84,13 @@ pub const LOGGED_VALUE_BYTES_MAX: usize = 256;
 /// Bytes of a dialled user part kept for observers: a number has at most 31.
 pub const DIALLED_BYTES_MAX: usize = 64;
 
+/// Batches a stopping worker still answers: more than its socket's buffer can hold.
+pub const DRAIN_BATCHES_MAX: usize = 1_024;
+
+/// Milliseconds a worker waits for room in the socket's send buffer before it counts an
+/// answer as lost: the caller repeats its request sooner than a stuck card recovers.
+pub const SEND_WAIT_MS_MAX: u64 = 10;
+
 const _: () = assert!(HEADERS_MAX <= u8::MAX as usize + 1);
 const _: () = assert!(MESSAGE_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(NUMBER_SYMBOLS_MAX <= 32);

@@ -50,7 +50,7 @@ impl Counters {
     }
 
     /// A datagram was dropped.
-    pub fn drop(&self, reason: DropReason) {
+    pub fn dropped(&self, reason: DropReason) {
         add(self.drops.get(reason.index()));
     }
 
@@ -181,7 +181,7 @@ mod tests {
         two.reply(302);
         two.reply(699);
         two.reply(99);
-        two.drop(DropReason::KeepAlive);
+        two.dropped(DropReason::KeepAlive);
         one.refusal(Refusal::UnknownSource);
         one.repeat();
         let totals = Totals::of([&one, &two]);

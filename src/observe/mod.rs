@@ -5,12 +5,14 @@
 
 mod call_line;
 mod counters;
-mod log;
 mod line_budget;
+mod log;
+mod peer_errors;
 mod shell_word;
 
 pub use call_line::{CallLine, MaskNumbers};
 pub use counters::{Counters, Totals};
 pub use line_budget::LineBudget;
 pub use log::{Log, LogFormat, LogSettings};
+pub use peer_errors::PeerErrors;
 pub use shell_word::ShellWord;

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
-use crate::sip::{Host, Message, Via};
+use crate::sip::{Message, Via};
 
 /// Names an INVITE server transaction: 128 bits of a keyed hash over what
 /// RFC 3261 §17.2.3 compares. Keyed by a secret of the process, so that no peer can
