@@ -82,7 +82,11 @@ impl CallLine<'_> {
         if !hyphen {
             write!(f, " {}", ShellWord(&dialled.0))?;
         }
-        write!(f, " --from {}", ShellWord(self.table.group_name(event.from).as_bytes()))?;
+        write!(
+            f,
+            " --from {}",
+            ShellWord(self.table.group_name(event.from).as_bytes())
+        )?;
         if let Some(shown) = &event.shown {
             option(f, "calling", &self.masked(shown).0)?;
         }
@@ -109,17 +113,32 @@ impl Display for CallLine<'_> {
             write!(f, " rule={:?}", self.table.rule_name(rule))?;
         }
         if let Some(called) = event.called {
-            write!(f, " called={}", ShellWord(&self.masked(called.as_bytes()).0))?;
+            write!(
+                f,
+                " called={}",
+                ShellWord(&self.masked(called.as_bytes()).0)
+            )?;
         }
         if let Some(context) = event.phone_context {
             write!(f, " phone-context={}", ShellWord(context))?;
         }
-        write!(f, " gen={} src={} us={:.1} cid={}", event.generation, event.source, micros(self.took), ShellWord(event.call_id))
+        write!(
+            f,
+            " gen={} src={} us={:.1} cid={}",
+            event.generation,
+            event.source,
+            micros(self.took),
+            ShellWord(event.call_id)
+        )
     }
 }
 
 fn option(f: &mut fmt::Formatter<'_>, name: &str, value: &[u8]) -> fmt::Result {
-    let joint = if value.first() == Some(&b'-') { '=' } else { ' ' };
+    let joint = if value.first() == Some(&b'-') {
+        '='
+    } else {
+        ' '
+    };
     write!(f, " --{name}{joint}{}", ShellWord(value))
 }
 
@@ -137,7 +156,12 @@ impl Display for Routes<'_, '_> {
         let table = self.0.table;
         for (i, route) in routes.iter().enumerate() {
             let comma = if i > 0 { "," } else { "" };
-            write!(f, "{comma}{}/{}", table.group_name(route.group), table.trunk_name(route.trunk))?;
+            write!(
+                f,
+                "{comma}{}/{}",
+                table.group_name(route.group),
+                table.trunk_name(route.trunk)
+            )?;
         }
         Ok(())
     }
@@ -156,7 +180,14 @@ impl Masked {
         let hidden = number.len().saturating_sub(shown);
         let symbol = |(i, byte): (usize, &u8)| if i < hidden { b'*' } else { *byte };
         let capacity = crate::limits::DIALLED_BYTES_MAX;
-        Self(number.iter().enumerate().map(symbol).take(capacity).collect())
+        Self(
+            number
+                .iter()
+                .enumerate()
+                .map(symbol)
+                .take(capacity)
+                .collect(),
+        )
     }
 }
 
@@ -189,6 +220,9 @@ mod tests {
         assert_eq!(masked(MaskNumbers::None), "+442071838750");
         assert_eq!(masked(MaskNumbers::Last4), "*********8750");
         assert_eq!(masked(MaskNumbers::All), "*************");
-        assert_eq!(Lossy(&Masked::new(b"999", MaskNumbers::Last4).0).to_string(), "999");
+        assert_eq!(
+            Lossy(&Masked::new(b"999", MaskNumbers::Last4).0).to_string(),
+            "999"
+        );
     }
 }

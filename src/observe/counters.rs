@@ -29,7 +29,9 @@ impl Counters {
     pub fn new() -> Self {
         Self {
             requests: std::array::from_fn(|_| AtomicU64::new(0)),
-            replies: std::iter::repeat_with(AtomicU64::default).take(STATUSES).collect(),
+            replies: std::iter::repeat_with(AtomicU64::default)
+                .take(STATUSES)
+                .collect(),
             drops: std::array::from_fn(|_| AtomicU64::new(0)),
             refusals: std::array::from_fn(|_| AtomicU64::new(0)),
             repeats: AtomicU64::new(0),
@@ -46,7 +48,9 @@ impl Counters {
 
     /// An answer with this status was made.
     pub fn reply(&self, status: u16) {
-        add(usize::from(status).checked_sub(100).and_then(|i| self.replies.get(i)));
+        add(usize::from(status)
+            .checked_sub(100)
+            .and_then(|i| self.replies.get(i)));
     }
 
     /// A datagram was dropped.
@@ -113,10 +117,22 @@ impl Totals {
     pub fn of<'c>(counters: impl IntoIterator<Item = &'c Counters>) -> Self {
         let mut totals = Self::default();
         for one in counters {
-            named(&mut totals.requests, MethodKind::ALL.iter().map(|m| m.as_str()), &one.requests);
+            named(
+                &mut totals.requests,
+                MethodKind::ALL.iter().map(|m| m.as_str()),
+                &one.requests,
+            );
             named(&mut totals.replies, 100.., &one.replies);
-            named(&mut totals.drops, DropReason::ALL.iter().map(|r| r.as_str()), &one.drops);
-            named(&mut totals.refusals, Refusal::ALL.iter().map(|r| r.as_str()), &one.refusals);
+            named(
+                &mut totals.drops,
+                DropReason::ALL.iter().map(|r| r.as_str()),
+                &one.drops,
+            );
+            named(
+                &mut totals.refusals,
+                Refusal::ALL.iter().map(|r| r.as_str()),
+                &one.refusals,
+            );
             totals.repeats += one.repeats.load(Ordering::Relaxed);
             totals.stateless += one.stateless.load(Ordering::Relaxed);
             totals.send_errors += one.send_errors.load(Ordering::Relaxed);
@@ -154,7 +170,11 @@ fn list<K: fmt::Display>(f: &mut fmt::Formatter<'_>, counts: &BTreeMap<K, u64>) 
     })
 }
 
-fn named<K: Ord>(into: &mut BTreeMap<K, u64>, names: impl Iterator<Item = K>, counters: &[AtomicU64]) {
+fn named<K: Ord>(
+    into: &mut BTreeMap<K, u64>,
+    names: impl Iterator<Item = K>,
+    counters: &[AtomicU64],
+) {
     for (name, counter) in names.zip(counters) {
         let count = counter.load(Ordering::Relaxed);
         if count > 0 {

@@ -22,7 +22,9 @@ impl<const N: usize> LineBudget<N> {
     /// A budget nobody has drawn on.
     #[must_use]
     pub fn new() -> Self {
-        Self { causes: std::array::from_fn(|_| Mutex::default()) }
+        Self {
+            causes: std::array::from_fn(|_| Mutex::default()),
+        }
     }
 
     /// Asks for one line about `cause`. `Some(n)`: write it, and say that `n` lines were
@@ -44,7 +46,11 @@ impl<const N: usize> LineBudget<N> {
 
     /// Lines held back and not yet told of, by cause; they are told of now.
     pub fn take_suppressed(&self) -> [u64; N] {
-        std::array::from_fn(|i| self.causes.get(i).map_or(0, |cause| std::mem::take(&mut lock(cause).suppressed)))
+        std::array::from_fn(|i| {
+            self.causes
+                .get(i)
+                .map_or(0, |cause| std::mem::take(&mut lock(cause).suppressed))
+        })
     }
 }
 
@@ -56,7 +62,9 @@ impl<const N: usize> Default for LineBudget<N> {
 
 /// The counts stay true if some thread died while it held them.
 fn lock(cause: &Mutex<Cause>) -> std::sync::MutexGuard<'_, Cause> {
-    cause.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    cause
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

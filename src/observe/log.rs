@@ -42,7 +42,11 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: LevelFilter::INFO, file: None }
+        Self {
+            format: LogFormat::Text,
+            level: LevelFilter::INFO,
+            file: None,
+        }
     }
 }
 
@@ -60,15 +64,26 @@ impl Log {
     /// # Errors
     /// The file cannot be opened, or something else already logs for this process.
     pub fn start(settings: &LogSettings) -> io::Result<Self> {
-        let file = settings.file.as_deref().map(ReopenableFile::open).transpose()?;
-        let queue = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LOG_LINES_QUEUED_MAX).thread_name("log");
+        let file = settings
+            .file
+            .as_deref()
+            .map(ReopenableFile::open)
+            .transpose()?;
+        let queue = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(LOG_LINES_QUEUED_MAX)
+            .thread_name("log");
         let (lines, writer) = match &file {
             Some(file) => queue.finish(file.clone()),
             None => queue.finish(io::stderr()),
         };
         let dropped = lines.error_counter();
         install(settings, lines)?;
-        Ok(Self { file, dropped, _writer: writer })
+        Ok(Self {
+            file,
+            dropped,
+            _writer: writer,
+        })
     }
 
     /// Opens the file anew by its name, after somebody moved it away. Lines go to the
@@ -91,13 +106,25 @@ fn install<W>(settings: &LogSettings, lines: W) -> io::Result<()>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_max_level(settings.level).with_writer(lines).with_ansi(false);
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(settings.level)
+        .with_writer(lines)
+        .with_ansi(false);
     let installed = match settings.format {
         LogFormat::Text => tracing::subscriber::set_global_default(
-            builder.fmt_fields(PlainFields).event_format(PlainLine).finish(),
+            builder
+                .fmt_fields(PlainFields)
+                .event_format(PlainLine)
+                .finish(),
         ),
         LogFormat::Json => tracing::subscriber::set_global_default(
-            builder.json().flatten_event(true).with_current_span(false).with_target(false).with_timer(UtcTime).finish(),
+            builder
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_target(false)
+                .with_timer(UtcTime)
+                .finish(),
         ),
     };
     installed.map_err(|e| io::Error::new(io::ErrorKind::AlreadyExists, e))
@@ -112,7 +139,10 @@ struct ReopenableFile {
 
 impl ReopenableFile {
     fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(append(path)?)) })
+        Ok(Self {
+            path: path.to_owned(),
+            file: Arc::new(Mutex::new(append(path)?)),
+        })
     }
 
     fn reopen(&self) -> io::Result<()> {
@@ -124,11 +154,17 @@ impl ReopenableFile {
 
 impl Write for ReopenableFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        self.file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).flush()
+        self.file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .flush()
     }
 }
 
@@ -153,10 +189,17 @@ where
     S: Subscriber + for<'s> LookupSpan<'s>,
     N: for<'w> FormatFields<'w> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         UtcTime.format_time(&mut writer)?;
         write!(writer, " {} ", event.metadata().level())?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
+        context
+            .field_format()
+            .format_fields(writer.by_ref(), event)?;
         writer.write_char('\n')
     }
 }
@@ -166,7 +209,11 @@ struct PlainFields;
 
 impl<'w> FormatFields<'w> for PlainFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
-        let mut visitor = PlainVisitor { writer, first: true, result: Ok(()) };
+        let mut visitor = PlainVisitor {
+            writer,
+            first: true,
+            result: Ok(()),
+        };
         fields.record(&mut visitor);
         visitor.result
     }
@@ -187,7 +234,11 @@ impl tracing::field::Visit for PlainVisitor<'_> {
         if self.result.is_err() {
             return;
         }
-        let space = if std::mem::replace(&mut self.first, false) { "" } else { " " };
+        let space = if std::mem::replace(&mut self.first, false) {
+            ""
+        } else {
+            " "
+        };
         let mut line = OneLine(&mut self.writer);
         self.result = match field.name() {
             "message" => write!(line, "{space}{value:?}"),
@@ -206,7 +257,8 @@ impl<W: fmt::Write> fmt::Write for OneLine<'_, W> {
                 self.0.write_str(piece)?;
                 continue;
             };
-            self.0.write_str(piece.strip_suffix(last).unwrap_or(piece))?;
+            self.0
+                .write_str(piece.strip_suffix(last).unwrap_or(piece))?;
             write!(self.0, "{}", last.escape_default())?;
         }
         Ok(())
@@ -221,7 +273,9 @@ mod tests {
     #[test]
     fn a_value_cannot_start_a_second_line() {
         let mut shown = String::new();
-        OneLine(&mut shown).write_str("a\nb\r\u{1b}[31mc\u{85}").unwrap();
+        OneLine(&mut shown)
+            .write_str("a\nb\r\u{1b}[31mc\u{85}")
+            .unwrap();
         assert_eq!(shown, "a\\nb\\r\\u{1b}[31mc\\u{85}");
     }
 

@@ -27,11 +27,18 @@ impl Contacts {
     /// RFC 3261 §8.3: the routes in order of q, from 1.0 down by a tenth. A URI that
     /// equals the Request-URI is left out, for it would only lead back here; when none
     /// is left the call is going in circles: 482.
-    pub(super) fn collect(&mut self, table: &RoutingTable, decision: &Decision<'_>, facts: &CallFacts<'_>) -> StatusCode {
+    pub(super) fn collect(
+        &mut self,
+        table: &RoutingTable,
+        decision: &Decision<'_>,
+        facts: &CallFacts<'_>,
+    ) -> StatusCode {
         self.clear();
         let routes = match &decision.outcome {
             Outcome::Route(routes) => routes,
-            Outcome::Reject { status } => return StatusCode::new(*status).unwrap_or(StatusCode::FORBIDDEN),
+            Outcome::Reject { status } => {
+                return StatusCode::new(*status).unwrap_or(StatusCode::FORBIDDEN);
+            }
             Outcome::NoRoute => return StatusCode::NOT_FOUND,
             Outcome::Unavailable => return StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -48,13 +55,19 @@ impl Contacts {
             }
             self.finish_one();
         }
-        if self.ends.is_empty() { StatusCode::LOOP_DETECTED } else { StatusCode::MOVED_TEMPORARILY }
+        if self.ends.is_empty() {
+            StatusCode::LOOP_DETECTED
+        } else {
+            StatusCode::MOVED_TEMPORARILY
+        }
     }
 
     /// The values in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(self.ends.iter().copied()).filter_map(|(start, end)| self.bytes.get(start..end))
+        starts
+            .zip(self.ends.iter().copied())
+            .filter_map(|(start, end)| self.bytes.get(start..end))
     }
 
     fn finish_one(&mut self) {

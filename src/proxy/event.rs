@@ -11,7 +11,10 @@ use crate::sip::{Method, ParseError, StatusCode};
 
 /// What became of one datagram.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "almost every datagram is a call, and nothing is allocated for one")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "almost every datagram is a call, and nothing is allocated for one"
+)]
 pub enum Fate<'a> {
     /// Send the bytes that were written.
     Answer {
@@ -38,7 +41,10 @@ pub enum Fate<'a> {
 
 /// What an answer is about.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "almost every answer is a call, and nothing is allocated for one")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "almost every answer is a call, and nothing is allocated for one"
+)]
 pub enum Answer<'a> {
     /// An INVITE that was decided.
     Call(CallEvent<'a>),

@@ -47,7 +47,12 @@ impl<'a> CallFacts<'a> {
     /// What classification reads besides headers. RFC 4904 §5: the originating trunk
     /// group is a label of the Contact; From and Request-URI are looked at as well.
     #[must_use]
-    pub fn arrival<'b>(&self, request: &Message<'a>, source: SocketAddr, listener: &'b str) -> Arrival<'b>
+    pub fn arrival<'b>(
+        &self,
+        request: &Message<'a>,
+        source: SocketAddr,
+        listener: &'b str,
+    ) -> Arrival<'b>
     where
         'a: 'b,
     {
@@ -59,7 +64,11 @@ impl<'a> CallFacts<'a> {
             contact_host: contact.map(host).unwrap_or_default(),
             from_host: host(&self.from.uri),
             request_host: self.host,
-            labels: [contact.map(label).unwrap_or_default(), label(&self.from.uri), self.label],
+            labels: [
+                contact.map(label).unwrap_or_default(),
+                label(&self.from.uri),
+                self.label,
+            ],
         }
     }
 
@@ -67,9 +76,14 @@ impl<'a> CallFacts<'a> {
     /// (`;ext=100`), each with its `;`. The caller's trunk group label and the context of
     /// a local number name what only the caller knows: they stay behind.
     pub fn write_carried(&self, out: &mut Vec<u8>) {
-        let Some(user) = self.request_uri.user else { return };
+        let Some(user) = self.request_uri.user else {
+            return;
+        };
         for parameter in user.as_bytes().split(|byte| *byte == b';').skip(1) {
-            let name = parameter.split(|byte| *byte == b'=').next().unwrap_or_default();
+            let name = parameter
+                .split(|byte| *byte == b'=')
+                .next()
+                .unwrap_or_default();
             if !name.is_empty() && !NOT_CARRIED.iter().any(|not| name.eq_ignore_ascii_case(not)) {
                 out.push(b';');
                 out.extend_from_slice(parameter);
@@ -91,18 +105,30 @@ pub struct UserText<'a> {
 impl<'a> UserText<'a> {
     fn of(user: Option<UserPart<'a>>) -> Self {
         let Some(user) = user else {
-            return Self { raw: b"", decoded: None, phone_context: None };
+            return Self {
+                raw: b"",
+                decoded: None,
+                phone_context: None,
+            };
         };
         let raw = user.number();
         let decoded = memchr::memchr(b'%', raw).and_then(|_| decoded(&user));
-        Self { raw, decoded, phone_context: user.param(b"phone-context") }
+        Self {
+            raw,
+            decoded,
+            phone_context: user.param(b"phone-context"),
+        }
     }
 
     /// What routing looks up.
     #[must_use]
     pub fn dialled(&self) -> Dialled<'_> {
         let number = self.decoded.as_deref().unwrap_or(self.raw);
-        Dialled { number, raw: self.raw, phone_context: self.phone_context }
+        Dialled {
+            number,
+            raw: self.raw,
+            phone_context: self.phone_context,
+        }
     }
 
     /// The context of a local number.
@@ -114,11 +140,19 @@ impl<'a> UserText<'a> {
     /// What is looked up, for observers.
     #[must_use]
     pub fn text(&self) -> DialledText {
-        self.dialled().number.iter().copied().take(DIALLED_BYTES_MAX).collect()
+        self.dialled()
+            .number
+            .iter()
+            .copied()
+            .take(DIALLED_BYTES_MAX)
+            .collect()
     }
 
     fn is_number(&self) -> bool {
-        self.dialled().number.first().is_some_and(|first| *first == b'+' || first.is_ascii_digit())
+        self.dialled()
+            .number
+            .first()
+            .is_some_and(|first| *first == b'+' || first.is_ascii_digit())
     }
 }
 
@@ -154,7 +188,10 @@ fn calling<'a>(request: &Message<'a>, from: &NameAddr<'a>) -> Option<UserText<'a
 
 fn label<'a>(uri: &Uri<'a>) -> Label<'a> {
     let param = |name: &[u8]| uri.user.and_then(|user| user.param(name));
-    Label { tgrp: param(b"tgrp"), trunk_context: param(b"trunk-context") }
+    Label {
+        tgrp: param(b"tgrp"),
+        trunk_context: param(b"trunk-context"),
+    }
 }
 
 /// The host as it was written, without brackets.
@@ -163,21 +200,28 @@ fn host<'a>(uri: &Uri<'a>) -> &'a [u8] {
         return name;
     }
     let mark = memchr::memchr(b'@', uri.raw).or_else(|| memchr::memchr(b':', uri.raw));
-    let written = mark.and_then(|at| uri.raw.get(at + 1..)).unwrap_or_default();
+    let written = mark
+        .and_then(|at| uri.raw.get(at + 1..))
+        .unwrap_or_default();
     let (written, ends): (_, &[u8]) = match written.split_first() {
         Some((b'[', inner)) => (inner, b"]"),
         _ => (written, b":;?"),
     };
-    written.split(|byte| ends.contains(byte)).next().unwrap_or_default()
+    written
+        .split(|byte| ends.contains(byte))
+        .next()
+        .unwrap_or_default()
 }
 
 /// Spreads calls over trunks: a hash of the Call-ID that every worker, every restart
 /// and every node computes alike (FNV-1a, then stirred so that all bits count).
 #[must_use]
 pub fn call_hash(call_id: &[u8]) -> u64 {
-    let fnv = call_id.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let fnv = call_id
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     let stirred = (fnv ^ (fnv >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     stirred ^ (stirred >> 33)
 }
@@ -187,8 +231,14 @@ pub fn call_hash(call_id: &[u8]) -> u64 {
 #[must_use]
 pub fn is_answerable(to: SocketAddr) -> bool {
     let (unspecified, crowd) = match to {
-        SocketAddr::V4(v4) => (v4.ip().is_unspecified(), v4.ip().is_broadcast() || v4.ip().is_multicast()),
-        SocketAddr::V6(v6) => (v6.ip().is_unspecified(), v6.ip().is_multicast() || is_mapped(v6.ip())),
+        SocketAddr::V4(v4) => (
+            v4.ip().is_unspecified(),
+            v4.ip().is_broadcast() || v4.ip().is_multicast(),
+        ),
+        SocketAddr::V6(v6) => (
+            v6.ip().is_unspecified(),
+            v6.ip().is_multicast() || is_mapped(v6.ip()),
+        ),
     };
     to.port() != 0 && !unspecified && !crowd
 }
@@ -204,7 +254,15 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_to_crowds_or_nowhere() {
-        let bad = ["255.255.255.255:5060", "224.0.0.1:5060", "0.0.0.0:5060", "10.0.0.1:0", "[ff02::1]:5060", "[::]:5060", "[::ffff:10.0.0.1]:5060"];
+        let bad = [
+            "255.255.255.255:5060",
+            "224.0.0.1:5060",
+            "0.0.0.0:5060",
+            "10.0.0.1:0",
+            "[ff02::1]:5060",
+            "[::]:5060",
+            "[::ffff:10.0.0.1]:5060",
+        ];
         for bad in bad {
             assert!(!is_answerable(bad.parse().unwrap()), "{bad}");
         }
@@ -232,14 +290,23 @@ mod tests {
             ("sips:a@SBC.example.net?x=y", "SBC.example.net"),
             ("tel:+4420", ""),
         ] {
-            assert_eq!(host(&Uri::parse(uri.as_bytes()).unwrap()), written.as_bytes(), "{uri}");
+            assert_eq!(
+                host(&Uri::parse(uri.as_bytes()).unwrap()),
+                written.as_bytes(),
+                "{uri}"
+            );
         }
     }
 
     #[test]
     fn equal_call_ids_hash_alike_and_neighbours_do_not() {
         assert_eq!(call_hash(b"a@b"), call_hash(b"a@b"));
-        let shares = (0..3000_u32).filter(|n| call_hash(format!("{n}@10.0.0.1").as_bytes()) % 3 == 0).count();
-        assert!((900..1100).contains(&shares), "{shares} of 3000 went to the first of three");
+        let shares = (0..3000_u32)
+            .filter(|n| call_hash(format!("{n}@10.0.0.1").as_bytes()) % 3 == 0)
+            .count();
+        assert!(
+            (900..1100).contains(&shares),
+            "{shares} of 3000 went to the first of three"
+        );
     }
 }

@@ -8,6 +8,9 @@ mod event;
 mod facts;
 mod redirect;
 
+#[cfg(test)]
+mod tests;
+
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
 pub use facts::{CallFacts, UserText, call_hash, is_answerable};
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};

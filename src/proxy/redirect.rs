@@ -11,8 +11,12 @@ use super::contacts::Contacts;
 use super::event::{Answer, CallEvent, DropReason, Fate, MethodKind, Refusal, Refused};
 use super::facts::{CallFacts, call_hash, is_answerable};
 use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
-use crate::routing::{self, Decision, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action};
-use crate::sip::{HeaderName, Message, Method, ParseError, Reply, StartLine, StatusCode, reply_target};
+use crate::routing::{
+    self, Decision, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
+};
+use crate::sip::{
+    HeaderName, Message, Method, ParseError, Reply, StartLine, StatusCode, reply_target,
+};
 use crate::transaction::{TransactionKey, TransactionTable};
 
 /// The methods a redirect server serves. RFC 3261 §20.5.
@@ -66,9 +70,14 @@ impl RedirectServer {
     /// A server without transactions in progress.
     #[must_use]
     pub fn new(settings: RedirectSettings) -> Self {
-        let RedirectSettings { tag_key, stateful, server_header } = settings;
+        let RedirectSettings {
+            tag_key,
+            stateful,
+            server_header,
+        } = settings;
         Self {
-            transactions: stateful.then(|| TransactionTable::new(REDIRECT_TRANSACTIONS_MAX, tag_key.clone())),
+            transactions: stateful
+                .then(|| TransactionTable::new(REDIRECT_TRANSACTIONS_MAX, tag_key.clone())),
             tag_key,
             server_header: server_header.map(Into::into),
             contacts: Contacts::default(),
@@ -79,9 +88,19 @@ impl RedirectServer {
 
     /// Takes one datagram. `out` is emptied, and holds what to send when the fate is
     /// [`Fate::Answer`].
-    pub fn handle<'a>(&mut self, now: Now, datagram: &Datagram<'a>, snapshot: &Snapshot, out: &mut Vec<u8>) -> Fate<'a> {
+    pub fn handle<'a>(
+        &mut self,
+        now: Now,
+        datagram: &Datagram<'a>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
         out.clear();
-        if datagram.bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        if datagram
+            .bytes
+            .iter()
+            .all(|byte| matches!(byte, b'\r' | b'\n' | 0))
+        {
             return Fate::Dropped(DropReason::KeepAlive);
         }
         if !is_answerable(datagram.source) {
@@ -98,13 +117,24 @@ impl RedirectServer {
         let StartLine::Request { method, .. } = message.start_line() else {
             return Fate::Dropped(DropReason::Response);
         };
-        let asked = Asked { now, datagram, message: &message, method, known };
+        let asked = Asked {
+            now,
+            datagram,
+            message: &message,
+            method,
+            known,
+        };
         if method == Method::Ack {
             self.ack(&asked);
             return Fate::Absorbed(MethodKind::Ack);
         }
         match broken.map_or_else(|| message.check_request(), Err) {
-            _ if !known => self.refuse(&asked, Refusal::UnknownSource.into(), StatusCode::FORBIDDEN, out),
+            _ if !known => self.refuse(
+                &asked,
+                Refusal::UnknownSource.into(),
+                StatusCode::FORBIDDEN,
+                out,
+            ),
             Err(error) => self.refuse_malformed(&asked, error, out),
             Ok(()) => self.request(&asked, snapshot, out),
         }
@@ -131,7 +161,9 @@ impl RedirectServer {
     /// Answers that still wait for their ACK.
     #[must_use]
     pub fn awaiting_ack(&self) -> usize {
-        self.transactions.as_ref().map_or(0, TransactionTable::awaiting_ack)
+        self.transactions
+            .as_ref()
+            .map_or(0, TransactionTable::awaiting_ack)
     }
 
     /// Calls answered statelessly since the last time somebody asked, because as many
@@ -141,16 +173,31 @@ impl RedirectServer {
     }
 
     /// RFC 3261 §8.2.1: the method first.
-    fn request<'a>(&mut self, asked: &Asked<'_, 'a>, snapshot: &Snapshot, out: &mut Vec<u8>) -> Fate<'a> {
+    fn request<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
         match asked.method {
             Method::Invite => self.invite(asked, snapshot, out),
             Method::Cancel => self.cancel(asked, out),
             Method::Options => self.options(asked, out),
-            _ => self.refuse(asked, Refusal::Method.into(), StatusCode::METHOD_NOT_ALLOWED, out),
+            _ => self.refuse(
+                asked,
+                Refusal::Method.into(),
+                StatusCode::METHOD_NOT_ALLOWED,
+                out,
+            ),
         }
     }
 
-    fn invite<'a>(&mut self, asked: &Asked<'_, 'a>, snapshot: &Snapshot, out: &mut Vec<u8>) -> Fate<'a> {
+    fn invite<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
         let key = self.key(asked.message);
         if let Some((transactions, key)) = self.transactions.as_mut().zip(key)
             && let Some(repeated) = transactions.request(asked.now.instant, key, out)
@@ -168,7 +215,8 @@ impl RedirectServer {
             Err(error) => return self.refuse_malformed(asked, error, out),
         };
         let fate = self.call(asked, &facts, snapshot, out);
-        if let (Fate::Answer { to, status, .. }, Some((transactions, key))) = (&fate, self.transactions.as_mut().zip(key))
+        if let (Fate::Answer { to, status, .. }, Some((transactions, key))) =
+            (&fate, self.transactions.as_mut().zip(key))
             && !transactions.insert(asked.now.instant, key, status.code(), out, *to)
         {
             self.unkept += 1;
@@ -180,7 +228,10 @@ impl RedirectServer {
     /// step 3 (hops), §12.2.2 (no such dialog: none is ever made here).
     fn unfit(&self, asked: &Asked<'_, '_>) -> Option<(Refusal, StatusCode)> {
         let message = asked.message;
-        if message.first(HeaderName::Require).is_some_and(|value| !value.is_empty()) {
+        if message
+            .first(HeaderName::Require)
+            .is_some_and(|value| !value.is_empty())
+        {
             Some((Refusal::Extension, StatusCode::BAD_EXTENSION))
         } else if matches!(message.max_forwards(), Ok(Some(0))) {
             Some((Refusal::Hops, StatusCode::TOO_MANY_HOPS))
@@ -194,12 +245,23 @@ impl RedirectServer {
     }
 
     /// Classifies, decides and answers one call.
-    fn call<'a>(&mut self, asked: &Asked<'_, 'a>, facts: &CallFacts<'a>, snapshot: &Snapshot, out: &mut Vec<u8>) -> Fate<'a> {
+    fn call<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        facts: &CallFacts<'a>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
         let (table, message, datagram) = (&*snapshot.table, asked.message, asked.datagram);
         let arrival = facts.arrival(message, datagram.source, datagram.listener);
         let header = |name: &str| message.by_name(name.as_bytes()).next();
         let Some(from) = routing::classify(table, &arrival, header) else {
-            return self.refuse(asked, Refusal::UnknownSource.into(), StatusCode::FORBIDDEN, out);
+            return self.refuse(
+                asked,
+                Refusal::UnknownSource.into(),
+                StatusCode::FORBIDDEN,
+                out,
+            );
         };
         let call_id = message.call_id().unwrap_or_default();
         let label = facts.label;
@@ -256,16 +318,34 @@ impl RedirectServer {
         if known {
             self.serve(asked, &[], out)
         } else {
-            self.refuse(asked, Refusal::NoDialog.into(), StatusCode::CALL_DOES_NOT_EXIST, out)
+            self.refuse(
+                asked,
+                Refusal::NoDialog.into(),
+                StatusCode::CALL_DOES_NOT_EXIST,
+                out,
+            )
         }
     }
 
     /// RFC 3261 §11.2.
     fn options<'a>(&mut self, asked: &Asked<'_, 'a>, out: &mut Vec<u8>) -> Fate<'a> {
-        if asked.message.first(HeaderName::Require).is_some_and(|value| !value.is_empty()) {
-            return self.refuse(asked, Refusal::Extension.into(), StatusCode::BAD_EXTENSION, out);
+        if asked
+            .message
+            .first(HeaderName::Require)
+            .is_some_and(|value| !value.is_empty())
+        {
+            return self.refuse(
+                asked,
+                Refusal::Extension.into(),
+                StatusCode::BAD_EXTENSION,
+                out,
+            );
         }
-        self.serve(asked, &[(b"Allow", ALLOW), (b"Accept", b"application/sdp")], out)
+        self.serve(
+            asked,
+            &[(b"Allow", ALLOW), (b"Accept", b"application/sdp")],
+            out,
+        )
     }
 
     fn ack(&mut self, asked: &Asked<'_, '_>) {
@@ -276,10 +356,17 @@ impl RedirectServer {
     }
 
     fn key(&self, message: &Message<'_>) -> Option<TransactionKey> {
-        self.transactions.as_ref().and_then(|_| TransactionKey::of_invite(message, &self.tag_key))
+        self.transactions
+            .as_ref()
+            .and_then(|_| TransactionKey::of_invite(message, &self.tag_key))
     }
 
-    fn serve<'a>(&mut self, asked: &Asked<'_, 'a>, headers: &[(&[u8], &[u8])], out: &mut Vec<u8>) -> Fate<'a> {
+    fn serve<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        headers: &[(&[u8], &[u8])],
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
         self.contacts.clear();
         match self.write(asked, StatusCode::OK, b"", headers, out) {
             Some(to) => asked.fate(to, StatusCode::OK, Answer::Served),
@@ -287,12 +374,33 @@ impl RedirectServer {
         }
     }
 
-    fn refuse_malformed<'a>(&mut self, asked: &Asked<'_, 'a>, error: ParseError, out: &mut Vec<u8>) -> Fate<'a> {
-        let Some(status) = error.status() else { return Fate::Dropped(DropReason::Junk) };
-        self.refuse(asked, Refused { why: Refusal::Malformed, error: Some(error) }, status, out)
+    fn refuse_malformed<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        error: ParseError,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
+        let Some(status) = error.status() else {
+            return Fate::Dropped(DropReason::Junk);
+        };
+        self.refuse(
+            asked,
+            Refused {
+                why: Refusal::Malformed,
+                error: Some(error),
+            },
+            status,
+            out,
+        )
     }
 
-    fn refuse<'a>(&mut self, asked: &Asked<'_, 'a>, refused: Refused, status: StatusCode, out: &mut Vec<u8>) -> Fate<'a> {
+    fn refuse<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        refused: Refused,
+        status: StatusCode,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
         self.contacts.clear();
         let allow: [(&[u8], &[u8]); 1] = [(b"Allow", ALLOW)];
         let unsupported = asked.message.first(HeaderName::Require).unwrap_or_default();
@@ -355,8 +463,16 @@ impl RedirectServer {
             hasher.write(bytes);
         };
         add(message.call_id().unwrap_or_default());
-        add(message.from().ok().and_then(|from| from.tag()).unwrap_or_default());
-        add(message.top_via().ok().and_then(|via| via.branch()).unwrap_or_default());
+        add(message
+            .from()
+            .ok()
+            .and_then(|from| from.tag())
+            .unwrap_or_default());
+        add(message
+            .top_via()
+            .ok()
+            .and_then(|via| via.branch())
+            .unwrap_or_default());
         add(message.request_uri().unwrap_or_default());
         hex(hasher.finish())
     }
@@ -373,7 +489,12 @@ struct Asked<'m, 'a> {
 
 impl<'a> Asked<'_, 'a> {
     const fn fate(&self, to: SocketAddr, status: StatusCode, answer: Answer<'a>) -> Fate<'a> {
-        Fate::Answer { to, status, method: MethodKind::of(self.method), answer }
+        Fate::Answer {
+            to,
+            status,
+            method: MethodKind::of(self.method),
+            answer,
+        }
     }
 }
 
@@ -381,7 +502,9 @@ impl<'a> Asked<'_, 'a> {
 fn reason<'t>(table: &'t RoutingTable, decision: &Decision<'_>, status: StatusCode) -> &'t [u8] {
     let rule = decision.rule.and_then(|rule| table.rule(rule));
     match (&decision.outcome, rule.map(|rule| &rule.action)) {
-        (Outcome::Reject { status: decided }, Some(Action::Reject { reason, .. })) if *decided == status.code() => {
+        (Outcome::Reject { status: decided }, Some(Action::Reject { reason, .. }))
+            if *decided == status.code() =>
+        {
             reason.as_bytes()
         }
         _ => b"",
@@ -393,6 +516,9 @@ fn hex(number: u64) -> [u8; 16] {
     std::array::from_fn(|i| {
         let byte = bytes.get(i / 2).copied().unwrap_or_default();
         let digit = if i % 2 == 0 { byte >> 4 } else { byte & 0xf };
-        b"0123456789abcdef".get(usize::from(digit)).copied().unwrap_or(b'0')
+        b"0123456789abcdef"
+            .get(usize::from(digit))
+            .copied()
+            .unwrap_or(b'0')
     })
 }

@@ -84,7 +84,11 @@ impl ListenerConfig {
     /// A stateless listener without a name.
     #[must_use]
     pub const fn new(address: SocketAddr) -> Self {
-        Self { address, name: String::new(), stateful: false }
+        Self {
+            address,
+            name: String::new(),
+            stateful: false,
+        }
     }
 }
 
@@ -101,7 +105,9 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let tables = root.required_string("tables");
     let workers = root.integer("workers", 1..=WORKERS_MAX as u64);
     let drain = root.duration_ms("drain_timeout", 0..=3_600_000);
-    let server_header = root.string("server_header").and_then(|text| header_value(&root, text));
+    let server_header = root
+        .string("server_header")
+        .and_then(|text| header_value(&root, text));
     let listeners = read_listeners(&mut root);
     let (log, log_decisions) = read_log(&mut root, folder);
     let mask_numbers = read_privacy(&mut root);
@@ -109,7 +115,9 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     Some(Config {
         tables: folder.join(tables?.value),
         listeners,
-        workers: workers.and_then(|(n, _)| usize::try_from(n).ok()).unwrap_or_else(cores),
+        workers: workers
+            .and_then(|(n, _)| usize::try_from(n).ok())
+            .unwrap_or_else(cores),
         log,
         log_decisions,
         mask_numbers,
@@ -135,7 +143,10 @@ fn read_listeners(root: &mut Reader<'_>) -> Vec<ListenerConfig> {
     root.require("listen");
     let tables = root.tables("listen");
     if root.has("listen") && tables.len() > LISTENERS_MAX {
-        let message = format!("{} listeners, and at most {LISTENERS_MAX} are served", tables.len());
+        let message = format!(
+            "{} listeners, and at most {LISTENERS_MAX} are served",
+            tables.len()
+        );
         root.report(Diagnostic::error(Code::OverLimit, message).at(root.place(root.spot(), "")));
         return Vec::new();
     }
@@ -156,9 +167,19 @@ fn read_listener(
     let name = table.string("name");
     let stateful = table.boolean("stateful").is_some_and(|(yes, _)| yes);
     table.require("transport");
-    let transport = table.one_of("transport", &[("udp", Transport::Udp), ("tcp", Transport::Tcp), ("tls", Transport::Tls)]);
+    let transport = table.one_of(
+        "transport",
+        &[
+            ("udp", Transport::Udp),
+            ("tcp", Transport::Tcp),
+            ("tls", Transport::Tls),
+        ],
+    );
     table.require("mode");
-    let mode = table.one_of("mode", &[("redirect", Mode::Redirect), ("proxy", Mode::Proxy)]);
+    let mode = table.one_of(
+        "mode",
+        &[("redirect", Mode::Redirect), ("proxy", Mode::Proxy)],
+    );
     if let Some((Transport::Tcp | Transport::Tls, spot)) = transport {
         not_available(&table, spot, "transport", "udp");
     }
@@ -167,7 +188,9 @@ fn read_listener(
     }
     let address = address.and_then(|text| Some((read_address(&table, &text)?, text)));
     if let Some((parsed, text)) = &address {
-        let twice = known.iter().find(|(other, ..)| other.address == *parsed && parsed.port() != 0);
+        let twice = known
+            .iter()
+            .find(|(other, ..)| other.address == *parsed && parsed.port() != 0);
         if let Some((_, first, _)) = twice {
             defined_twice(&table, text, first, "address");
         }
@@ -181,11 +204,20 @@ fn read_listener(
     }
     table.finish();
     let (address, text) = address?;
-    let listener = ListenerConfig { address, name: name.as_ref().map_or_else(String::new, |n| n.value.clone()), stateful };
+    let listener = ListenerConfig {
+        address,
+        name: name.as_ref().map_or_else(String::new, |n| n.value.clone()),
+        stateful,
+    };
     Some((listener, text, name))
 }
 
-fn not_available(table: &Reader<'_>, spot: crate::tables::source::Spot, key: &str, available: &str) {
+fn not_available(
+    table: &Reader<'_>,
+    spot: crate::tables::source::Spot,
+    key: &str,
+    available: &str,
+) {
     let message = format!("this {key} is not available in this version");
     table.report(
         Diagnostic::error(Code::NotAllowed, message)
@@ -215,11 +247,20 @@ fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {
     let help = if multicast {
         String::from("calls are not answered to multicast addresses")
     } else if let Ok(ip) = text.value.parse::<std::net::IpAddr>() {
-        format!("write it with a port: {}", quoted(&SocketAddr::new(ip, 5060).to_string()))
+        format!(
+            "write it with a port: {}",
+            quoted(&SocketAddr::new(ip, 5060).to_string())
+        )
     } else {
-        String::from("allowed: an IP address and a port, such as \"10.0.0.5:5060\" or \"[2001:db8::5]:5060\"")
+        String::from(
+            "allowed: an IP address and a port, such as \"10.0.0.5:5060\" or \"[2001:db8::5]:5060\"",
+        )
     };
-    table.report(Diagnostic::error(Code::NotAllowed, message).at(table.place(text.spot, "")).help(help));
+    table.report(
+        Diagnostic::error(Code::NotAllowed, message)
+            .at(table.place(text.spot, ""))
+            .help(help),
+    );
     None
 }
 
@@ -231,14 +272,23 @@ fn header_value(root: &Reader<'_>, text: Text) -> Option<String> {
     }
     let message = format!("{} cannot be the value of a header", quoted(&text.value));
     let help = format!("allowed: 1 to {SERVER_HEADER_BYTES_MAX} visible ASCII characters");
-    root.report(Diagnostic::error(Code::NotAllowed, message).at(root.place(text.spot, "")).help(help));
+    root.report(
+        Diagnostic::error(Code::NotAllowed, message)
+            .at(root.place(text.spot, ""))
+            .help(help),
+    );
     None
 }
 
 fn read_log(root: &mut Reader<'_>, folder: &Path) -> (LogSettings, bool) {
     let mut settings = LogSettings::default();
-    let Some(mut table) = root.table("log") else { return (settings, true) };
-    if let Some((format, _)) = table.one_of("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]) {
+    let Some(mut table) = root.table("log") else {
+        return (settings, true);
+    };
+    if let Some((format, _)) = table.one_of(
+        "format",
+        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+    ) {
         settings.format = format;
     }
     let levels = [
@@ -258,9 +308,17 @@ fn read_log(root: &mut Reader<'_>, folder: &Path) -> (LogSettings, bool) {
 }
 
 fn read_privacy(root: &mut Reader<'_>) -> MaskNumbers {
-    let Some(mut table) = root.table("privacy") else { return MaskNumbers::None };
-    let words = [("none", MaskNumbers::None), ("last4", MaskNumbers::Last4), ("all", MaskNumbers::All)];
-    let mask = table.one_of("mask_numbers", &words).map_or(MaskNumbers::None, |(mask, _)| mask);
+    let Some(mut table) = root.table("privacy") else {
+        return MaskNumbers::None;
+    };
+    let words = [
+        ("none", MaskNumbers::None),
+        ("last4", MaskNumbers::Last4),
+        ("all", MaskNumbers::All),
+    ];
+    let mask = table
+        .one_of("mask_numbers", &words)
+        .map_or(MaskNumbers::None, |(mask, _)| mask);
     table.finish();
     mask
 }
@@ -278,13 +336,17 @@ mod tests {
         Config::read(&path).map_err(|report| report.text(false).replace(&format!("{folder}/"), ""))
     }
 
-    const LISTEN: &str = "[[listen]]\naddress = \"127.0.0.1:5060\"\ntransport = \"udp\"\nmode = \"redirect\"\n";
+    const LISTEN: &str =
+        "[[listen]]\naddress = \"127.0.0.1:5060\"\ntransport = \"udp\"\nmode = \"redirect\"\n";
 
     #[test]
     fn reads_what_is_needed_and_fills_in_the_rest() {
         let config = read(&format!("tables = \"tables\"\n{LISTEN}")).unwrap();
         assert!(config.tables.ends_with("tables"));
-        assert_eq!(config.listeners, [ListenerConfig::new("127.0.0.1:5060".parse().unwrap())]);
+        assert_eq!(
+            config.listeners,
+            [ListenerConfig::new("127.0.0.1:5060".parse().unwrap())]
+        );
         assert!(config.workers >= 1 && config.log_decisions);
         assert_eq!(config.drain_timeout, Duration::from_secs(5));
     }
@@ -300,7 +362,10 @@ mod tests {
         assert_eq!(config.drain_timeout, Duration::from_millis(250));
         assert_eq!(config.server_header.as_deref(), Some("Trunkline"));
         assert_eq!(config.mask_numbers, MaskNumbers::Last4);
-        assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::WARN));
+        assert_eq!(
+            (config.log.format, config.log.level),
+            (LogFormat::Json, LevelFilter::WARN)
+        );
         assert!(config.log.file.unwrap().ends_with("calls.log"));
         assert!(config.listeners[0].stateful && config.listeners[0].name == "inside");
     }
@@ -317,12 +382,27 @@ mod tests {
             ("server_header = \"a\\r\\nb\"\n", "visible ASCII"),
             ("[log]\nformat = \"jason\"\n", "did you mean \"json\"?"),
             ("[privacy]\nmask_numbers = \"some\"\n", "\"last4\""),
-            ("[[listen]]\naddress = \"127.0.0.1\"\n", "write it with a port: \"127.0.0.1:5060\""),
-            ("[[listen]]\naddress = \"sbc.example.net:5060\"\n", "an IP address and a port"),
+            (
+                "[[listen]]\naddress = \"127.0.0.1\"\n",
+                "write it with a port: \"127.0.0.1:5060\"",
+            ),
+            (
+                "[[listen]]\naddress = \"sbc.example.net:5060\"\n",
+                "an IP address and a port",
+            ),
             ("[[listen]]\naddress = \"224.0.0.1:5060\"\n", "multicast"),
-            ("[[listen]]\ntransport = \"tls\"\n", "not available in this version"),
-            ("[[listen]]\nmode = \"proxy\"\n", "not available in this version"),
-            ("[[listen]]\nmode = \"redirekt\"\n", "did you mean \"redirect\"?"),
+            (
+                "[[listen]]\ntransport = \"tls\"\n",
+                "not available in this version",
+            ),
+            (
+                "[[listen]]\nmode = \"proxy\"\n",
+                "not available in this version",
+            ),
+            (
+                "[[listen]]\nmode = \"redirekt\"\n",
+                "did you mean \"redirect\"?",
+            ),
         ];
         for (text, told) in cases {
             let report = read(text).unwrap_err();
@@ -333,14 +413,22 @@ mod tests {
 
     #[test]
     fn two_listeners_cannot_share_an_address_or_a_name() {
-        let report = read(&format!("tables = \"t\"\n{LISTEN}name = \"a\"\n{LISTEN}name = \"a\"\n")).unwrap_err();
+        let report = read(&format!(
+            "tables = \"t\"\n{LISTEN}name = \"a\"\n{LISTEN}name = \"a\"\n"
+        ))
+        .unwrap_err();
         assert_eq!(report.matches("T008").count(), 2, "{report}");
         assert!(report.contains("first used here"), "{report}");
     }
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let report = Config::read(Path::new("nowhere/trunkline.toml")).unwrap_err().short();
-        assert!(report.contains("nowhere/trunkline.toml") && report.contains("T001"), "{report}");
+        let report = Config::read(Path::new("nowhere/trunkline.toml"))
+            .unwrap_err()
+            .short();
+        assert!(
+            report.contains("nowhere/trunkline.toml") && report.contains("T001"),
+            "{report}"
+        );
     }
 }

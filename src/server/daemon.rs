@@ -34,7 +34,11 @@ pub fn run(config: &Config) -> ExitCode {
         }
         Err(Failure::Start(StartError::Table(report))) => {
             anstream::eprint!("{}", report.text(true));
-            anstream::eprintln!("trunkline: the routing table {} is not served: {} errors", config.tables.display(), report.errors);
+            anstream::eprintln!(
+                "trunkline: the routing table {} is not served: {} errors",
+                config.tables.display(),
+                report.errors
+            );
             ExitCode::from(EXIT_CONFIG)
         }
         Err(Failure::Start(error)) => {
@@ -42,8 +46,15 @@ pub fn run(config: &Config) -> ExitCode {
             ExitCode::from(EXIT_CONFIG)
         }
         Err(Failure::Log(error)) => {
-            let file = config.log.file.as_deref().map(|file| format!(" {}", file.display()));
-            anstream::eprintln!("trunkline: cannot open the log{}: {error}", file.unwrap_or_default());
+            let file = config
+                .log
+                .file
+                .as_deref()
+                .map(|file| format!(" {}", file.display()));
+            anstream::eprintln!(
+                "trunkline: cannot open the log{}: {error}",
+                file.unwrap_or_default()
+            );
             ExitCode::from(EXIT_CONFIG)
         }
     }
@@ -58,7 +69,10 @@ type Started = (tokio::runtime::Runtime, Signals, Log, ServerHandle);
 
 fn start(config: &Config) -> Result<Started, Failure> {
     let system = |error| Failure::Start(StartError::System(error));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system)?;
     // Before the tables are read: a SIGHUP meanwhile must not end the process.
     let signals = runtime.block_on(async { Signals::new() }).map_err(system)?;
     let log = Log::start(&config.log).map_err(Failure::Log)?;
@@ -88,8 +102,16 @@ impl Signals {
 
 async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCode {
     let status = reloading::status(&handle.store, None);
-    let addresses: Vec<_> = handle.local_addrs().iter().map(ToString::to_string).collect();
-    tracing::info!("listening on {} (udp), {} workers; {status}", addresses.join(", "), handle.threads.len());
+    let addresses: Vec<_> = handle
+        .local_addrs()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    tracing::info!(
+        "listening on {} (udp), {} workers; {status}",
+        addresses.join(", "),
+        handle.threads.len()
+    );
     service::ready(&status);
     let mut flush = tokio::time::interval(FLUSH_INTERVAL);
     let failed = loop {
@@ -143,12 +165,18 @@ async fn stop(signals: &mut Signals, handle: ServerHandle, log: &Log) -> bool {
 fn reopen(log: &Log) {
     match log.reopen() {
         Ok(()) => tracing::info!("log file opened anew"),
-        Err(error) => tracing::error!("cannot open the log file anew, writing to the old one: {error}"),
+        Err(error) => {
+            tracing::error!("cannot open the log file anew, writing to the old one: {error}")
+        }
     }
 }
 
 fn report(handle: &ServerHandle, log: &Log) {
-    tracing::info!("{}; log-lines-dropped={}", handle.totals(), log.dropped_lines());
+    tracing::info!(
+        "{}; log-lines-dropped={}",
+        handle.totals(),
+        log.dropped_lines()
+    );
 }
 
 /// What systemd is told (`Type=notify-reload`). Without it, nothing happens.

@@ -55,7 +55,12 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Table(report) => write!(f, "the routing table has {} errors", report.errors),
-            Self::Bind { address, cause } => write!(f, "cannot listen on {address} (udp): {}{}", cause, hint(cause)),
+            Self::Bind { address, cause } => write!(
+                f,
+                "cannot listen on {address} (udp): {}{}",
+                cause,
+                hint(cause)
+            ),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
         }
     }
@@ -81,10 +86,14 @@ impl Server {
     /// # Errors
     /// Tables with errors, addresses that cannot be used, a system without resources.
     pub fn start(config: &Config) -> Result<ServerHandle, StartError> {
-        let (store, _, report) = TableStore::open(&config.tables).map_err(|report| StartError::Table(Box::new(report)))?;
+        let (store, _, report) = TableStore::open(&config.tables)
+            .map_err(|report| StartError::Table(Box::new(report)))?;
         reloading::log_findings(&report);
         let bound = bind_all(config)?;
-        let addresses = bound.iter().filter_map(|sockets| sockets.first()?.local_addr().ok()).collect();
+        let addresses = bound
+            .iter()
+            .filter_map(|sockets| sockets.first()?.local_addr().ok())
+            .collect();
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
             store: Arc::new(store),
@@ -98,9 +107,12 @@ impl Server {
         };
         let tag_key = RandomState::new();
         for (number, sockets) in by_worker(bound).into_iter().enumerate() {
-            handle.start_worker(number, sockets, config, &tag_key, &watched).map_err(StartError::System)?;
+            handle
+                .start_worker(number, sockets, config, &tag_key, &watched)
+                .map_err(StartError::System)?;
         }
-        handle.reload_soon = Some(reloading::start(Arc::clone(&handle.store)).map_err(StartError::System)?);
+        handle.reload_soon =
+            Some(reloading::start(Arc::clone(&handle.store)).map_err(StartError::System)?);
         Ok(handle)
     }
 }
@@ -185,9 +197,16 @@ impl ServerHandle {
         tag_key: &RandomState,
         orders: &watch::Receiver<Order>,
     ) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
         let counters = Arc::new(Counters::new());
-        let calls = CallLog { enabled: config.log_decisions, format: config.log.format, mask: config.mask_numbers };
+        let calls = CallLog {
+            enabled: config.log_decisions,
+            format: config.log.format,
+            mask: config.mask_numbers,
+        };
         let mut tasks = Vec::new();
         for (socket, listener) in sockets.into_iter().zip(&config.listeners) {
             let _inside = runtime.enter();
@@ -209,7 +228,8 @@ impl ServerHandle {
         }
         let ended = Arc::clone(&self.ended);
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
-        self.threads.push(thread.spawn(move || run_worker(&runtime, tasks, &ended))?);
+        self.threads
+            .push(thread.spawn(move || run_worker(&runtime, tasks, &ended))?);
         self.counters.push(counters);
         Ok(())
     }
@@ -240,12 +260,20 @@ fn run_worker(runtime: &Runtime, tasks: Vec<ListenerTask>, ended: &Notify) {
 
 /// One set of sockets per listener, one socket of each per worker.
 fn bind_all(config: &Config) -> Result<Vec<Vec<UdpSocket>>, StartError> {
-    let bind = |address| udp::bind(address, config.workers).map_err(|cause| StartError::Bind { address, cause });
-    config.listeners.iter().map(|listener| bind(listener.address)).collect()
+    let bind = |address| {
+        udp::bind(address, config.workers).map_err(|cause| StartError::Bind { address, cause })
+    };
+    config
+        .listeners
+        .iter()
+        .map(|listener| bind(listener.address))
+        .collect()
 }
 
 /// Turns the sockets of each listener into the sockets of each worker.
 fn by_worker(mut bound: Vec<Vec<UdpSocket>>) -> Vec<Vec<UdpSocket>> {
     let workers = bound.iter().map(Vec::len).min().unwrap_or(0);
-    (0..workers).map(|_| bound.iter_mut().filter_map(Vec::pop).collect()).collect()
+    (0..workers)
+        .map(|_| bound.iter_mut().filter_map(Vec::pop).collect())
+        .collect()
 }

@@ -14,13 +14,15 @@ use crate::tables::store::{Reload, TableStore};
 /// read is kept, for what it announces may have been missed; further ones say nothing new.
 pub(super) fn start(store: Arc<TableStore>) -> io::Result<SyncSender<()>> {
     let (sender, requests) = sync_channel::<()>(1);
-    std::thread::Builder::new().name(String::from("reload")).spawn(move || {
-        while requests.recv().is_ok() {
-            service::reloading();
-            let outcome = reload(&store);
-            service::ready(&status(&store, Some(&outcome)));
-        }
-    })?;
+    std::thread::Builder::new()
+        .name(String::from("reload"))
+        .spawn(move || {
+            while requests.recv().is_ok() {
+                service::reloading();
+                let outcome = reload(&store);
+                service::ready(&status(&store, Some(&outcome)));
+            }
+        })?;
     Ok(sender)
 }
 
@@ -28,7 +30,12 @@ pub(super) fn start(store: Arc<TableStore>) -> io::Result<SyncSender<()>> {
 pub(super) fn reload(store: &TableStore) -> Reload {
     let outcome = store.reload();
     match &outcome {
-        Reload::Swapped { generation, report, load_time, .. } => {
+        Reload::Swapped {
+            generation,
+            report,
+            load_time,
+            ..
+        } => {
             let table = store.current();
             tracing::info!(
                 "reload gen {}->{generation} dids={} rules={} took_ms={}",
@@ -39,7 +46,9 @@ pub(super) fn reload(store: &TableStore) -> Reload {
             );
             log_findings(report);
         }
-        Reload::Unchanged { generation } => tracing::info!("reload gen {generation} kept: the files say the same"),
+        Reload::Unchanged { generation } => {
+            tracing::info!("reload gen {generation} kept: the files say the same")
+        }
         Reload::Refused { generation, report } => {
             tracing::error!("reload refused, gen {generation} kept: {}", summary(report));
             log_findings(report);
@@ -50,7 +59,11 @@ pub(super) fn reload(store: &TableStore) -> Reload {
 
 /// One line a finding, as many as a log should hold.
 pub(super) fn log_findings(report: &Report) {
-    for finding in report.diagnostics.iter().take(RELOAD_DIAGNOSTICS_LOGGED_MAX) {
+    for finding in report
+        .diagnostics
+        .iter()
+        .take(RELOAD_DIAGNOSTICS_LOGGED_MAX)
+    {
         match finding.severity {
             Severity::Error => tracing::error!("{}", finding.short()),
             Severity::Warning => tracing::warn!("{}", finding.short()),
@@ -66,15 +79,25 @@ pub(super) fn log_findings(report: &Report) {
 /// What the service manager shows.
 pub(super) fn status(store: &TableStore, outcome: Option<&Reload>) -> String {
     let table = store.current();
-    let serving = format!("table gen {}, {} DIDs, {} rules", table.generation(), table.did_rows(), table.rules().len());
+    let serving = format!(
+        "table gen {}, {} DIDs, {} rules",
+        table.generation(),
+        table.did_rows(),
+        table.rules().len()
+    );
     match outcome {
-        Some(Reload::Refused { report, .. }) => format!("{serving}; last reload refused: {}", summary(report)),
+        Some(Reload::Refused { report, .. }) => {
+            format!("{serving}; last reload refused: {}", summary(report))
+        }
         _ => serving,
     }
 }
 
 fn summary(report: &Report) -> String {
-    let first = report.diagnostics.iter().find(|finding| finding.severity == Severity::Error);
+    let first = report
+        .diagnostics
+        .iter()
+        .find(|finding| finding.severity == Severity::Error);
     let plural = if report.errors == 1 { "" } else { "s" };
     match first {
         Some(first) => format!("{} error{plural}, first {}", report.errors, first.short()),

@@ -97,14 +97,32 @@ impl ListenerTask {
         RECEIVE_BATCH_MAX
     }
 
-    async fn datagram(&mut self, bytes: &[u8], source: SocketAddr, snapshot: &Snapshot, out: &mut Vec<u8>) {
-        let now = Now { instant: Instant::now(), wall: Timestamp::now() };
+    async fn datagram(
+        &mut self,
+        bytes: &[u8],
+        source: SocketAddr,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) {
+        let now = Now {
+            instant: Instant::now(),
+            wall: Timestamp::now(),
+        };
         let name = Arc::clone(&self.name);
-        let datagram = Datagram { bytes, source, listener: &name };
+        let datagram = Datagram {
+            bytes,
+            source,
+            listener: &name,
+        };
         let fate = self.engine.handle(now, &datagram, snapshot, out);
         self.counters.stateless(self.engine.take_unkept());
         match fate {
-            Fate::Answer { to, status, method, answer } => {
+            Fate::Answer {
+                to,
+                status,
+                method,
+                answer,
+            } => {
                 self.send(to, out).await;
                 self.counters.request(method);
                 self.counters.reply(status.code());
@@ -117,7 +135,8 @@ impl ListenerTask {
                     }),
                     Answer::Refused(refused) => {
                         self.counters.refusal(refused.why);
-                        self.errors.refused(now.instant, refused, status.code(), method, source);
+                        self.errors
+                            .refused(now.instant, refused, status.code(), method, source);
                     }
                     Answer::Served => {}
                 }
@@ -126,7 +145,8 @@ impl ListenerTask {
             Fate::Absorbed(method) => self.counters.request(method),
             Fate::Dropped(reason) => {
                 self.counters.dropped(reason);
-                self.errors.dropped(now.instant, reason, bytes.len(), source);
+                self.errors
+                    .dropped(now.instant, reason, bytes.len(), source);
             }
         }
     }
@@ -152,7 +172,9 @@ impl ListenerTask {
         let sent = match self.socket.try_send_to(bytes, to) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let wait = Duration::from_millis(SEND_WAIT_MS_MAX);
-                timeout(wait, self.socket.send_to(bytes, to)).await.is_ok_and(|sent| sent.is_ok())
+                timeout(wait, self.socket.send_to(bytes, to))
+                    .await
+                    .is_ok_and(|sent| sent.is_ok())
             }
             sent => sent.is_ok(),
         };
@@ -166,7 +188,9 @@ impl ListenerTask {
     async fn drain(&mut self, room: &mut [u8], out: &mut Vec<u8>) {
         let until = Instant::now() + self.drain_timeout;
         for _ in 0..DRAIN_BATCHES_MAX {
-            if *self.orders.borrow() == Order::Stop || self.batch(room, out).await < RECEIVE_BATCH_MAX {
+            if *self.orders.borrow() == Order::Stop
+                || self.batch(room, out).await < RECEIVE_BATCH_MAX
+            {
                 break;
             }
         }

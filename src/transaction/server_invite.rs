@@ -22,10 +22,19 @@ pub struct ServerInvite {
 /// that run in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Proceeding { responded: bool },
-    Accepted { l: Instant },
-    Completed { g: Option<(Instant, Duration)>, h: Instant },
-    Confirmed { i: Instant },
+    Proceeding {
+        responded: bool,
+    },
+    Accepted {
+        l: Instant,
+    },
+    Completed {
+        g: Option<(Instant, Duration)>,
+        h: Instant,
+    },
+    Confirmed {
+        i: Instant,
+    },
     Terminated,
 }
 
@@ -37,7 +46,10 @@ impl ServerInvite {
     /// it as its first response (RFC 3261 §17.2.1).
     #[must_use]
     pub const fn new(transport: Transport) -> Self {
-        Self { state: State::Proceeding { responded: false }, transport }
+        Self {
+            state: State::Proceeding { responded: false },
+            transport,
+        }
     }
 
     /// Takes one event at `now` and says what to do. An event the state does not
@@ -60,9 +72,18 @@ impl ServerInvite {
                 actions.push(Action::Fail);
                 self.end(&mut actions);
             }
-            (State::Completed { g: Some((at, interval)), h }, Event::TimerDue) if now >= at => {
+            (
+                State::Completed {
+                    g: Some((at, interval)),
+                    h,
+                },
+                Event::TimerDue,
+            ) if now >= at => {
                 let interval = timers::next_g(interval);
-                self.state = State::Completed { g: Some((now + interval, interval)), h };
+                self.state = State::Completed {
+                    g: Some((now + interval, interval)),
+                    h,
+                };
                 actions.push(Action::Send);
             }
             (State::Confirmed { i }, Event::TimerDue) if now >= i => self.end(&mut actions),
@@ -107,7 +128,10 @@ impl ServerInvite {
                     Transport::Unreliable => Some((now + timers::G_FIRST, timers::G_FIRST)),
                     Transport::Reliable => None,
                 };
-                State::Completed { g, h: now + timers::H }
+                State::Completed {
+                    g,
+                    h: now + timers::H,
+                }
             }
         }
     }
@@ -136,7 +160,10 @@ mod tests {
 
     fn completed(start: Instant, transport: Transport) -> ServerInvite {
         let mut machine = ServerInvite::new(transport);
-        assert_eq!(machine.step(start, Event::Respond(302)).as_slice(), [Action::Send]);
+        assert_eq!(
+            machine.step(start, Event::Respond(302)).as_slice(),
+            [Action::Send]
+        );
         machine
     }
 
@@ -155,7 +182,12 @@ mod tests {
                 }
             }
         }
-        assert_eq!(sent_ms, [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]);
+        assert_eq!(
+            sent_ms,
+            [
+                500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500
+            ]
+        );
     }
 
     #[test]
@@ -164,7 +196,10 @@ mod tests {
         let mut machine = completed(start, Transport::Unreliable);
         assert!(machine.step(at(start, 100), Event::Ack).is_empty());
         assert!(!machine.awaits_ack());
-        assert!(machine.step(at(start, 200), Event::Ack).is_empty(), "later ACKs are absorbed");
+        assert!(
+            machine.step(at(start, 200), Event::Ack).is_empty(),
+            "later ACKs are absorbed"
+        );
         assert!(machine.step(at(start, 300), Event::Request).is_empty());
         assert_eq!(machine.deadline(), Some(at(start, 5100)));
         let last = machine.step(at(start, 5100), Event::TimerDue);
@@ -176,19 +211,34 @@ mod tests {
         let start = Instant::now();
         let mut machine = completed(start, Transport::Reliable);
         assert_eq!(machine.deadline(), Some(start + timers::H));
-        assert_eq!(machine.step(start, Event::Ack).as_slice(), [Action::Terminate]);
+        assert_eq!(
+            machine.step(start, Event::Ack).as_slice(),
+            [Action::Terminate]
+        );
     }
 
     #[test]
     fn a_retransmitted_invite_gets_the_last_response_again() {
         let start = Instant::now();
         let mut machine = ServerInvite::new(Transport::Unreliable);
-        assert!(machine.step(start, Event::Request).is_empty(), "nothing was answered yet");
+        assert!(
+            machine.step(start, Event::Request).is_empty(),
+            "nothing was answered yet"
+        );
         machine.step(start, Event::Respond(100));
-        assert_eq!(machine.step(start, Event::Request).as_slice(), [Action::Send]);
+        assert_eq!(
+            machine.step(start, Event::Request).as_slice(),
+            [Action::Send]
+        );
         machine.step(start, Event::Respond(404));
-        assert_eq!(machine.step(start, Event::Request).as_slice(), [Action::Send]);
-        assert!(machine.step(start, Event::Respond(500)).is_empty(), "one final response");
+        assert_eq!(
+            machine.step(start, Event::Request).as_slice(),
+            [Action::Send]
+        );
+        assert!(
+            machine.step(start, Event::Respond(500)).is_empty(),
+            "one final response"
+        );
     }
 
     #[test]
@@ -197,9 +247,18 @@ mod tests {
         let mut machine = ServerInvite::new(Transport::Unreliable);
         machine.step(start, Event::Respond(200));
         assert!(machine.step(start, Event::Request).is_empty());
-        assert_eq!(machine.step(start, Event::Ack).as_slice(), [Action::Deliver]);
-        assert_eq!(machine.step(start, Event::Respond(200)).as_slice(), [Action::Send]);
-        assert_eq!(machine.step(start + timers::L, Event::TimerDue).as_slice(), [Action::Terminate]);
+        assert_eq!(
+            machine.step(start, Event::Ack).as_slice(),
+            [Action::Deliver]
+        );
+        assert_eq!(
+            machine.step(start, Event::Respond(200)).as_slice(),
+            [Action::Send]
+        );
+        assert_eq!(
+            machine.step(start + timers::L, Event::TimerDue).as_slice(),
+            [Action::Terminate]
+        );
     }
 
     #[test]

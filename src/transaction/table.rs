@@ -6,7 +6,7 @@ use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::{Action, Event, ServerInvite, Transport, TransactionKey};
+use super::{Action, Event, ServerInvite, TransactionKey, Transport};
 
 /// The INVITE server transactions of one listener and worker, each with the
 /// response it repeats and where that goes.
@@ -35,23 +35,44 @@ impl TransactionTable {
     /// hashing, so that a peer cannot choose colliding branches.
     #[must_use]
     pub fn new(bound: usize, seed: RandomState) -> Self {
-        Self { entries: HashMap::with_hasher(seed), due: BinaryHeap::new(), awaiting_ack: 0, bound }
+        Self {
+            entries: HashMap::with_hasher(seed),
+            due: BinaryHeap::new(),
+            awaiting_ack: 0,
+            bound,
+        }
     }
 
     /// Keeps a transaction that was answered with the final `response` (status 300
     /// and above) at `now`, over UDP. The caller has sent the response.
     ///
     /// Returns whether it was kept: not above the bound, nor when the key is known.
-    pub fn insert(&mut self, now: Instant, key: TransactionKey, status: u16, response: &[u8], to: SocketAddr) -> bool {
+    pub fn insert(
+        &mut self,
+        now: Instant,
+        key: TransactionKey,
+        status: u16,
+        response: &[u8],
+        to: SocketAddr,
+    ) -> bool {
         if self.entries.len() >= self.bound || self.entries.contains_key(&key) {
             return false;
         }
         let mut machine = ServerInvite::new(Transport::Unreliable);
         machine.step(now, Event::Respond(status));
-        let Some(deadline) = machine.deadline() else { return false };
+        let Some(deadline) = machine.deadline() else {
+            return false;
+        };
         self.awaiting_ack += usize::from(machine.awaits_ack());
         self.due.push(Reverse((deadline, key)));
-        self.entries.insert(key, Entry { machine, response: response.into(), to });
+        self.entries.insert(
+            key,
+            Entry {
+                machine,
+                response: response.into(),
+                to,
+            },
+        );
         true
     }
 
@@ -64,9 +85,17 @@ impl TransactionTable {
     /// The INVITE arrived again: appends the response to repeat to `out` and says
     /// where it goes. `None` for an unknown transaction; `Some(None)` when it is
     /// known and there is nothing to repeat.
-    pub fn request(&mut self, now: Instant, key: TransactionKey, out: &mut Vec<u8>) -> Option<Option<SocketAddr>> {
+    pub fn request(
+        &mut self,
+        now: Instant,
+        key: TransactionKey,
+        out: &mut Vec<u8>,
+    ) -> Option<Option<SocketAddr>> {
         let entry = self.entries.get_mut(&key)?;
-        let repeat = entry.machine.step(now, Event::Request).contains(&Action::Send);
+        let repeat = entry
+            .machine
+            .step(now, Event::Request)
+            .contains(&Action::Send);
         Some(repeat.then(|| {
             out.extend_from_slice(&entry.response);
             entry.to
@@ -75,7 +104,9 @@ impl TransactionTable {
 
     /// The ACK arrived. Returns whether its transaction is known.
     pub fn ack(&mut self, now: Instant, key: TransactionKey) -> bool {
-        let Some(entry) = self.entries.get_mut(&key) else { return false };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return false;
+        };
         let waited = entry.machine.awaits_ack();
         entry.machine.step(now, Event::Ack);
         self.awaiting_ack -= usize::from(waited && !entry.machine.awaits_ack());
@@ -90,7 +121,9 @@ impl TransactionTable {
                 return None;
             }
             self.due.pop();
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
             let waited = entry.machine.awaits_ack();
             let actions = entry.machine.step(now, Event::TimerDue);
             self.awaiting_ack -= usize::from(waited && !entry.machine.awaits_ack());

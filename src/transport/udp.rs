@@ -50,7 +50,11 @@ fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -67,7 +71,10 @@ mod tests {
         let sockets = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
         let address = sockets[0].local_addr().unwrap();
         assert!(sockets.iter().all(|s| s.local_addr().unwrap() == address));
-        assert_eq!(bind(address, 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            bind(address, 1).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
         drop(sockets);
         assert_eq!(bind(address, 2).unwrap().len(), 2);
     }
