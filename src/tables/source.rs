@@ -124,6 +124,35 @@ impl SourceFile {
         before + count_line_feeds(within) + 1
     }
 
+    /// The bytes of a line counted from 1, without its line end; empty and at the end
+    /// of the text if there are fewer lines.
+    #[must_use]
+    pub fn line_range(&self, line: u32) -> Range<usize> {
+        let bytes = self.text().as_bytes();
+        let before = line.saturating_sub(1);
+        let blocks = self
+            .line_feeds
+            .get_or_init(|| line_feeds_before_blocks(bytes));
+        // The last block before which there are fewer line feeds than before the line.
+        let block = blocks
+            .partition_point(|feeds| *feeds < before)
+            .saturating_sub(1);
+        let block_start = (block * BLOCK_BYTES).min(bytes.len());
+        let rest = bytes.get(block_start..).unwrap_or_default();
+        let left = before - blocks.get(block).copied().unwrap_or_default().min(before);
+        let start = match left.checked_sub(1) {
+            None => block_start,
+            Some(skip) => memchr::memchr_iter(b'\n', rest)
+                .nth(skip as usize)
+                .map_or(bytes.len(), |feed| block_start + feed + 1),
+        };
+        let rest = bytes.get(start..).unwrap_or_default();
+        let line = rest
+            .get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len()))
+            .unwrap_or_default();
+        start..start + line.strip_suffix(b"\r").unwrap_or(line).len()
+    }
+
     /// Line, column and text of a stretch of bytes. A stretch over several lines is
     /// shown to the end of its first; one beyond the text stands at its end.
     #[must_use]
