@@ -8,12 +8,13 @@
 //! Start reading at [`routing::route`], then [`proxy::redirect`], then [`tables::load`].
 
 pub mod limits;
-pub mod sip;
-pub mod routing;
-pub mod transaction;
-pub mod tables;
-pub mod proxy;
-pub mod transport;
 pub mod observe;
+pub mod proxy;
+pub mod routing;
 pub mod server;
+pub mod sip;
+pub mod tables;
+pub mod transaction;
+pub mod transport;
+
 pub mod cli;

@@ -61,3 +61,28 @@ pub const LOG_LINES_QUEUED_MAX: usize = 65_536;
 const _: () = assert!(HEADERS_MAX <= u8::MAX as usize + 1);
 const _: () = assert!(MESSAGE_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(NUMBER_SYMBOLS_MAX <= 32);
+
+/// Entries of one prefix map: links are 27-bit. A range row may become several
+/// entries, so this is above `DID_ROWS_MAX`.
+pub const PREFIX_MAP_ENTRIES_MAX: usize = 100_000_000;
+
+/// Times of one line of opening hours: nobody opens nine times a day.
+pub const OPENING_TIMES_MAX: usize = 8;
+
+/// Largest Request-URI, in bytes; beyond it the peer gets 414. A number with every
+/// parameter of RFC 4694 and RFC 4904 and a long host stays below 600.
+pub const URI_BYTES_MAX: usize = 2_048;
+
+/// Header lines added to a reply: a Contact for each of `ROUTES_MAX` routes and as
+/// many others (Reason, Retry-After, Warning, Allow, Supported, Server …).
+pub const REPLY_HEADERS_MAX: usize = 16;
+
+const _: () = assert!(REPLY_HEADERS_MAX >= 2 * ROUTES_MAX);
+
+/// Prefixes that the ranges of all DID lists become together: a range of blocks is one,
+/// a crooked one at most 18 a digit. 32 bytes each while a table is compiled.
+pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
+
+/// Weeks searched for an ordinary day, almost four years: who has a dated line in every
+/// one of them gets the first, and `Mon 10:00` then sees its dated lines.
+pub const ORDINARY_WEEKS_MAX: usize = 200;

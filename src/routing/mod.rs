@@ -1,1 +1,320 @@
-//! routing
+//! Facts in, decision out: the routing core.
+//!
+//! [`route`] reads a [`Snapshot`] and [`RequestFacts`] and answers with a [`Decision`]. It
+//! knows no SIP message, no clock and no socket, so the same function serves the redirect
+//! server, the command line, the cases of a table and every later face. What it did is told
+//! to a [`Trace`]: an explanation is the same walk, written down.
+//!
+//! Nothing here allocates while deciding.
+
+pub mod availability;
+pub mod classification;
+pub mod decision;
+pub mod dial_plan;
+pub mod explanation;
+mod ids;
+pub mod manipulation;
+pub mod number;
+pub mod prefix_map;
+pub mod rule;
+pub mod schedule;
+pub mod table;
+pub mod text_pattern;
+pub mod trunk;
+
+pub use availability::Availability;
+pub use classification::{Arrival, Classification, Label, classify, is_known_source};
+pub use decision::{Caller, Decision, End, Outcome, Route, Trace};
+pub use explanation::Explanation;
+pub use ids::{
+    DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, RuleId, ScheduleId, TrunkId,
+};
+pub use number::Number;
+pub use rule::{Miss, Rule};
+pub use table::{Did, RoutingTable};
+pub use trunk::{TrunkState, User};
+
+use arrayvec::ArrayVec;
+use jiff::Timestamp;
+use prefix_map::Match;
+use rule::{Action, Destination};
+use std::sync::Arc;
+
+/// Everything a decision reads besides the facts of the call.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The table.
+    pub table: Arc<RoutingTable>,
+    /// State of its trunks.
+    pub availability: Arc<Availability>,
+}
+
+impl Snapshot {
+    /// A snapshot with every trunk in service and no call in progress.
+    #[must_use]
+    pub fn new(table: Arc<RoutingTable>) -> Self {
+        let availability = Arc::new(Availability::new(table.trunks().len()));
+        Self {
+            table,
+            availability,
+        }
+    }
+}
+
+/// A number as the peer wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dialled<'a> {
+    /// The user part without its parameters, percent-decoded; read as a number.
+    pub number: &'a [u8],
+    /// The same bytes as they were received; sent on where it is no number.
+    pub raw: &'a [u8],
+    /// `phone-context` (RFC 3966), if it had one.
+    pub phone_context: Option<&'a [u8]>,
+}
+
+/// The facts of one call: plain data, from SIP, the command line or a case alike.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestFacts<'a> {
+    /// The trunk group it arrived on; an id of the snapshot's table.
+    pub from: GroupId,
+    /// The number that was dialled.
+    pub called: Dialled<'a>,
+    /// The caller; `None` is anonymous.
+    pub calling: Option<Dialled<'a>>,
+    /// Host of the Request-URI.
+    pub host: &'a [u8],
+    /// `tgrp` of the Request-URI, if its label is whole (RFC 4904).
+    pub tgrp: Option<&'a [u8]>,
+    /// Time of the call.
+    pub at: Timestamp,
+    /// Hash of the Call-ID: what weighted and least-loaded hunting draw from.
+    pub call_hash: u64,
+}
+
+/// Decides one call. Total: every call gets a decision, whatever its facts.
+pub fn route<'a>(
+    snapshot: &Snapshot,
+    facts: &RequestFacts<'a>,
+    trace: &mut impl Trace,
+) -> Decision<'a> {
+    let mut walk = Walk::new(&snapshot.table, facts, trace);
+    let (rule, outcome) = first_rule(snapshot, &mut walk, trace);
+    Decision {
+        rule,
+        called: walk
+            .called
+            .map_or(User::Raw(facts.called.raw), User::Number),
+        calling: walk.calling,
+        did: walk.did,
+        emergency: walk.emergency,
+        outcome,
+    }
+}
+
+/// What is known of the call while its rules are tried.
+pub(crate) struct Walk<'t, 'f> {
+    table: &'t RoutingTable,
+    facts: &'t RequestFacts<'f>,
+    called: Option<Number>,
+    calling: Caller,
+    emergency: bool,
+    did: Option<Match<Did>>,
+    /// Looked up when the first rule asks for it.
+    calling_did: Option<Option<Match<Did>>>,
+}
+
+impl<'t, 'f> Walk<'t, 'f> {
+    fn new(table: &'t RoutingTable, facts: &'t RequestFacts<'f>, trace: &mut impl Trace) -> Self {
+        let (called, emergency) = read_number(table, facts.from, &facts.called, End::Called, trace);
+        let calling = match &facts.calling {
+            None => Caller::Anonymous,
+            Some(dialled) => {
+                Caller::Shown(read_number(table, facts.from, dialled, End::Calling, trace).0)
+            }
+        };
+        let did = called.and_then(|number| table.did(&number));
+        Self {
+            table,
+            facts,
+            called,
+            calling,
+            emergency,
+            did,
+            calling_did: None,
+        }
+    }
+
+    fn calling_did(&mut self) -> Option<Match<Did>> {
+        let (table, calling) = (self.table, self.calling);
+        *self
+            .calling_did
+            .get_or_insert_with(|| calling.number().and_then(|n| table.did(&n)))
+    }
+}
+
+/// Inbound manipulations of the arrival group, then its dial plan. The second value tells
+/// whether it is an emergency number, which nothing rewrites.
+fn read_number(
+    table: &RoutingTable,
+    from: GroupId,
+    dialled: &Dialled<'_>,
+    end: End,
+    trace: &mut impl Trace,
+) -> (Option<Number>, bool) {
+    let group = table.group(from);
+    let plan = group.and_then(|group| table.dial_plan(group));
+    let written = Number::parse_visual(dialled.number);
+    let is_emergency = |number: &Number| dial_plan::is_emergency(plan, number);
+    let arrived = written
+        .filter(|n| end == End::Calling || !is_emergency(n))
+        .map(|number| {
+            table.manipulate(group.map_or(&[], |g| &g.inbound), number, |m| match end {
+                End::Called => &m.called,
+                End::Calling => &m.calling,
+            })
+        });
+    let bytes = arrived.as_ref().map_or(dialled.number, Number::as_bytes);
+    let normalised = dial_plan::normalise(plan, bytes, dialled.phone_context);
+    trace.number(end, arrived.filter(|n| Some(*n) != written), &normalised);
+    let number = normalised.number;
+    (
+        number,
+        end == End::Called && number.as_ref().is_some_and(is_emergency),
+    )
+}
+
+/// Tries the rules top to bottom.
+fn first_rule<T: Trace>(
+    snapshot: &Snapshot,
+    walk: &mut Walk<'_, '_>,
+    trace: &mut T,
+) -> (Option<RuleId>, Outcome) {
+    let table = &*snapshot.table;
+    let every = table::ids(table.rules()).map(RuleId);
+    let candidates = table.rules_of(walk.facts.from).iter().copied();
+    // A trace may want to hear of the rules that an index spares us; it changes nothing,
+    // because their first condition is the arrival group.
+    let (every, candidates) = if T::EVERY_RULE {
+        (Some(every), None)
+    } else {
+        (None, Some(candidates))
+    };
+    for id in every
+        .into_iter()
+        .flatten()
+        .chain(candidates.into_iter().flatten())
+    {
+        let Some(rule) = table.rule(id) else { continue };
+        let verdict = rule
+            .conditions(walk)
+            .and_then(|()| act(snapshot, walk, rule, trace));
+        trace.rule(id, verdict.as_ref().map(|_| ()).map_err(|miss| *miss));
+        if let Ok(outcome) = verdict {
+            return (Some(id), outcome);
+        }
+    }
+    (None, Outcome::NoRoute)
+}
+
+/// What a rule whose conditions hold does with the call. A miss is possible only for an
+/// emergency call, which goes on to the next rule rather than be refused.
+fn act(
+    snapshot: &Snapshot,
+    walk: &Walk<'_, '_>,
+    rule: &Rule,
+    trace: &mut impl Trace,
+) -> Result<Outcome, Miss> {
+    match &rule.action {
+        Action::Reject { .. } if walk.emergency => Err(Miss::EmergencyNotBarred),
+        Action::Reject { status, .. } => Ok(Outcome::Reject { status: *status }),
+        Action::RouteTo(destinations) => match find_routes(snapshot, walk, destinations, trace) {
+            Outcome::NoRoute if walk.emergency => Err(Miss::EmergencyNotRouted),
+            outcome => Ok(outcome),
+        },
+    }
+}
+
+/// The destinations' trunks in the order of trying, those out of service left out.
+fn find_routes(
+    snapshot: &Snapshot,
+    walk: &Walk<'_, '_>,
+    destinations: &[Destination],
+    trace: &mut impl Trace,
+) -> Outcome {
+    let mut routes = ArrayVec::new();
+    let mut unavailable = ArrayVec::new();
+    let mut policy = None;
+    for destination in destinations {
+        let group = match destination {
+            Destination::Group(group) => Some(*group),
+            Destination::Assigned => walk.did.and_then(|row| row.value.group),
+        };
+        let Some(group) = group.and_then(|id| walk.table.group(id)) else {
+            continue;
+        };
+        policy = policy.or(Some(walk.table.alternative_routing(group)));
+        let routes_max = policy
+            .flatten()
+            .map_or(routes.capacity(), |p| p.max_routes.into());
+        for id in &group.search {
+            hunt(
+                snapshot,
+                walk,
+                *id,
+                routes_max,
+                (&mut routes, &mut unavailable),
+                trace,
+            );
+        }
+    }
+    if routes.is_empty() && walk.emergency {
+        // A trunk believed dead is better than no trunk.
+        routes = unavailable.clone();
+    }
+    match (routes.is_empty(), unavailable.is_empty()) {
+        (false, _) => Outcome::Route(routes),
+        (true, false) => Outcome::Unavailable,
+        (true, true) => Outcome::NoRoute,
+    }
+}
+
+type Routes = ArrayVec<Route, { crate::limits::ROUTES_MAX }>;
+
+/// Adds the trunks of one group, until there are `routes_max`. A trunk is tried once.
+fn hunt(
+    snapshot: &Snapshot,
+    walk: &Walk<'_, '_>,
+    id: GroupId,
+    routes_max: usize,
+    (routes, unavailable): (&mut Routes, &mut Routes),
+    trace: &mut impl Trace,
+) {
+    let Some(group) = walk.table.group(id) else {
+        return;
+    };
+    for trunk in trunk::order(
+        walk.table,
+        &snapshot.availability,
+        group,
+        walk.facts.call_hash,
+    ) {
+        let known = |list: &Routes| list.iter().any(|route| route.trunk == trunk);
+        let Some(target) = walk.table.trunk(trunk) else {
+            continue;
+        };
+        if known(routes) || known(unavailable) {
+            continue;
+        }
+        let route = Route { group: id, trunk };
+        let state = trunk::state(target, trunk, &snapshot.availability);
+        let list = if state == TrunkState::InService {
+            &mut *routes
+        } else {
+            &mut *unavailable
+        };
+        if list.len() >= routes_max || list.try_push(route).is_err() {
+            return;
+        }
+        trace.trunk(route, state);
+    }
+}

@@ -1,1 +1,74 @@
-//! sip
+//! Layer 1: bytes to meaning and back, RFC 3261.
+//!
+//! [`Message::parse_datagram`] reads a message in one pass over its bytes, without
+//! the heap: the start line, one span per header field, the body. What a field
+//! *means* is read only when somebody asks ([`Message::from`], [`Message::top_via`],
+//! [`Message::uri`]), and borrows from the same bytes. [`Message::check_request`]
+//! asks for everything a request must have before anybody acts on it. [`Reply`]
+//! writes an answer from the bytes of the request.
+//!
+//! This layer knows no clock, no socket and no routing. Numbers, trunks and
+//! decisions live elsewhere; here a user part is bytes.
+//!
+//! | file | what it reads |
+//! |---|---|
+//! | `scan` | byte classes of RFC 3261 §25, white space, decimal numbers |
+//! | `message` | the one pass: lines, names, spans; framing by Content-Length |
+//! | `typed` | the fields of a message as values, and [`Message::check_request`] |
+//! | `salvage` | enough of a damaged request to answer it |
+//! | `header` | names with compact forms, comma lists, CSeq |
+//! | `grammar` | pieces shared by the header values: tokens, quoted strings |
+//! | `param`, `host`, `uri`, `address`, `via` | the values |
+//! | `frame` | message boundaries on a stream |
+//! | `write` | replies, and where they go |
+
+mod address;
+mod error;
+mod frame;
+mod grammar;
+mod header;
+mod host;
+mod message;
+mod method;
+mod param;
+mod salvage;
+mod scan;
+mod status;
+mod typed;
+mod uri;
+mod via;
+mod write;
+
+pub use address::{Diversion, HistoryInfo, NameAddr};
+pub use error::{ParseError, ParseErrorKind};
+pub use frame::{Frame, Framer};
+pub use header::{CSeq, Header, HeaderName};
+pub use host::Host;
+pub use message::{Message, StartLine};
+pub use method::Method;
+pub use param::{Param, Params};
+pub use status::StatusCode;
+pub use uri::{Scheme, Uri, UserPart};
+pub use via::{Transport, Via};
+pub use write::{Reply, reply_target};
+
+/// What reading from a stream came to.
+///
+/// A datagram is always whole, so only stream parsing answers [`Parsed::Partial`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed<T> {
+    /// Everything was there.
+    Complete(T),
+    /// What is there is right so far; more bytes are needed.
+    Partial,
+}
+
+impl<T> Parsed<T> {
+    /// The value, if it is complete.
+    pub fn complete(self) -> Option<T> {
+        match self {
+            Self::Complete(value) => Some(value),
+            Self::Partial => None,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Which trunk group a call arrives on.
+
+use super::text_pattern::TextPattern;
+use super::{GroupId, Origin, RoutingTable};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+/// What is known of a request before it is routed.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Address the packet came from.
+    pub source: IpAddr,
+    /// Name of the listener it came in on; empty if it has none.
+    pub listener: &'a str,
+    /// Host of the Contact; empty if absent.
+    pub contact_host: &'a [u8],
+    /// Host of the From; empty if absent.
+    pub from_host: &'a [u8],
+    /// Host of the Request-URI.
+    pub request_host: &'a [u8],
+    /// Trunk group labels of the Contact, the From and the Request-URI, in this order.
+    pub labels: [Label<'a>; 3],
+}
+
+/// A trunk group label (RFC 4904): both halves, or it does not count (§5.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Label<'a> {
+    /// `tgrp`.
+    pub tgrp: Option<&'a [u8]>,
+    /// `trunk-context`.
+    pub trunk_context: Option<&'a [u8]>,
+}
+
+impl Label<'_> {
+    fn is_whole(&self) -> bool {
+        self.tgrp.is_some() && self.trunk_context.is_some()
+    }
+}
+
+/// One `[[classification]]`: all its conditions hold, and the call arrives on `group`.
+#[derive(Debug)]
+pub struct Classification {
+    /// Who may be believed: the source address must be in one of these first.
+    pub source: Box<[IpNet]>,
+    /// Listener names; empty is any.
+    pub listener: Box<[TextPattern]>,
+    /// A header the SBC adds, and its values.
+    pub header: Option<(Box<str>, Box<[TextPattern]>)>,
+    /// Trunk group labels; empty is any.
+    pub tgrp: Box<[TextPattern]>,
+    /// Trunk contexts; empty is any.
+    pub trunk_context: Box<[TextPattern]>,
+    /// Hosts of the Contact; empty is any.
+    pub contact_host: Box<[TextPattern]>,
+    /// Hosts of the From; empty is any.
+    pub from_host: Box<[TextPattern]>,
+    /// Hosts of the Request-URI; empty is any.
+    pub request_host: Box<[TextPattern]>,
+    /// The group the call arrives on.
+    pub group: GroupId,
+    /// Where it was defined.
+    pub origin: Origin,
+}
+
+/// Whether the address may send us requests at all: some classification or `accept_from`
+/// covers it. Cheap; asked before anything of the message is believed.
+#[must_use]
+pub fn is_known_source(table: &RoutingTable, source: IpAddr) -> bool {
+    let source = source.to_canonical();
+    table
+        .classifications()
+        .iter()
+        .any(|c| c.source.iter().any(|net| net.contains(&source)))
+        || accept_from(table, source).is_some()
+}
+
+/// The trunk group a request arrives on, or `None`: refuse it. Classifications are read top
+/// to bottom, then the longest `accept_from` network decides. `header` gives the first
+/// value of a header field by name.
+#[must_use]
+pub fn classify<'a>(
+    table: &RoutingTable,
+    arrival: &Arrival<'a>,
+    header: impl Fn(&str) -> Option<&'a [u8]>,
+) -> Option<GroupId> {
+    let source = arrival.source.to_canonical();
+    table
+        .classifications()
+        .iter()
+        .find(|c| c.source.iter().any(|net| net.contains(&source)) && c.holds(arrival, &header))
+        .map(|c| c.group)
+        .or_else(|| accept_from(table, source))
+}
+
+/// Longest network first, so the first that contains the address decides.
+fn accept_from(table: &RoutingTable, source: IpAddr) -> Option<GroupId> {
+    table
+        .networks()
+        .iter()
+        .find(|(net, _)| net.contains(&source))
+        .map(|(_, group)| *group)
+}
+
+impl Classification {
+    fn holds<'a>(&self, arrival: &Arrival<'a>, header: &impl Fn(&str) -> Option<&'a [u8]>) -> bool {
+        let fits = |patterns: &[TextPattern], value: &[u8]| {
+            patterns.is_empty() || patterns.iter().any(|p| p.matches(value))
+        };
+        fits(&self.listener, arrival.listener.as_bytes())
+            && fits(&self.contact_host, arrival.contact_host)
+            && fits(&self.from_host, arrival.from_host)
+            && fits(&self.request_host, arrival.request_host)
+            && self.label_holds(arrival)
+            && self.header.as_ref().is_none_or(|(name, values)| {
+                header(name).is_some_and(|value| values.iter().any(|p| p.matches(value)))
+            })
+    }
+
+    /// RFC 4904 §5: the originating trunk group stands in the Contact, and some peers put it
+    /// into From or Request-URI; whichever of them is whole and fits will do.
+    fn label_holds(&self, arrival: &Arrival<'_>) -> bool {
+        if self.tgrp.is_empty() && self.trunk_context.is_empty() {
+            return true;
+        }
+        let fits = |patterns: &[TextPattern], value: Option<&[u8]>| {
+            patterns.is_empty() || value.is_some_and(|v| patterns.iter().any(|p| p.matches(v)))
+        };
+        arrival
+            .labels
+            .iter()
+            .filter(|label| label.is_whole())
+            .any(|label| {
+                fits(&self.tgrp, label.tgrp) && fits(&self.trunk_context, label.trunk_context)
+            })
+    }
+}

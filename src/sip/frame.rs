@@ -1,0 +1,116 @@
+//! Message boundaries on a stream (RFC 3261 §18.3) and the keep-alives between
+//! messages (RFC 5626 §3.5.1).
+
+use memchr::memmem;
+
+use super::{Message, ParseError, ParseErrorKind, Parsed};
+use crate::limits::MESSAGE_BYTES_MAX;
+
+/// What stands first on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frame {
+    /// A message of that many bytes, body included.
+    Message(usize),
+    /// A double CRLF: answer it with a single one.
+    Ping,
+    /// A single CRLF: the answer to a ping, or nothing.
+    Pong,
+}
+
+/// Finds the frames of one stream, whatever the pieces its bytes arrive in.
+///
+/// Keeps no bytes, only how far it has looked: each byte of a head is searched
+/// once, so a peer that sends one byte at a time costs no more than another.
+#[derive(Debug, Clone, Default)]
+pub struct Framer {
+    /// Bytes at the front in which no head ends.
+    searched: usize,
+    /// Length of the message at the front, once its head is there.
+    length: Option<usize>,
+}
+
+impl Frame {
+    /// Bytes to take off the stream.
+    pub const fn length(self) -> usize {
+        match self {
+            Self::Message(length) => length,
+            Self::Ping => 4,
+            Self::Pong => 2,
+        }
+    }
+}
+
+impl Framer {
+    /// A framer at the start of a stream.
+    pub const fn new() -> Self {
+        Self {
+            searched: 0,
+            length: None,
+        }
+    }
+
+    /// The frame at the front of `buffered`: all bytes received and not yet taken.
+    /// After a [`Parsed::Complete`] take [`Frame::length`] bytes off; after a
+    /// [`Parsed::Partial`] only add bytes at the end.
+    ///
+    /// # Errors
+    /// The head is no SIP, has no Content-Length, or promises more than
+    /// `limits::MESSAGE_BYTES_MAX`. The stream has lost its frame: answer what
+    /// [`Message::salvage`] finds in the bytes and close.
+    pub fn next(&mut self, buffered: &[u8]) -> Result<Parsed<Frame>, ParseError> {
+        if self.length.is_none() && self.searched == 0 && buffered.starts_with(b"\r") {
+            return keep_alive(buffered);
+        }
+        let length = match self.length {
+            Some(length) => length,
+            None => match self.read_head(buffered)? {
+                Parsed::Complete(length) => length,
+                Parsed::Partial => return Ok(Parsed::Partial),
+            },
+        };
+        if buffered.len() < length {
+            self.length = Some(length);
+            return Ok(Parsed::Partial);
+        }
+        *self = Self::new();
+        Ok(Parsed::Complete(Frame::Message(length)))
+    }
+
+    /// The length of the message whose head is at the front.
+    fn read_head(&mut self, buffered: &[u8]) -> Result<Parsed<usize>, ParseError> {
+        const END: &[u8] = b"\r\n\r\n";
+        let bounded = buffered.get(..MESSAGE_BYTES_MAX).unwrap_or(buffered);
+        // The end may have begun in what was searched before.
+        let from = self.searched.saturating_sub(END.len() - 1);
+        let Some(found) = memmem::find(bounded.get(from..).unwrap_or_default(), END) else {
+            self.searched = bounded.len();
+            if bounded.len() < MESSAGE_BYTES_MAX {
+                return Ok(Parsed::Partial);
+            }
+            return Err(ParseError::new(
+                ParseErrorKind::MessageTooLarge,
+                bounded.len(),
+            ));
+        };
+        let head = bounded.get(..from + found + END.len()).unwrap_or(bounded);
+        match Message::parse_head(head)? {
+            Parsed::Complete((message, body_at)) => message
+                .stream_body_length(body_at)
+                .map(|body| Parsed::Complete(body_at + body)),
+            Parsed::Partial => Err(ParseError::new(
+                ParseErrorKind::HeadersUnterminated,
+                head.len(),
+            )),
+        }
+    }
+}
+
+/// RFC 5626 §3.5.1. `CR` alone waits; what is no CRLF is no keep-alive and no message.
+fn keep_alive(buffered: &[u8]) -> Result<Parsed<Frame>, ParseError> {
+    match buffered {
+        [b'\r', b'\n', b'\r', b'\n', ..] => Ok(Parsed::Complete(Frame::Ping)),
+        [b'\r'] | [b'\r', b'\n'] | [b'\r', b'\n', b'\r'] => Ok(Parsed::Partial),
+        [b'\r', b'\n', ..] => Ok(Parsed::Complete(Frame::Pong)),
+        _ => Err(ParseError::new(ParseErrorKind::NotSip, 0)),
+    }
+}

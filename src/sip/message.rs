@@ -1,0 +1,546 @@
+//! A message: one pass over its bytes, one span per header field.
+
+use std::fmt;
+
+use arrayvec::ArrayVec;
+use memchr::{memchr3, memmem, memrchr};
+
+use super::header::CommaList;
+use super::{Header, HeaderName, Method, ParseError, ParseErrorKind, Parsed, StatusCode, scan};
+use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
+
+/// A SIP request or response, borrowed from the bytes it was read from.
+///
+/// No heap: 128 spans of 10 bytes and an index stand on the stack. What parses is
+/// framed right and every header line has a name; what the values mean is read on
+/// demand, so a damaged value is an error of the accessor and not of the message.
+#[derive(Clone)]
+pub struct Message<'a> {
+    bytes: &'a [u8],
+    start_line: StartLine<'a>,
+    version_is_ours: bool,
+    salvaged: bool,
+    body: &'a [u8],
+    spans: ArrayVec<Span, HEADERS_MAX>,
+    /// Position in `spans` of the first field of each name.
+    first: [u8; HeaderName::COUNT],
+    /// One bit for each name that is there more than once.
+    repeated: u64,
+}
+
+/// The first line of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartLine<'a> {
+    /// RFC 3261 §7.1.
+    Request {
+        /// The method.
+        method: Method<'a>,
+        /// The Request-URI as it came.
+        uri: &'a [u8],
+    },
+    /// RFC 3261 §7.2.
+    Response {
+        /// The status code.
+        status: StatusCode,
+        /// The reason phrase as it came; may be empty.
+        reason: &'a [u8],
+    },
+}
+
+/// Where a header field lies. 16-bit offsets: `MESSAGE_BYTES_MAX` fits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    name: HeaderName,
+    name_at: u16,
+    name_end: u16,
+    value_at: u16,
+    value_end: u16,
+}
+
+/// No field of that name in the index.
+const ABSENT: u8 = u8::MAX;
+
+const _: () = assert!(HEADERS_MAX <= ABSENT as usize);
+const _: () = assert!(HeaderName::COUNT <= u64::BITS as usize);
+
+impl<'a> Message<'a> {
+    /// Reads a datagram (RFC 3261 §18.3): CRLFs before the start line are skipped,
+    /// bytes behind Content-Length dropped.
+    ///
+    /// # Errors
+    /// What is wrong, counted from the start line. [`ParseError::status`] says how
+    /// to answer and [`Message::salvage`] gives something to answer to.
+    pub fn parse_datagram(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let bytes = skip_line_ends(bytes);
+        if bytes.is_empty() {
+            return Err(ParseError::new(ParseErrorKind::Empty, 0));
+        }
+        let bounded = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
+        let Parsed::Complete((message, body_at)) = Self::parse_head(bounded)? else {
+            return Err(unterminated(bytes));
+        };
+        let there = bytes.len() - body_at;
+        let length = message
+            .content_length()
+            .map_err(|error| message.blame(error))?
+            .unwrap_or(there);
+        if length > there {
+            return Err(message.blame(ParseError::new(ParseErrorKind::BodyTooShort, body_at)));
+        }
+        message.with_body(bytes, body_at, length)
+    }
+
+    /// Reads the first message of a stream (RFC 3261 §18.3): Content-Length is
+    /// mandatory and says where the message ends, so [`Message::bytes`] is what to
+    /// take off the stream, behind the CRLFs that stood before the start line.
+    ///
+    /// # Errors
+    /// As [`Message::parse_datagram`]. A stream with an error in it has lost its
+    /// frame: answer and close.
+    pub fn parse_stream(bytes: &'a [u8]) -> Result<Parsed<Self>, ParseError> {
+        let bytes = skip_line_ends(bytes);
+        let bounded = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
+        let Parsed::Complete((message, body_at)) = Self::parse_head(bounded)? else {
+            return if bytes.len() < MESSAGE_BYTES_MAX {
+                Ok(Parsed::Partial)
+            } else {
+                Err(unterminated(bytes))
+            };
+        };
+        let length = message.stream_body_length(body_at)?;
+        if bytes.len() - body_at < length {
+            return Ok(Parsed::Partial);
+        }
+        message
+            .with_body(bytes, body_at, length)
+            .map(Parsed::Complete)
+    }
+
+    /// The length of the body on a stream, of a message whose head ends at `body_at`.
+    pub(super) fn stream_body_length(&self, body_at: usize) -> Result<usize, ParseError> {
+        let length = self.content_length().map_err(|error| self.blame(error))?;
+        let missing = || {
+            self.blame(ParseError::new(
+                ParseErrorKind::ContentLengthMissing,
+                body_at,
+            ))
+        };
+        let length = length.ok_or_else(missing)?;
+        if length > MESSAGE_BYTES_MAX - body_at {
+            return Err(self.blame(ParseError::new(ParseErrorKind::MessageTooLarge, body_at)));
+        }
+        Ok(length)
+    }
+
+    /// Start line and header fields; answers where the body begins.
+    pub(super) fn parse_head(bytes: &'a [u8]) -> Result<Parsed<(Self, usize)>, ParseError> {
+        let Parsed::Complete((start_line, version_is_ours, at)) = read_start_line(bytes)? else {
+            return Ok(Parsed::Partial);
+        };
+        let mut message = Self::begin(bytes, start_line, version_is_ours);
+        match message.read_headers(at) {
+            Ok(Parsed::Complete(body_at)) => Ok(Parsed::Complete((message, body_at))),
+            Ok(Parsed::Partial) => Ok(Parsed::Partial),
+            Err(error) => Err(message.blame(error)),
+        }
+    }
+
+    pub(super) fn begin(bytes: &'a [u8], start_line: StartLine<'a>, version_is_ours: bool) -> Self {
+        Self {
+            bytes,
+            start_line,
+            version_is_ours,
+            salvaged: false,
+            body: &[],
+            spans: ArrayVec::new(),
+            first: [ABSENT; HeaderName::COUNT],
+            repeated: 0,
+        }
+    }
+
+    /// The pass over the header lines from `at`; answers where the body begins.
+    fn read_headers(&mut self, mut at: usize) -> Result<Parsed<usize>, ParseError> {
+        let bytes = self.bytes;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            if let [b'\r', b'\n', ..] = rest {
+                return Ok(Parsed::Complete(at + 2));
+            }
+            let Parsed::Complete((name_end, value_at)) = read_name(bytes, at)? else {
+                return Ok(Parsed::Partial);
+            };
+            let Parsed::Complete(line_end) = read_value(bytes, value_at)? else {
+                return Ok(Parsed::Partial);
+            };
+            if !self.push(at, name_end, value_at, line_end) {
+                return Err(ParseError::new(ParseErrorKind::TooManyHeaders, at));
+            }
+            at = line_end + 2;
+        }
+    }
+
+    /// Adds a header field, its value trimmed; `false` when the table is full.
+    pub(super) fn push(
+        &mut self,
+        name_at: usize,
+        name_end: usize,
+        value_at: usize,
+        value_end: usize,
+    ) -> bool {
+        let name = HeaderName::from_bytes(self.bytes.get(name_at..name_end).unwrap_or_default());
+        let value = scan::trim_lws(self.bytes.get(value_at..value_end).unwrap_or_default());
+        let value_at = scan::offset_in(self.bytes, value);
+        let offset = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+        let span = Span {
+            name,
+            name_at: offset(name_at),
+            name_end: offset(name_end),
+            value_at: offset(value_at),
+            value_end: offset(value_at + value.len()),
+        };
+        let position = u8::try_from(self.spans.len()).unwrap_or(ABSENT);
+        if self.spans.try_push(span).is_err() {
+            return false;
+        }
+        if let Some(first) = self.first.get_mut(name.index()) {
+            if *first == ABSENT {
+                *first = position;
+            } else {
+                self.repeated |= 1 << name.index();
+            }
+        }
+        true
+    }
+
+    fn with_body(
+        mut self,
+        bytes: &'a [u8],
+        body_at: usize,
+        length: usize,
+    ) -> Result<Self, ParseError> {
+        let whole = bytes
+            .get(..body_at + length)
+            .filter(|whole| whole.len() <= MESSAGE_BYTES_MAX);
+        let Some(whole) = whole else {
+            return Err(self.blame(ParseError::new(ParseErrorKind::MessageTooLarge, body_at)));
+        };
+        self.bytes = whole;
+        self.body = whole.get(body_at..).unwrap_or_default();
+        Ok(self)
+    }
+
+    pub(super) fn mark_salvaged(&mut self) {
+        self.salvaged = true;
+    }
+
+    /// Whether values were taken as they are, for an error answer only.
+    pub(super) const fn is_salvaged(&self) -> bool {
+        self.salvaged
+    }
+
+    pub(super) const fn version_is_ours(&self) -> bool {
+        self.version_is_ours
+    }
+
+    /// Whether a field of that name is there more than once.
+    pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
+        self.repeated & (1 << name.index()) != 0
+    }
+
+    /// The error as one of this message: answerable only for requests but ACK.
+    pub(super) fn blame(&self, error: ParseError) -> ParseError {
+        blame(&self.start_line, error)
+    }
+
+    /// The message as it came, from the start line to the end of the body.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The first line.
+    pub fn start_line(&self) -> StartLine<'a> {
+        self.start_line
+    }
+
+    /// The method, if this is a request.
+    pub fn method(&self) -> Option<Method<'a>> {
+        match self.start_line {
+            StartLine::Request { method, .. } => Some(method),
+            StartLine::Response { .. } => None,
+        }
+    }
+
+    /// The Request-URI as it came, if this is a request.
+    pub fn request_uri(&self) -> Option<&'a [u8]> {
+        match self.start_line {
+            StartLine::Request { uri, .. } => Some(uri),
+            StartLine::Response { .. } => None,
+        }
+    }
+
+    /// The status code, if this is a response.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self.start_line {
+            StartLine::Request { .. } => None,
+            StartLine::Response { status, .. } => Some(status),
+        }
+    }
+
+    /// The body, cut at Content-Length. Never read here: a router does not parse SDP.
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// The header fields in order.
+    pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + '_ {
+        self.spans.iter().map(|span| self.header(span))
+    }
+
+    /// The value of the first field of that name. Not for [`HeaderName::Other`]:
+    /// it is many names.
+    pub fn first(&self, name: HeaderName) -> Option<&'a [u8]> {
+        let position = *self.first.get(name.index())?;
+        let span = self.spans.get(usize::from(position))?;
+        Some(self.header(span).value)
+    }
+
+    /// The values of all fields of that name, in order; lists not split.
+    pub fn all(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + '_ {
+        let from = self
+            .first
+            .get(name.index())
+            .map_or(usize::MAX, |position| usize::from(*position));
+        let spans = self.spans.get(from..).unwrap_or_default();
+        spans
+            .iter()
+            .filter(move |span| span.name == name)
+            .map(|span| self.header(span).value)
+    }
+
+    /// The values of all fields of any name, in any case, long or compact; white
+    /// space around the name does not count.
+    pub fn by_name<'m>(&'m self, name: &'m [u8]) -> impl Iterator<Item = &'a [u8]> + 'm {
+        let name = scan::trim_lws(name);
+        let known = HeaderName::from_bytes(name);
+        self.headers()
+            .filter(move |header| {
+                header.name == known
+                    && (known != HeaderName::Other || header.name_bytes.eq_ignore_ascii_case(name))
+            })
+            .map(|header| header.value)
+    }
+
+    /// The elements of the comma lists in all fields of that name, in order. For
+    /// fields that are lists (RFC 3261 §7.3.1): Via, Route, Contact …; commas in
+    /// quoted strings, `<>` and comments do not split.
+    pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.all(name).flat_map(CommaList::new)
+    }
+
+    fn header(&self, span: &Span) -> Header<'a> {
+        let part = |from: u16, to: u16| {
+            self.bytes
+                .get(usize::from(from)..usize::from(to))
+                .unwrap_or_default()
+        };
+        Header {
+            name: span.name,
+            name_bytes: part(span.name_at, span.name_end),
+            value: part(span.value_at, span.value_end),
+        }
+    }
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("start_line", &self.start_line)
+            .field("headers", &self.spans.len())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn skip_line_ends(mut bytes: &[u8]) -> &[u8] {
+    while let [b'\r', b'\n', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn unterminated(bytes: &[u8]) -> ParseError {
+    let too_large = bytes.len() >= MESSAGE_BYTES_MAX;
+    let kind = if too_large {
+        ParseErrorKind::MessageTooLarge
+    } else {
+        ParseErrorKind::HeadersUnterminated
+    };
+    let error = ParseError::new(kind, bytes.len().min(MESSAGE_BYTES_MAX));
+    match read_start_line(bytes) {
+        Ok(Parsed::Complete((start_line, ..))) => blame(&start_line, error),
+        _ => ParseError::new(ParseErrorKind::NotSip, 0),
+    }
+}
+
+fn blame(start_line: &StartLine<'_>, error: ParseError) -> ParseError {
+    match start_line {
+        StartLine::Request {
+            method: Method::Ack,
+            ..
+        }
+        | StartLine::Response { .. } => error.unanswerable(),
+        StartLine::Request { .. } => error,
+    }
+}
+
+type FirstLine<'a> = (StartLine<'a>, bool, usize);
+
+/// The start line, whether its version is ours, and where the next line begins.
+fn read_start_line(bytes: &[u8]) -> Result<Parsed<FirstLine<'_>>, ParseError> {
+    let Some(at) = memchr3(b'\r', b'\n', 0, bytes) else {
+        return Ok(Parsed::Partial);
+    };
+    let (line, rest) = bytes.split_at_checked(at).unwrap_or((bytes, &[]));
+    let kind = match rest {
+        [b'\r', b'\n', ..] => {
+            return parse_start_line(line)
+                .map(|(start, ours)| Parsed::Complete((start, ours, at + 2)));
+        }
+        [b'\r'] => return Ok(Parsed::Partial),
+        [b'\r', ..] => ParseErrorKind::BareCr,
+        [b'\n', ..] => ParseErrorKind::BareLf,
+        _ => ParseErrorKind::Nul,
+    };
+    let error = ParseError::new(kind, at);
+    Err(match () {
+        () if is_status_line(line) => error.unanswerable(),
+        () if speaks_sip(line) => error,
+        () => ParseError::new(ParseErrorKind::NotSip, 0),
+    })
+}
+
+/// `Request-Line` or `Status-Line` (RFC 3261 §7.1, §7.2), single spaces only.
+pub(super) fn parse_start_line(line: &[u8]) -> Result<(StartLine<'_>, bool), ParseError> {
+    if is_status_line(line) {
+        let response =
+            parse_status_line(line).ok_or(ParseError::new(ParseErrorKind::StatusLine, 0));
+        return response.map(|response| (response, true));
+    }
+    parse_request_line(line).ok_or_else(|| {
+        let kind = if speaks_sip(line) {
+            ParseErrorKind::RequestLine
+        } else {
+            ParseErrorKind::NotSip
+        };
+        ParseError::new(kind, 0)
+    })
+}
+
+fn parse_request_line(line: &[u8]) -> Option<(StartLine<'_>, bool)> {
+    let (method, rest) = split_method(line)?;
+    let (uri, version) = rest.split_at_checked(memrchr(b' ', rest)?)?;
+    let version = version.get(1..)?;
+    let blank = uri.iter().any(|byte| *byte <= b' ' || *byte == 0x7f);
+    if uri.is_empty() || blank || !is_version(version) {
+        return None;
+    }
+    let ours = version.get(4..) == Some(b"2.0");
+    Some((
+        StartLine::Request {
+            method: Method::from_bytes(method),
+            uri,
+        },
+        ours,
+    ))
+}
+
+/// The method and what stands behind the space after it.
+pub(super) fn split_method(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = line.iter().position(|byte| !scan::is(*byte, scan::TOKEN))?;
+    let (method, rest) = line.split_at_checked(end)?;
+    let rest = rest.strip_prefix(b" ")?;
+    (!method.is_empty()).then_some((method, rest))
+}
+
+fn parse_status_line(line: &[u8]) -> Option<StartLine<'_>> {
+    let rest = line.get(4..)?.strip_prefix(b"2.0 ")?;
+    let (code, rest) = rest.split_at_checked(3)?;
+    let status = scan::port(code).and_then(StatusCode::new)?;
+    // Some leave out the space when there is no phrase.
+    let reason = if rest.is_empty() {
+        rest
+    } else {
+        rest.strip_prefix(b" ")?
+    };
+    Some(StartLine::Response { status, reason })
+}
+
+fn is_status_line(line: &[u8]) -> bool {
+    line.get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
+}
+
+/// `SIP "/" 1*DIGIT "." 1*DIGIT`.
+fn is_version(text: &[u8]) -> bool {
+    let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = text
+        .get(4..)
+        .unwrap_or_default()
+        .splitn(2, |byte| *byte == b'.');
+    is_status_line(text) && parts.next().is_some_and(digits) && parts.next().is_some_and(digits)
+}
+
+/// Whether the line is meant as SIP, right or wrong.
+pub(super) fn speaks_sip(line: &[u8]) -> bool {
+    memmem::find(line, b"SIP/").is_some() || memmem::find(line, b"sip/").is_some()
+}
+
+/// `header-name HCOLON` from `at`: where the name ends and the value may begin.
+fn read_name(bytes: &[u8], at: usize) -> Result<Parsed<(usize, usize)>, ParseError> {
+    let line = bytes.get(at..).unwrap_or_default();
+    let name = line
+        .iter()
+        .position(|byte| !scan::is(*byte, scan::TOKEN))
+        .unwrap_or(line.len());
+    let tail = line.get(name..).unwrap_or_default();
+    let blanks = tail
+        .iter()
+        .position(|byte| !scan::is_wsp(*byte))
+        .unwrap_or(tail.len());
+    let colon = at + name + blanks;
+    match tail.get(blanks) {
+        Some(b':') if name > 0 => Ok(Parsed::Complete((at + name, colon + 1))),
+        None => Ok(Parsed::Partial),
+        // The CR of what may become the empty line.
+        Some(b'\r') if line.len() == 1 => Ok(Parsed::Partial),
+        Some(b'\r') if name == 0 && blanks == 0 => {
+            Err(ParseError::new(ParseErrorKind::BareCr, colon))
+        }
+        Some(b'\n') => Err(ParseError::new(ParseErrorKind::BareLf, colon)),
+        Some(0) => Err(ParseError::new(ParseErrorKind::Nul, colon)),
+        Some(_) => Err(ParseError::new(ParseErrorKind::HeaderLine, colon)),
+    }
+}
+
+/// Where the value that begins at `from` ends: at the first CRLF that no white
+/// space follows (RFC 3261 §7.3.1). CR, LF and NUL stand nowhere else in a value,
+/// but for NUL as a quoted-pair (RFC 3261 §25.1).
+fn read_value(bytes: &[u8], from: usize) -> Result<Parsed<usize>, ParseError> {
+    let mut at = from;
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(found) = memchr3(b'\r', b'\n', 0, rest) else {
+            return Ok(Parsed::Partial);
+        };
+        at += found;
+        match rest.get(found..).unwrap_or_default() {
+            [b'\r', b'\n', b' ' | b'\t', ..] => at += 3,
+            [b'\r', b'\n', _, ..] => return Ok(Parsed::Complete(at)),
+            [b'\r', b'\n'] | [b'\r'] => return Ok(Parsed::Partial),
+            [b'\r', ..] => return Err(ParseError::new(ParseErrorKind::BareCr, at)),
+            [b'\n', ..] => return Err(ParseError::new(ParseErrorKind::BareLf, at)),
+            _ if scan::is_escaped(bytes.get(from..at).unwrap_or_default()) => at += 1,
+            _ => return Err(ParseError::new(ParseErrorKind::Nul, at)),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Enough of a damaged request to answer it.
+
+use memchr::memchr;
+
+use super::message::{speaks_sip, split_method};
+use super::{HeaderName, Message, Method, StartLine, scan};
+use crate::limits::MESSAGE_BYTES_MAX;
+
+/// The fields an answer is made of (RFC 3261 §8.2.6).
+const NEEDED: [HeaderName; 5] = [
+    HeaderName::Via,
+    HeaderName::From,
+    HeaderName::To,
+    HeaderName::CallId,
+    HeaderName::CSeq,
+];
+
+impl<'a> Message<'a> {
+    /// Reads a request that [`Message::parse_datagram`] or [`Message::parse_stream`]
+    /// refused, as far as an error answer needs: silence is no answer to a peer
+    /// that wants its 400 (RFC 4475 §3.1.2).
+    ///
+    /// Only the fields of an answer are kept and their values are not checked, but
+    /// for a top Via that names a host. [`Reply`](super::Reply) writes them without
+    /// the bytes that would break its lines. `None` for a response, for an ACK, and
+    /// for anything that lacks one of these fields.
+    ///
+    /// Nothing of it is fit to act upon but to refuse it.
+    pub fn salvage(bytes: &'a [u8]) -> Option<Self> {
+        let start = bytes.iter().position(|byte| !scan::is_lws(*byte))?;
+        let bytes = bytes.get(start..)?;
+        let bytes = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
+        let (line, mut at) = next_line(bytes, 0)?;
+        let mut message = Self::begin(bytes, request_line(line)?, true);
+        message.mark_salvaged();
+        while let Some((line, next)) = next_line(bytes, at) {
+            if line.is_empty() {
+                break;
+            }
+            message.keep(line);
+            at = next;
+        }
+        let complete = NEEDED.iter().all(|name| message.first(*name).is_some());
+        (complete && message.top_via().is_ok()).then_some(message)
+    }
+
+    /// Keeps a line if it is one an answer repeats. A second From or To is none.
+    fn keep(&mut self, line: &[u8]) {
+        let Some(colon) = memchr(b':', line) else {
+            return;
+        };
+        let name = scan::trim_lws(line.get(..colon).unwrap_or_default());
+        let known = HeaderName::from_bytes(name);
+        let wanted = NEEDED.contains(&known) || known == HeaderName::Timestamp;
+        if wanted && (known == HeaderName::Via || self.first(known).is_none()) {
+            let name_at = scan::offset_in(self.bytes(), name);
+            let line_at = scan::offset_in(self.bytes(), line);
+            // A full table drops Vias beyond its bound: the top one is what is needed.
+            let _kept = self.push(
+                name_at,
+                name_at + name.len(),
+                line_at + colon + 1,
+                line_at + line.len(),
+            );
+        }
+    }
+}
+
+/// The line from `at` with its folds, and where the next one begins. Lines end at
+/// LF, with or without CR, and the last one at the end of the bytes.
+fn next_line(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+    let mut end = 0;
+    loop {
+        let tail = rest.get(end..).unwrap_or_default();
+        let Some(found) = memchr(b'\n', tail) else {
+            return Some((scan::trim_lws(rest), bytes.len()));
+        };
+        let is_empty = scan::trim_lws(rest.get(..end + found).unwrap_or_default()).is_empty();
+        end += found + 1;
+        if is_empty || !rest.get(end).is_some_and(|byte| scan::is_wsp(*byte)) {
+            return Some((
+                scan::trim_lws(rest.get(..end).unwrap_or_default()),
+                at + end,
+            ));
+        }
+    }
+}
+
+/// A method and the rest: the URI is not looked at.
+fn request_line(line: &[u8]) -> Option<StartLine<'_>> {
+    let (method, rest) = split_method(line).filter(|_| speaks_sip(line))?;
+    let method = Method::from_bytes(method);
+    let uri = rest
+        .split(|byte| *byte == b' ')
+        .find(|part| !part.is_empty())
+        .unwrap_or_default();
+    (method != Method::Ack).then_some(StartLine::Request { method, uri })
+}

@@ -1,0 +1,283 @@
+//! Header fields as values, read when asked for; and what every request must have.
+
+use super::address::{Diversion, HistoryInfo, NameAddr};
+use super::{CSeq, HeaderName, Message, ParseError, ParseErrorKind, Uri, Via, scan};
+use crate::limits::URI_BYTES_MAX;
+
+/// Fields that may be there once. Repeated, one reader could take the first and
+/// another the last.
+const SINGLE: [HeaderName; 6] = [
+    HeaderName::From,
+    HeaderName::To,
+    HeaderName::CallId,
+    HeaderName::CSeq,
+    HeaderName::MaxForwards,
+    HeaderName::ContentLength,
+];
+
+/// Fields no request may lack (RFC 3261 §8.1.1). Max-Forwards is one too, but
+/// RFC 2543 did not know it, and §16.3 lets a proxy add it.
+const MANDATORY: [HeaderName; 5] = [
+    HeaderName::Via,
+    HeaderName::From,
+    HeaderName::To,
+    HeaderName::CallId,
+    HeaderName::CSeq,
+];
+
+/// All errors count their offset in [`Message::bytes`].
+impl<'a> Message<'a> {
+    /// The first value of Via: whom to answer.
+    ///
+    /// # Errors
+    /// Missing, or not as RFC 3261 §20.42 has it.
+    pub fn top_via(&self) -> Result<Via<'a>, ParseError> {
+        self.read(HeaderName::Via, |value| {
+            if self.is_salvaged() {
+                return Via::salvage_first(value).ok_or(ParseError::new(ParseErrorKind::Via, 0));
+            }
+            Via::parse_first(value).map(|(via, _)| via)
+        })
+    }
+
+    /// From.
+    ///
+    /// # Errors
+    /// Missing or malformed.
+    pub fn from(&self) -> Result<NameAddr<'a>, ParseError> {
+        self.read(HeaderName::From, NameAddr::parse)
+    }
+
+    /// To.
+    ///
+    /// # Errors
+    /// Missing or malformed.
+    pub fn to(&self) -> Result<NameAddr<'a>, ParseError> {
+        self.read(HeaderName::To, NameAddr::parse)
+    }
+
+    /// Call-ID. Any visible bytes are taken.
+    ///
+    /// # Errors
+    /// Missing, empty, or with blanks or control bytes in it.
+    pub fn call_id(&self) -> Result<&'a [u8], ParseError> {
+        self.read(HeaderName::CallId, |value| {
+            match value.iter().position(|byte| *byte <= b' ' || *byte == 0x7f) {
+                None if !value.is_empty() => Ok(value),
+                at => Err(ParseError::new(ParseErrorKind::CallId, at.unwrap_or(0))),
+            }
+        })
+    }
+
+    /// CSeq.
+    ///
+    /// # Errors
+    /// Missing or malformed.
+    pub fn cseq(&self) -> Result<CSeq<'a>, ParseError> {
+        self.read(HeaderName::CSeq, CSeq::parse)
+    }
+
+    /// Max-Forwards, if it is there.
+    ///
+    /// # Errors
+    /// Not a number from 0 to 255 (RFC 3261 §20.22).
+    pub fn max_forwards(&self) -> Result<Option<u8>, ParseError> {
+        let Some(value) = self.first(HeaderName::MaxForwards) else {
+            return Ok(None);
+        };
+        let hops = scan::decimal(value).and_then(|hops| u8::try_from(hops).ok());
+        hops.map(Some)
+            .ok_or_else(|| self.wrong(value, ParseErrorKind::MaxForwards))
+    }
+
+    /// Content-Length, if it is there, in bytes.
+    ///
+    /// # Errors
+    /// Not a decimal number, or several that differ.
+    pub fn content_length(&self) -> Result<Option<usize>, ParseError> {
+        let mut length = None;
+        for value in self.all(HeaderName::ContentLength) {
+            let read = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
+            let read = read.ok_or_else(|| self.wrong(value, ParseErrorKind::ContentLength))?;
+            if length.is_some_and(|length| length != read) {
+                return Err(self.wrong(value, ParseErrorKind::ContentLengthConflict));
+            }
+            length = Some(read);
+        }
+        Ok(length)
+    }
+
+    /// The Request-URI.
+    ///
+    /// # Errors
+    /// This is a response, or the URI is malformed.
+    pub fn uri(&self) -> Result<Uri<'a>, ParseError> {
+        let raw = self
+            .request_uri()
+            .ok_or_else(|| self.blame(ParseError::new(ParseErrorKind::NotARequest, 0)))?;
+        Uri::parse(raw).map_err(|error| self.placed(raw, error))
+    }
+
+    /// The first Contact, if there is one that is an address: `*` is none.
+    ///
+    /// # Errors
+    /// Malformed.
+    pub fn contact(&self) -> Result<Option<NameAddr<'a>>, ParseError> {
+        self.contacts().next().transpose()
+    }
+
+    /// The Contacts; `*` is left out.
+    pub fn contacts(&self) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
+        self.read_all(HeaderName::Contact, |value| {
+            (value != b"*").then(|| NameAddr::parse(value))
+        })
+    }
+
+    /// P-Asserted-Identity (RFC 3325): the identities a trusted peer vouches for.
+    /// Whether the peer is trusted is not known here.
+    pub fn p_asserted_identity(
+        &self,
+    ) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
+        self.read_all(HeaderName::PAssertedIdentity, |value| {
+            Some(NameAddr::parse(value))
+        })
+    }
+
+    /// The Route set, topmost first.
+    pub fn routes(&self) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
+        self.read_all(HeaderName::Route, |value| Some(NameAddr::parse(value)))
+    }
+
+    /// The Record-Routes, topmost first.
+    pub fn record_routes(&self) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
+        self.read_all(HeaderName::RecordRoute, |value| {
+            Some(NameAddr::parse(value))
+        })
+    }
+
+    /// The Vias, topmost first.
+    pub fn vias(&self) -> impl Iterator<Item = Result<Via<'a>, ParseError>> + '_ {
+        self.read_all(HeaderName::Via, |value| Some(Via::parse(value)))
+    }
+
+    /// The Diversions, the last one first (RFC 5806 §4).
+    pub fn diversions(&self) -> impl Iterator<Item = Result<Diversion<'a>, ParseError>> + '_ {
+        self.read_all(HeaderName::Diversion, |value| Some(Diversion::parse(value)))
+    }
+
+    /// The entries of History-Info, the first target first.
+    pub fn history_info(&self) -> impl Iterator<Item = Result<HistoryInfo<'a>, ParseError>> + '_ {
+        self.read_all(HeaderName::HistoryInfo, |value| {
+            Some(HistoryInfo::parse(value))
+        })
+    }
+
+    /// What RFC 3261 §8.1.1, §8.2 and §16.3 demand of every request before anybody
+    /// acts on it: version, mandatory fields, no single field twice, CSeq of this
+    /// method, Max-Forwards in range, a Request-URI we can route, a top Via we can
+    /// answer to, From and To.
+    ///
+    /// # Errors
+    /// The first demand that is not met. 414, 416 and 505 have kinds of their own;
+    /// all others are 400.
+    pub fn check_request(&self) -> Result<(), ParseError> {
+        self.check_fields().map_err(|error| self.blame(error))
+    }
+
+    fn check_fields(&self) -> Result<(), ParseError> {
+        let method = self
+            .method()
+            .ok_or(ParseError::new(ParseErrorKind::NotARequest, 0))?;
+        if !self.version_is_ours() {
+            return Err(ParseError::new(ParseErrorKind::Version, 0));
+        }
+        self.check_counts()?;
+        self.check_uri()?;
+        self.check_addresses()?;
+        self.call_id()?;
+        self.max_forwards()?;
+        self.content_length()?;
+        let cseq = self.cseq()?;
+        if cseq.method != method {
+            let value = self.first(HeaderName::CSeq).unwrap_or_default();
+            return Err(self.wrong(value, ParseErrorKind::CSeqMethod));
+        }
+        Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), ParseError> {
+        for name in SINGLE {
+            if self.is_repeated(name) {
+                let again = self.all(name).nth(1).unwrap_or_default();
+                return Err(self.wrong(again, ParseErrorKind::Repeated(name)));
+            }
+        }
+        match MANDATORY
+            .into_iter()
+            .find(|name| self.first(*name).is_none())
+        {
+            Some(name) => Err(ParseError::new(ParseErrorKind::Missing(name), 0)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_uri(&self) -> Result<(), ParseError> {
+        let raw = self.request_uri().unwrap_or_default();
+        if raw.len() > URI_BYTES_MAX {
+            return Err(self.wrong(raw, ParseErrorKind::UriTooLong));
+        }
+        match self.uri()?.scheme {
+            super::Scheme::Other(_) => Err(self.wrong(raw, ParseErrorKind::UriScheme)),
+            _ => Ok(()),
+        }
+    }
+
+    /// From, To and the top Via; RFC 3261 §7.3.1: no parameter name twice, and the
+    /// ones that identify dialogs and transactions are the ones that matter.
+    fn check_addresses(&self) -> Result<(), ParseError> {
+        let via = self.top_via()?;
+        let lists = [
+            (via.params, &b"branch"[..]),
+            (self.from()?.params, b"tag"),
+            (self.to()?.params, b"tag"),
+        ];
+        match lists
+            .into_iter()
+            .find(|(params, name)| params.count(name) > 1)
+        {
+            Some((params, _)) => {
+                Err(self.wrong(params.as_bytes(), ParseErrorKind::RepeatedParameter))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn read<T>(
+        &self,
+        name: HeaderName,
+        read: impl FnOnce(&'a [u8]) -> Result<T, ParseError>,
+    ) -> Result<T, ParseError> {
+        let value = self
+            .first(name)
+            .ok_or_else(|| self.blame(ParseError::new(ParseErrorKind::Missing(name), 0)))?;
+        read(value).map_err(|error| self.placed(value, error))
+    }
+
+    fn read_all<'m, T: 'm>(
+        &'m self,
+        name: HeaderName,
+        read: impl Fn(&'a [u8]) -> Option<Result<T, ParseError>> + 'm,
+    ) -> impl Iterator<Item = Result<T, ParseError>> + 'm {
+        self.values(name)
+            .filter_map(move |value| Some(read(value)?.map_err(|error| self.placed(value, error))))
+    }
+
+    /// An error in a value, as one of the whole message.
+    fn placed(&self, value: &[u8], error: ParseError) -> ParseError {
+        self.blame(error.shifted(scan::offset_in(self.bytes(), value)))
+    }
+
+    fn wrong(&self, value: &[u8], kind: ParseErrorKind) -> ParseError {
+        self.placed(value, ParseError::new(kind, 0))
+    }
+}

@@ -1,0 +1,452 @@
+//! URIs: sip, sips (RFC 3261 §19.1) and tel (RFC 3966).
+
+use std::fmt;
+
+use memchr::memchr;
+use nom::Parser;
+use nom::bytes::complete::{tag, take_while1};
+use nom::sequence::terminated;
+
+use super::grammar::{Grammar, stopped_in};
+use super::host::{Host, host};
+use super::param::{Params, uri_params};
+use super::{ParseError, ParseErrorKind, scan};
+use crate::limits::URI_BYTES_MAX;
+
+/// A URI, read from bytes it still borrows. Nothing is unescaped.
+///
+/// `==` compares the parts byte for byte, as `raw` does; what RFC 3261 calls equal
+/// is [`Uri::equivalent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uri<'a> {
+    /// The scheme.
+    pub scheme: Scheme<'a>,
+    /// The user part. For a tel URI: the number with its parameters.
+    pub user: Option<UserPart<'a>>,
+    /// What stands between the user's `:` and the `@`.
+    pub password: Option<&'a [u8]>,
+    /// The host; the empty domain for tel and unknown schemes.
+    pub host: Host<'a>,
+    /// The port, if it is written.
+    pub port: Option<u16>,
+    /// The URI parameters; for a tel URI those of the number.
+    pub params: Params<'a>,
+    /// What follows the `?`, as it came.
+    pub headers: Option<&'a [u8]>,
+    /// The whole URI as it came.
+    pub raw: &'a [u8],
+}
+
+/// The scheme of a URI, read without case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme<'a> {
+    /// `sip:`.
+    Sip,
+    /// `sips:`.
+    Sips,
+    /// `tel:`.
+    Tel,
+    /// Any other, as it came.
+    Other(&'a [u8]),
+}
+
+/// The user part of a URI, as it came: a telephone number with its parameters
+/// (RFC 3261 §19.1.6), a name, or whatever a peer makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UserPart<'a>(&'a [u8]);
+
+impl<'a> Uri<'a> {
+    /// Reads a whole value as a URI.
+    ///
+    /// More than the grammar is taken where the field sends more and nothing is
+    /// ambiguous: `#` and non-ASCII bytes in the user part, `_` in host names.
+    ///
+    /// # Errors
+    /// Which part is wrong, and at which byte of `raw`. An unknown scheme is no
+    /// error here: a From may carry any URI (RFC 3261 §20.20).
+    pub fn parse(raw: &'a [u8]) -> Result<Self, ParseError> {
+        let (rest, scheme) = scheme(raw).map_err(stopped_in(raw, ParseErrorKind::Uri))?;
+        match scheme {
+            Scheme::Sip | Scheme::Sips => Self::parse_sip(raw, scheme, rest),
+            Scheme::Tel => Self::parse_tel(raw, rest),
+            Scheme::Other(_) => Self::parse_opaque(raw, scheme, rest),
+        }
+    }
+
+    /// RFC 3261 §25.1: `[ userinfo ] hostport uri-parameters [ headers ]`.
+    fn parse_sip(raw: &'a [u8], scheme: Scheme<'a>, rest: &'a [u8]) -> Result<Self, ParseError> {
+        // No byte behind the user info may be an unescaped `@`.
+        let (user, password, rest) =
+            match memchr(b'@', rest).and_then(|at| rest.split_at_checked(at)) {
+                Some((userinfo, rest)) => {
+                    let (user, password) = user_info(raw, userinfo)?;
+                    (Some(user), password, rest.get(1..).unwrap_or_default())
+                }
+                None => (None, None, rest),
+            };
+        let (rest, host) = host(rest).map_err(stopped_in(raw, ParseErrorKind::UriHost))?;
+        let (rest, port) = port(raw, rest)?;
+        if !matches!(rest.first(), None | Some(b';' | b'?')) {
+            return Err(wrong(raw, rest, ParseErrorKind::UriHost));
+        }
+        let (rest, params) =
+            uri_params(rest).map_err(stopped_in(raw, ParseErrorKind::UriParameter))?;
+        let headers = headers(raw, rest)?;
+        Ok(Self {
+            scheme,
+            user,
+            password,
+            host,
+            port,
+            params,
+            headers,
+            raw,
+        })
+    }
+
+    /// RFC 3966 §3. A local number without `phone-context` is taken: whose number
+    /// it is follows from the trunk it arrives on.
+    fn parse_tel(raw: &'a [u8], rest: &'a [u8]) -> Result<Self, ParseError> {
+        let number = rest
+            .iter()
+            .position(|byte| !scan::is(*byte, scan::PHONE))
+            .unwrap_or(rest.len());
+        let tail = rest.get(number..).unwrap_or_default();
+        if number == 0 || !matches!(tail.first(), None | Some(b';')) {
+            return Err(wrong(raw, tail, ParseErrorKind::UriUser));
+        }
+        let (left, params) =
+            uri_params(tail).map_err(stopped_in(raw, ParseErrorKind::UriParameter))?;
+        if !left.is_empty() {
+            return Err(wrong(raw, left, ParseErrorKind::UriParameter));
+        }
+        let user = Some(UserPart(rest));
+        Ok(Self {
+            scheme: Scheme::Tel,
+            user,
+            password: None,
+            host: Host::NONE,
+            port: None,
+            params,
+            headers: None,
+            raw,
+        })
+    }
+
+    /// RFC 3261 §25.1 `absoluteURI`, as far as it matters: visible and undelimited.
+    fn parse_opaque(raw: &'a [u8], scheme: Scheme<'a>, rest: &'a [u8]) -> Result<Self, ParseError> {
+        let stop = |byte: &u8| *byte <= b' ' || matches!(byte, 0x7f | b'<' | b'>' | b'"');
+        if let Some(at) = rest.iter().position(stop) {
+            return Err(wrong(
+                raw,
+                rest.get(at..).unwrap_or_default(),
+                ParseErrorKind::Uri,
+            ));
+        }
+        if rest.is_empty() {
+            return Err(wrong(raw, rest, ParseErrorKind::Uri));
+        }
+        let params = Params::default();
+        Ok(Self {
+            scheme,
+            user: None,
+            password: None,
+            host: Host::NONE,
+            port: None,
+            params,
+            headers: None,
+            raw,
+        })
+    }
+
+    /// The value of a URI parameter, its name in any case; empty for a parameter
+    /// without value, such as `lr`.
+    pub fn param(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.params.get(name)
+    }
+
+    /// Whether both name the same resource: RFC 3261 §19.1.4, and RFC 3966 §5 for
+    /// tel. Unknown schemes compare byte for byte behind the scheme.
+    ///
+    /// Parameters and headers are compared each with each, so URIs longer than
+    /// `limits::URI_BYTES_MAX` are equivalent only if they are equal bytes.
+    pub fn equivalent(&self, other: &Uri<'_>) -> bool {
+        if self.raw == other.raw {
+            return true;
+        }
+        if self.raw.len().max(other.raw.len()) > URI_BYTES_MAX {
+            return false;
+        }
+        match (self.scheme, other.scheme) {
+            (Scheme::Sip, Scheme::Sip) | (Scheme::Sips, Scheme::Sips) => {
+                same_user_info(self, other)
+                    && self.host == other.host
+                    && self.port == other.port
+                    && same_sip_params(self.params, other.params)
+                    && same_headers(
+                        self.headers.unwrap_or_default(),
+                        other.headers.unwrap_or_default(),
+                    )
+            }
+            (Scheme::Tel, Scheme::Tel) => {
+                same_phone(self.user, other.user)
+                    && carries_all(self.params, other.params)
+                    && carries_all(other.params, self.params)
+            }
+            (Scheme::Other(a), Scheme::Other(b)) => {
+                a.eq_ignore_ascii_case(b) && self.raw.get(a.len()..) == other.raw.get(b.len()..)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Uri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.raw.escape_ascii().fmt(f)
+    }
+}
+
+impl<'a> UserPart<'a> {
+    /// A user part that stands outside a URI, unchecked.
+    pub const fn new(raw: &'a [u8]) -> Self {
+        Self(raw)
+    }
+
+    /// All of it, parameters included, as it came.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// What stands before the first `;`: the number, not normalised.
+    pub fn number(&self) -> &'a [u8] {
+        memchr(b';', self.0)
+            .and_then(|at| self.0.get(..at))
+            .unwrap_or(self.0)
+    }
+
+    /// The parameters behind the number: `phone-context`, `ext`, `isub`, `tgrp`,
+    /// `trunk-context` (RFC 4904), `rn`, `npdi` (RFC 4694).
+    pub fn params(&self) -> Params<'a> {
+        Params::new(self.0.get(self.number().len()..).unwrap_or_default())
+    }
+
+    /// The value of such a parameter, its name in any case.
+    pub fn param(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.params().get(name)
+    }
+
+    /// All of it with `%` escapes resolved, once.
+    ///
+    /// `None` when `out` is too short, and when a control byte or NUL would come
+    /// out: what is decoded must be safe to look at.
+    pub fn decode<'o>(&self, out: &'o mut [u8]) -> Option<&'o [u8]> {
+        unescape(self.0, out)
+    }
+
+    /// [`UserPart::number`] with `%` escapes resolved, as [`UserPart::decode`] does.
+    pub fn decode_number<'o>(&self, out: &'o mut [u8]) -> Option<&'o [u8]> {
+        unescape(self.number(), out)
+    }
+}
+
+fn unescape<'o>(text: &[u8], out: &'o mut [u8]) -> Option<&'o [u8]> {
+    let mut rest = text;
+    let mut length = 0;
+    while let [first, tail @ ..] = rest {
+        let byte = if *first == b'%' {
+            let [high, low, tail @ ..] = tail else {
+                return None;
+            };
+            rest = tail;
+            scan::unhex(*high, *low)?
+        } else {
+            rest = tail;
+            *first
+        };
+        if byte.is_ascii_control() {
+            return None;
+        }
+        *out.get_mut(length)? = byte;
+        length += 1;
+    }
+    out.get(..length)
+}
+
+fn scheme(input: &[u8]) -> Grammar<'_, Scheme<'_>> {
+    let name =
+        take_while1(|byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    let (rest, name) = terminated(name, tag(&b":"[..])).parse(input)?;
+    let scheme = match name.len() {
+        3 if name.eq_ignore_ascii_case(b"sip") => Scheme::Sip,
+        4 if name.eq_ignore_ascii_case(b"sips") => Scheme::Sips,
+        3 if name.eq_ignore_ascii_case(b"tel") => Scheme::Tel,
+        _ => Scheme::Other(name),
+    };
+    Ok((rest, scheme))
+}
+
+type UserInfo<'a> = (UserPart<'a>, Option<&'a [u8]>);
+
+/// `user [ ":" password ]`.
+fn user_info<'a>(raw: &[u8], text: &'a [u8]) -> Result<UserInfo<'a>, ParseError> {
+    let (user, password) = match memchr(b':', text).and_then(|at| text.split_at_checked(at)) {
+        Some((user, password)) => (user, password.get(1..)),
+        None => (text, None),
+    };
+    let run = scan::escaped_run(user, scan::USER);
+    if user.is_empty() || run < user.len() {
+        return Err(wrong(
+            raw,
+            user.get(run..).unwrap_or_default(),
+            ParseErrorKind::UriUser,
+        ));
+    }
+    let run = password.map_or(0, |password| scan::escaped_run(password, scan::PASSWORD));
+    match password.and_then(|password| password.get(run..)) {
+        Some(left) if !left.is_empty() => Err(wrong(raw, left, ParseErrorKind::UriPassword)),
+        _ => Ok((UserPart(user), password)),
+    }
+}
+
+/// `[ ":" port ]`.
+fn port<'a>(raw: &[u8], rest: &'a [u8]) -> Result<(&'a [u8], Option<u16>), ParseError> {
+    let Some(digits) = rest.strip_prefix(b":") else {
+        return Ok((rest, None));
+    };
+    let length = digits
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(digits.len());
+    let number = digits.get(..length).and_then(scan::port);
+    let number = number.ok_or_else(|| wrong(raw, digits, ParseErrorKind::UriPort))?;
+    Ok((digits.get(length..).unwrap_or_default(), Some(number)))
+}
+
+/// `[ "?" headers ]`, and nothing behind it.
+fn headers<'a>(raw: &[u8], rest: &'a [u8]) -> Result<Option<&'a [u8]>, ParseError> {
+    let Some(text) = rest.strip_prefix(b"?") else {
+        let nothing_left = rest.is_empty().then_some(None);
+        return nothing_left.ok_or_else(|| wrong(raw, rest, ParseErrorKind::UriParameter));
+    };
+    let run = scan::escaped_run(text, scan::URI_PART);
+    if text.is_empty() || run < text.len() {
+        return Err(wrong(
+            raw,
+            text.get(run..).unwrap_or_default(),
+            ParseErrorKind::UriHeaders,
+        ));
+    }
+    Ok(Some(text))
+}
+
+fn wrong(raw: &[u8], at: &[u8], kind: ParseErrorKind) -> ParseError {
+    ParseError::new(kind, scan::offset_in(raw, at))
+}
+
+/// A byte of a URI for comparison: an escape equals the byte it stands for unless
+/// that byte is reserved (RFC 3261 §19.1.4). The flag says "reserved and escaped".
+fn units(text: &[u8]) -> impl Iterator<Item = (u8, bool)> + '_ {
+    let mut rest = text;
+    std::iter::from_fn(move || match rest {
+        [b'%', high, low, tail @ ..] if scan::unhex(*high, *low).is_some() => {
+            rest = tail;
+            let byte = scan::unhex(*high, *low)?;
+            Some((byte, b";/?:@&=+$,".contains(&byte)))
+        }
+        [byte, tail @ ..] => {
+            rest = tail;
+            Some((*byte, false))
+        }
+        [] => None,
+    })
+}
+
+fn same_text(a: &[u8], b: &[u8]) -> bool {
+    units(a).eq(units(b))
+}
+
+fn same_text_any_case(a: &[u8], b: &[u8]) -> bool {
+    let lower = |(byte, escaped): (u8, bool)| (byte.to_ascii_lowercase(), escaped);
+    units(a).map(lower).eq(units(b).map(lower))
+}
+
+fn same_user_info(a: &Uri<'_>, b: &Uri<'_>) -> bool {
+    let same = |a: Option<&[u8]>, b: Option<&[u8]>| match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => same_text(a, b),
+        _ => false,
+    };
+    same(a.user.map(|u| u.0), b.user.map(|u| u.0)) && same(a.password, b.password)
+}
+
+/// Parameters in both must match; those that say where or how a request goes must
+/// be in both. `transport` is among them by the examples of §19.1.4.
+fn same_sip_params(a: Params<'_>, b: Params<'_>) -> bool {
+    const MUST_BE_IN_BOTH: [&[u8]; 5] = [b"user", b"ttl", b"method", b"maddr", b"transport"];
+    let agrees = |mine: Params<'_>, theirs: Params<'_>| {
+        mine.iter().all(|param| {
+            let mut same_name = theirs
+                .iter()
+                .filter(|other| same_text_any_case(other.name, param.name))
+                .peekable();
+            if same_name.peek().is_none() {
+                return !MUST_BE_IN_BOTH
+                    .iter()
+                    .any(|name| same_text_any_case(name, param.name));
+            }
+            same_name.any(|other| same_value(param.value, other.value))
+        })
+    };
+    agrees(a, b) && agrees(b, a)
+}
+
+fn carries_all(a: Params<'_>, b: Params<'_>) -> bool {
+    a.iter().all(|mine| {
+        b.iter().any(|other| {
+            same_text_any_case(mine.name, other.name) && same_value(mine.value, other.value)
+        })
+    })
+}
+
+fn same_value(a: Option<&[u8]>, b: Option<&[u8]>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => same_text_any_case(a, b),
+        _ => false,
+    }
+}
+
+/// Headers are never ignored; their order does not matter.
+fn same_headers(a: &[u8], b: &[u8]) -> bool {
+    fn fields(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+        text.split(|byte| *byte == b'&')
+            .filter(|field| !field.is_empty())
+            .map(|field| {
+                let name = memchr(b'=', field).unwrap_or(field.len());
+                (
+                    field.get(..name).unwrap_or_default(),
+                    field.get(name + 1..).unwrap_or_default(),
+                )
+            })
+    }
+    let within = |mine, theirs| {
+        fields(mine).all(|(name, value)| {
+            fields(theirs)
+                .any(|(other, text)| same_text_any_case(name, other) && same_text(value, text))
+        })
+    };
+    within(a, b) && within(b, a)
+}
+
+/// RFC 3966 §5: visual separators and case do not count.
+fn same_phone(a: Option<UserPart<'_>>, b: Option<UserPart<'_>>) -> bool {
+    fn digits<'a>(user: Option<UserPart<'a>>) -> impl Iterator<Item = u8> + use<'a> {
+        let number = user.map(|user| user.number()).unwrap_or_default();
+        number
+            .iter()
+            .filter(|byte| !matches!(byte, b'-' | b'.' | b'(' | b')'))
+            .map(u8::to_ascii_lowercase)
+    }
+    digits(a).eq(digits(b))
+}

@@ -1,0 +1,189 @@
+//! The Via header field (RFC 3261 §20.42, RFC 3581).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use nom::Parser;
+use nom::bytes::complete::take_while1;
+use nom::combinator::{map_opt, opt};
+use nom::sequence::{preceded, terminated};
+
+use super::grammar::{Grammar, lws, separator, stopped_in, token};
+use super::header::CommaList;
+use super::host::{Host, host};
+use super::param::{Params, header_params};
+use super::{ParseError, ParseErrorKind, scan};
+
+/// One value of a Via header field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Via<'a> {
+    /// The transport it was sent over.
+    pub transport: Transport<'a>,
+    /// The host of sent-by.
+    pub host: Host<'a>,
+    /// The port of sent-by, if it is written.
+    pub port: Option<u16>,
+    /// The parameters.
+    pub params: Params<'a>,
+}
+
+/// The transport named in a Via, read without case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport<'a> {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// SCTP.
+    Sctp,
+    /// WebSocket.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+    /// Any other, as it came.
+    Other(&'a [u8]),
+}
+
+impl<'a> Via<'a> {
+    /// Reads one value and nothing behind it.
+    ///
+    /// # Errors
+    /// [`ParseErrorKind::Via`] or [`ParseErrorKind::Parameter`], at the byte of `value`.
+    pub fn parse(value: &'a [u8]) -> Result<Self, ParseError> {
+        match Self::parse_first(value)? {
+            (via, []) => Ok(via),
+            (_, rest) => Err(ParseError::new(
+                ParseErrorKind::Via,
+                scan::offset_in(value, rest),
+            )),
+        }
+    }
+
+    /// Reads the first value of a comma list; answers the rest from its comma on.
+    pub(super) fn parse_first(value: &'a [u8]) -> Result<(Self, &'a [u8]), ParseError> {
+        let (rest, (transport, host, port)) =
+            sent_protocol_and_by(value).map_err(stopped_in(value, ParseErrorKind::Via))?;
+        let (rest, params) = terminated(header_params, lws)
+            .parse(rest)
+            .map_err(stopped_in(value, ParseErrorKind::Parameter))?;
+        match rest.first() {
+            None | Some(b',') => Ok((
+                Self {
+                    transport,
+                    host,
+                    port,
+                    params,
+                },
+                rest,
+            )),
+            Some(b';') => Err(ParseError::new(
+                ParseErrorKind::Parameter,
+                scan::offset_in(value, rest),
+            )),
+            Some(_) => Err(ParseError::new(
+                ParseErrorKind::Via,
+                scan::offset_in(value, rest),
+            )),
+        }
+    }
+
+    /// As [`Via::parse_first`], whatever the parameters look like: enough to answer.
+    pub(super) fn salvage_first(value: &'a [u8]) -> Option<Self> {
+        let element = CommaList::new(value).next()?;
+        let (rest, (transport, host, port)) = sent_protocol_and_by(element).ok()?;
+        Some(Self {
+            transport,
+            host,
+            port,
+            params: Params::new(rest),
+        })
+    }
+
+    /// The value of a parameter, its name in any case.
+    pub fn param(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.params.get(name)
+    }
+
+    /// The branch: the transaction this hop belongs to.
+    pub fn branch(&self) -> Option<&'a [u8]> {
+        self.params.get(b"branch")
+    }
+
+    /// Whether the branch is one of RFC 3261: it begins with the magic cookie and
+    /// goes on (§8.1.1.7). Otherwise the transaction is matched as RFC 2543 did.
+    pub fn branch_is_unique(&self) -> bool {
+        const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
+        self.branch()
+            .and_then(|branch| branch.split_at_checked(MAGIC_COOKIE.len()))
+            .is_some_and(|(cookie, rest)| {
+                cookie.eq_ignore_ascii_case(MAGIC_COOKIE) && !rest.is_empty()
+            })
+    }
+
+    /// The address a server saw the request come from, if it says so and it is one;
+    /// IPv6 with or without brackets (RFC 5118 §4.5).
+    pub fn received(&self) -> Option<IpAddr> {
+        self.params.get(b"received").and_then(Host::parse)?.ip()
+    }
+
+    /// RFC 3581: `None` when there is no `rport`, `Some(None)` when it asks for the
+    /// port, `Some(Some(port))` when a server filled it in.
+    pub fn rport(&self) -> Option<Option<u16>> {
+        self.params.get(b"rport").map(scan::port)
+    }
+
+    /// The address in `maddr`, if it is one.
+    pub fn maddr(&self) -> Option<IpAddr> {
+        self.params.get(b"maddr").and_then(Host::parse)?.ip()
+    }
+}
+
+impl<'a> Transport<'a> {
+    /// The transport these bytes name.
+    pub fn from_bytes(name: &'a [u8]) -> Self {
+        const KNOWN: [Transport<'static>; 6] = [
+            Transport::Udp,
+            Transport::Tcp,
+            Transport::Tls,
+            Transport::Sctp,
+            Transport::Ws,
+            Transport::Wss,
+        ];
+        let known = KNOWN
+            .into_iter()
+            .find(|known| known.as_bytes().eq_ignore_ascii_case(name));
+        known.unwrap_or(Self::Other(name))
+    }
+
+    /// The name as RFC 3261 and RFC 7118 write it.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        match *self {
+            Self::Udp => b"UDP",
+            Self::Tcp => b"TCP",
+            Self::Tls => b"TLS",
+            Self::Sctp => b"SCTP",
+            Self::Ws => b"WS",
+            Self::Wss => b"WSS",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Transport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bytes().escape_ascii().fmt(f)
+    }
+}
+
+type ProtocolAndBy<'a> = (Transport<'a>, Host<'a>, Option<u16>);
+
+/// `sent-protocol LWS sent-by`.
+fn sent_protocol_and_by(input: &[u8]) -> Grammar<'_, ProtocolAndBy<'_>> {
+    let transport = (token, separator(b"/"), token, separator(b"/"), token)
+        .map(|(.., name)| Transport::from_bytes(name));
+    let port_digits = map_opt(take_while1(|byte: u8| byte.is_ascii_digit()), scan::port);
+    let port = opt(preceded(separator(b":"), port_digits));
+    (terminated(transport, take_while1(scan::is_lws)), host, port).parse(input)
+}

@@ -1,0 +1,335 @@
+//! Trunks, trunk groups and classifications: whom calls are exchanged with.
+
+use super::{AllNames, Compiled};
+use crate::limits::{MANIPULATION_STEPS_MAX, TRUNKS_PER_GROUP_MAX};
+use crate::routing::text_pattern::TextPattern;
+use crate::routing::trunk::{TargetUri, Trunk, TrunkGroup};
+use crate::routing::{Classification, DialPlanId, GroupId, ManipulationId, PolicyId, TrunkId};
+use crate::sip::{Scheme, Uri};
+use crate::tables::diagnostic::{Code, Diagnostic, quoted};
+use crate::tables::names::{Context, report_circles};
+use crate::tables::schema::{ClassificationSection, GroupSection, Schema, TrunkSection};
+use crate::tables::source::Spot;
+use crate::tables::toml_reader::Text;
+use ipnet::IpNet;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+pub(super) fn compile(
+    context: &Context<'_>,
+    names: &AllNames<'_>,
+    schema: &Schema,
+    compiled: &mut Compiled,
+) {
+    compiled.parts.trunks = schema
+        .trunks
+        .iter()
+        .filter_map(|section| trunk(context, section))
+        .collect();
+    let search = search_orders(context, names, schema);
+    compiled.parts.groups = schema
+        .groups
+        .iter()
+        .zip(search)
+        .map(|(section, search)| group(context, names, section, search))
+        .collect();
+    networks(context, schema, compiled);
+    compiled.parts.classifications = schema
+        .classifications
+        .iter()
+        .filter_map(|section| classification(context, names, section))
+        .collect();
+    for section in &schema.classifications {
+        compiled.arrival_groups.extend(
+            section
+                .trunk_group
+                .iter()
+                .filter_map(|name| names.groups.find(context, name)),
+        );
+    }
+}
+
+fn trunk(context: &Context<'_>, section: &TrunkSection) -> Option<Trunk> {
+    Some(Trunk {
+        name: section.name.as_str().into(),
+        target: target(context, section.address.as_ref()?)?,
+        weight: section.weight,
+        max_calls: section.max_calls,
+        options_interval_ms: section.options_interval_ms,
+        origin: context.origin(section.name.spot),
+    })
+}
+
+/// Cuts an address into what stands before and behind the number.
+fn target(context: &Context<'_>, address: &Text) -> Option<TargetUri> {
+    let refuse = |message: String, label: &str| {
+        let diagnostic = Diagnostic::error(Code::NotASipAddress, message)
+            .help("write a SIP URI such as \"sip:203.0.113.2:5060;transport=udp\"");
+        context.push(diagnostic, address.spot, label);
+    };
+    let text = address.as_str();
+    let uri = match Uri::parse(text.as_bytes()) {
+        Ok(uri) => uri,
+        Err(error) => {
+            let range = error.offset.min(text.len())..(error.offset + 1).min(text.len());
+            let diagnostic = Diagnostic::error(
+                Code::NotASipAddress,
+                format!("{} is not a SIP address: {error}", quoted(text)),
+            )
+            .help("write a SIP URI such as \"sip:203.0.113.2:5060;transport=udp\"");
+            context.push(diagnostic, address.sub(range), "");
+            return None;
+        }
+    };
+    let scheme = match uri.scheme {
+        Scheme::Sip => "sip:",
+        Scheme::Sips => "sips:",
+        Scheme::Tel | Scheme::Other(_) => {
+            refuse(format!("{} is not a sip: or sips: URI", quoted(text)), "");
+            return None;
+        }
+    };
+    if uri.password.is_some() || uri.headers.is_some() {
+        refuse(
+            "an address carries neither a password nor headers".to_owned(),
+            "",
+        );
+        return None;
+    }
+    let behind_user = text.split_once('@').map_or_else(
+        || text.split_once(':').map_or("", |(_, rest)| rest),
+        |(_, rest)| rest,
+    );
+    let user = uri.user.map_or("", |user| {
+        std::str::from_utf8(user.as_bytes()).unwrap_or_default()
+    });
+    let (fixed, parameters) = match user.find(';') {
+        Some(at) => user.split_at(at),
+        None => (user, ""),
+    };
+    Some(TargetUri {
+        scheme: scheme.into(),
+        fixed_user: (!fixed.is_empty()).then(|| fixed.into()),
+        user_parameters: parameters.into(),
+        host_and_parameters: behind_user.into(),
+    })
+}
+
+fn group(
+    context: &Context<'_>,
+    names: &AllNames<'_>,
+    section: &GroupSection,
+    search: Vec<u16>,
+) -> TrunkGroup {
+    let trunks = names.trunks.find_all(context, &section.trunks);
+    if let Some(over) = section.trunks.get(TRUNKS_PER_GROUP_MAX) {
+        let message = format!("a trunk group has at most {TRUNKS_PER_GROUP_MAX} trunks");
+        context.error(Code::OverLimit, over.spot, "one too many", message);
+    }
+    let manipulations = |list: &[Text]| -> Box<[ManipulationId]> {
+        if let Some(over) = list.get(MANIPULATION_STEPS_MAX) {
+            let message = format!("at most {MANIPULATION_STEPS_MAX} manipulations");
+            context.error(Code::OverLimit, over.spot, "one too many", message);
+        }
+        names
+            .manipulations
+            .find_all(context, list)
+            .into_iter()
+            .map(ManipulationId)
+            .collect()
+    };
+    TrunkGroup {
+        name: section.name.as_str().into(),
+        trunks: trunks.into_iter().map(TrunkId).collect(),
+        hunt: section.hunt,
+        dial_plan: section
+            .dial_plan
+            .as_ref()
+            .and_then(|name| names.dial_plans.find(context, name))
+            .map(DialPlanId),
+        inbound: manipulations(&section.inbound),
+        outbound: manipulations(&section.outbound),
+        search: search.into_iter().map(GroupId).collect(),
+        alternative_routing: section
+            .alternative_routing
+            .as_ref()
+            .and_then(|name| names.policies.find(context, name))
+            .map(PolicyId),
+        origin: context.origin(section.name.spot),
+    }
+}
+
+/// Each group, then its overflow groups and theirs, each once, nearest first.
+fn search_orders(context: &Context<'_>, names: &AllNames<'_>, schema: &Schema) -> Vec<Vec<u16>> {
+    let next: Vec<Vec<(u16, Spot)>> = schema
+        .groups
+        .iter()
+        .map(|section| {
+            let found = section.overflow.iter().filter_map(|name| {
+                let id = names.groups.find(context, name)?;
+                without_trunks(context, schema, id, name);
+                Some((id, name.spot))
+            });
+            found.collect()
+        })
+        .collect();
+    report_circles(context, &names.groups, &next);
+    (0..schema.groups.len() as u16)
+        .map(|start| {
+            // Depth first; `seen` also ends a circle, which is an error anyway.
+            let (mut seen, mut waiting) = (Vec::new(), vec![start]);
+            while let Some(id) = waiting.pop() {
+                if seen.contains(&id) {
+                    continue;
+                }
+                seen.push(id);
+                let edges = next.get(usize::from(id)).map_or(&[][..], |edges| edges);
+                waiting.extend(edges.iter().rev().map(|(to, _)| *to));
+            }
+            seen
+        })
+        .collect()
+}
+
+/// Reports a group that calls are to be sent to but that has nowhere to send them.
+pub(super) fn without_trunks(context: &Context<'_>, schema: &Schema, id: u16, named: &Text) {
+    let Some(section) = schema.groups.get(usize::from(id)) else {
+        return;
+    };
+    if section.trunks.is_empty() && section.overflow.is_empty() && !context.is_damaged {
+        let message = format!(
+            "trunk group {} has no trunks to route to",
+            quoted(named.as_str())
+        );
+        context.diagnostics.push(
+            Diagnostic::error(Code::NothingToRouteTo, message)
+                .at(context.sources.place(named.spot, "routed to here"))
+                .at(context
+                    .sources
+                    .place(section.name.spot, "defined without trunks here")),
+        );
+    }
+}
+
+/// `accept_from` of all groups; the same network twice is an error.
+fn networks(context: &Context<'_>, schema: &Schema, compiled: &mut Compiled) {
+    let mut first: HashMap<IpNet, (u16, Spot)> = HashMap::new();
+    for (id, section) in schema.groups.iter().enumerate() {
+        let id = id as u16;
+        for text in &section.accept_from {
+            let Some(net) = network(context, text) else {
+                continue;
+            };
+            compiled.arrival_groups.push(id);
+            match first.get(&net) {
+                Some((other, spot)) if *other != id => {
+                    let message =
+                        format!("{} is accepted on two trunk groups", quoted(text.as_str()));
+                    context.diagnostics.push(
+                        Diagnostic::error(Code::NetworkTwice, message)
+                            .at(context.sources.place(text.spot, "accepted again here"))
+                            .at(context.sources.place(*spot, "first accepted here"))
+                            .help("tell the groups apart with [[classification]]"),
+                    );
+                }
+                Some(_) => {}
+                None => {
+                    first.insert(net, (id, text.spot));
+                    compiled.parts.networks.push((net, GroupId(id)));
+                }
+            }
+        }
+    }
+}
+
+/// An address or a network in its one canonical form.
+fn network(context: &Context<'_>, text: &Text) -> Option<IpNet> {
+    let value = text.as_str().trim();
+    let parsed = value.parse::<IpNet>().ok().or_else(|| {
+        value
+            .parse::<IpAddr>()
+            .ok()
+            .map(|a| IpNet::from(a.to_canonical()))
+    });
+    let Some(net) = parsed else {
+        let message = format!("{} is not a network", quoted(text.as_str()));
+        let diagnostic = Diagnostic::error(Code::NotANetwork, message).help(
+            "write an address or a network: \"10.0.0.5\", \"203.0.113.0/28\", \"2001:db8::/32\"",
+        );
+        context.push(diagnostic, text.spot, "");
+        return None;
+    };
+    if net.addr() != net.network() {
+        let message = format!("{} has bits set behind its length", quoted(text.as_str()));
+        let diagnostic = Diagnostic::error(Code::NotANetwork, message).help(format!(
+            "write {}, or {}",
+            net.trunc(),
+            net.addr()
+        ));
+        context.push(diagnostic, text.spot, "");
+        return None;
+    }
+    Some(net)
+}
+
+fn classification(
+    context: &Context<'_>,
+    names: &AllNames<'_>,
+    section: &ClassificationSection,
+) -> Option<Classification> {
+    let patterns =
+        |list: &[Text]| text_patterns(context, list.iter().map(|text| (text.as_str(), text.spot)));
+    let header = section.header.as_ref().and_then(|(name, values)| {
+        let name = name.as_ref()?;
+        if name.as_str().is_empty() || !name.as_str().bytes().all(is_token) {
+            let message = format!("{} is not a header name", quoted(name.as_str()));
+            context.error(Code::NotAllowed, name.spot, "", message);
+        }
+        Some((name.as_str().into(), patterns(values)))
+    });
+    let source: Box<[IpNet]> = section
+        .source
+        .iter()
+        .filter_map(|text| network(context, text))
+        .collect();
+    if section.source.is_empty() && !context.is_damaged {
+        let message = "a classification needs the source addresses that may be believed";
+        context.error(Code::MissingKey, section.spot, "", message);
+    }
+    Some(Classification {
+        source,
+        listener: patterns(&section.listener),
+        header,
+        tgrp: patterns(&section.tgrp),
+        trunk_context: patterns(&section.trunk_context),
+        contact_host: patterns(&section.contact_host),
+        from_host: patterns(&section.from_host),
+        request_host: patterns(&section.request_host),
+        group: GroupId(names.groups.find(context, section.trunk_group.as_ref()?)?),
+        origin: context.origin(section.spot),
+    })
+}
+
+/// RFC 3261 §25.1 token.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+}
+
+pub(super) fn text_patterns<'t>(
+    context: &Context<'_>,
+    items: impl IntoIterator<Item = (&'t str, Spot)>,
+) -> Box<[TextPattern]> {
+    items
+        .into_iter()
+        .filter_map(|(text, spot)| {
+            let pattern = TextPattern::parse(text);
+            if pattern.is_none() {
+                let message = format!("{} is not a pattern", quoted(text));
+                let diagnostic = Diagnostic::error(Code::NotAllowed, message)
+                    .help("write a text, with a * at its start or its end for any text");
+                context.push(diagnostic, spot, "");
+            }
+            pattern
+        })
+        .collect()
+}

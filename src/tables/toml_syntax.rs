@@ -1,0 +1,223 @@
+//! Syntax errors of a TOML file as findings.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue, Error};
+
+use super::diagnostic::{Code, Diagnostic, Diagnostics, Severity, quoted};
+use super::source::SourceFile;
+
+/// Reports every error and returns the lines they stand in, sorted.
+pub(super) fn report(
+    source: &SourceFile,
+    root: &DeTable<'_>,
+    errors: &[Error],
+    diagnostics: &Diagnostics,
+) -> Vec<u32> {
+    let mut lines = Vec::with_capacity(errors.len());
+    let mut first_places = None;
+    let mut last_seen = None;
+    for error in errors {
+        let range = error.span().unwrap_or(0..0);
+        let seen = Some((range.clone(), error.message()));
+        // The parser repeats itself where a header cannot be entered.
+        if seen == last_seen {
+            continue;
+        }
+        last_seen = seen;
+        lines.push(source.line_of(range.start));
+        let twice = error.message() == "duplicate key";
+        let code = if twice {
+            Code::DefinedTwice
+        } else {
+            Code::TomlSyntax
+        };
+        diagnostics.push_with(code, Severity::Error, || {
+            if twice {
+                let firsts = first_places.get_or_insert_with(|| FirstPlaces::find(source, root));
+                defined_twice(source, range, firsts)
+            } else {
+                syntax_error(source, range, error.message())
+            }
+        });
+    }
+    lines.sort_unstable();
+    lines.dedup();
+    lines
+}
+
+fn syntax_error(source: &SourceFile, range: Range<usize>, message: &str) -> Diagnostic {
+    let place = source.place(range, "");
+    let unquoted = message.contains("must be quoted");
+    let diagnostic = Diagnostic::error(Code::TomlSyntax, format!("not TOML: {message}")).at(place);
+    if unquoted {
+        diagnostic.help("put the value in quotes: \"…\"")
+    } else {
+        diagnostic
+    }
+}
+
+fn defined_twice(source: &SourceFile, range: Range<usize>, firsts: &FirstPlaces<'_>) -> Diagnostic {
+    let name = source.text().get(range.clone()).unwrap_or_default();
+    let first = firsts.of(source.text(), &range);
+    let what = header_around(source.text(), &range).unwrap_or(name);
+    let diagnostic = Diagnostic::error(
+        Code::DefinedTwice,
+        format!("{} is defined twice", shown(what)),
+    )
+    .at(source.place(range, "defined again here"));
+    match first {
+        Some(first) => diagnostic.at(source.place(first, "first defined here")),
+        None => diagnostic,
+    }
+}
+
+fn shown(what: &str) -> String {
+    if what.starts_with('[') {
+        what.to_owned()
+    } else {
+        quoted(what)
+    }
+}
+
+/// Where tables and keys were first defined. The parser drops that, so it is found
+/// again: headers in the text, keys in the tree. Made once a file, and only for a file
+/// in which something is defined twice.
+struct FirstPlaces<'s> {
+    /// Headers without white space, with where each stands, in order.
+    headers: HashMap<String, Vec<Range<usize>>>,
+    /// Keys with where each stands and the inline table it stands in.
+    keys: HashMap<&'s str, Vec<(Range<usize>, Option<Range<usize>>)>>,
+}
+
+impl<'s> FirstPlaces<'s> {
+    fn find(source: &SourceFile, root: &'s DeTable<'_>) -> Self {
+        let mut found = Self {
+            headers: HashMap::new(),
+            keys: HashMap::new(),
+        };
+        let mut strings = Vec::new();
+        found.collect_keys(source.text(), root, None, &mut strings);
+        strings.sort_unstable_by_key(|range: &Range<usize>| range.start);
+        found.collect_headers(source.text(), &strings);
+        found
+    }
+
+    /// Depth is bounded by the parser, which refuses to nest deeper than 80.
+    fn collect_keys(
+        &mut self,
+        text: &str,
+        table: &'s DeTable<'_>,
+        inline: Option<&Range<usize>>,
+        strings: &mut Vec<Range<usize>>,
+    ) {
+        for (key, value) in table {
+            let stands = (key.span(), inline.cloned());
+            self.keys.entry(key.get_ref()).or_default().push(stands);
+            self.collect_value(text, value.get_ref(), value.span(), inline, strings);
+        }
+    }
+
+    fn collect_value(
+        &mut self,
+        text: &str,
+        value: &'s DeValue<'_>,
+        span: Range<usize>,
+        inline: Option<&Range<usize>>,
+        strings: &mut Vec<Range<usize>>,
+    ) {
+        match value {
+            DeValue::Table(below) => {
+                let braces = text
+                    .get(span.clone())
+                    .is_some_and(|raw| raw.starts_with('{'));
+                let inline = if braces { Some(&span) } else { inline };
+                self.collect_keys(text, below, inline, strings);
+            }
+            DeValue::Array(items) => {
+                for item in items.iter() {
+                    self.collect_value(text, item.get_ref(), item.span(), inline, strings);
+                }
+            }
+            DeValue::String(_) => strings.push(span),
+            _ => {}
+        }
+    }
+
+    fn collect_headers(&mut self, text: &str, strings: &[Range<usize>]) {
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            let indent = line.len() - line.trim_start().len();
+            let at = start + indent;
+            start += line.len();
+            let Some(header) = header_of(line) else {
+                continue;
+            };
+            let range = at..at + header.len();
+            // A line of a long string may look like a header.
+            let next = strings.partition_point(|string| string.start < range.start);
+            let before = next.checked_sub(1).and_then(|last| strings.get(last));
+            if before.is_none_or(|string| string.end <= range.start) {
+                self.headers
+                    .entry(squeezed(header))
+                    .or_default()
+                    .push(range);
+            }
+        }
+    }
+
+    /// Where what is defined again at `range` was defined first.
+    fn of(&self, text: &str, range: &Range<usize>) -> Option<Range<usize>> {
+        if let Some(header) = header_around(text, range) {
+            let first = self.headers.get(&squeezed(header))?.first()?;
+            return (first.end <= range.start).then(|| first.clone());
+        }
+        if stands_behind(text, range.start, &['.']) {
+            // Which table a dotted key belongs to is not told here.
+            return None;
+        }
+        let name = text.get(range.clone())?.trim_matches(['"', '\'']);
+        let mut earlier = self.keys.get(name)?.iter().filter(|(key, inline)| {
+            key.end <= range.start
+                && inline
+                    .as_ref()
+                    .is_none_or(|braces| braces.contains(&range.start))
+                && !stands_behind(text, key.start, &['.', '['])
+        });
+        earlier.next_back().map(|(key, _)| key.clone())
+    }
+}
+
+fn stands_behind(text: &str, at: usize, marks: &[char]) -> bool {
+    text.get(..at)
+        .is_some_and(|before| before.trim_end_matches([' ', '\t']).ends_with(marks))
+}
+
+/// The header that a key at `range` stands in.
+fn header_around<'t>(text: &'t str, range: &Range<usize>) -> Option<&'t str> {
+    let start = text
+        .get(..range.start)?
+        .rfind('\n')
+        .map_or(0, |feed| feed + 1);
+    let line = text.get(start..)?.lines().next()?;
+    header_of(line).filter(|_| {
+        !text
+            .get(start..range.start)
+            .is_some_and(|before| before.contains('='))
+    })
+}
+
+/// `[a.b]` or `[[a]]` of a line that is a header.
+fn header_of(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let end = line.starts_with('[').then(|| line.rfind(']'))??;
+    line.get(..=end)
+}
+
+fn squeezed(header: &str) -> String {
+    header
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '\t' | '"' | '\''))
+        .collect()
+}

@@ -1,0 +1,255 @@
+//! Rules that can never decide, because rules above them cover all they match.
+//!
+//! Complete for rules whose other conditions are the same or absent; a rule that is covered
+//! only by several schedules together, say, is not found. Never wrong the other way: what is
+//! reported can indeed never decide.
+
+use crate::routing::dial_plan::DEFAULT_EMERGENCY;
+use crate::routing::number::Number;
+use crate::routing::prefix_map::Remaining;
+use crate::routing::rule::{Action, NumberSet, Rule};
+use crate::routing::{GroupId, ListId, RoutingTable, RuleId};
+use std::collections::HashMap;
+
+/// A rule that can never decide, and a rule above it that takes its calls.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreachable {
+    pub(super) rule: RuleId,
+    pub(super) covered_by: RuleId,
+}
+
+/// All rules of the table that can never decide, top to bottom.
+pub(super) fn unreachable_rules(table: &RoutingTable) -> Vec<Unreachable> {
+    // For each rule: the groups whose calls it can be asked about, and those of them whose
+    // calls never reach it.
+    let mut asked = vec![0usize; table.rules().len()];
+    let mut covered: Vec<(usize, Option<RuleId>)> = vec![(0, None); table.rules().len()];
+    for (index, _) in table.groups().iter().enumerate() {
+        let group = GroupId(index as u16);
+        let mut reach = Reach::default();
+        for (position, rule) in table.rules().iter().enumerate() {
+            if !rule
+                .from
+                .as_ref()
+                .is_none_or(|groups| groups.contains(&group))
+            {
+                continue;
+            }
+            let id = RuleId(position as u16);
+            if let Some(count) = asked.get_mut(position) {
+                *count += 1;
+            }
+            let Some(by) = reach.covering(table, group, rule) else {
+                reach.add(id, rule);
+                continue;
+            };
+            if let Some(slot) = covered.get_mut(position) {
+                slot.0 += 1;
+                slot.1.get_or_insert(by);
+            }
+        }
+    }
+    asked
+        .iter()
+        .zip(&covered)
+        .enumerate()
+        .filter(|(_, (asked, (covered, _)))| **asked > 0 && *asked == covered)
+        .filter_map(|(position, (_, (_, by)))| {
+            by.map(|covered_by| Unreachable {
+                rule: RuleId(position as u16),
+                covered_by,
+            })
+        })
+        .collect()
+}
+
+/// What the rules read so far have taken from one arrival group.
+#[derive(Default)]
+struct Reach {
+    /// By the conditions besides `from` and `called`: none, or exactly these.
+    taken: HashMap<String, Taken>,
+    /// The same by rules that route: a rule that rejects leaves emergency calls to others.
+    routed: HashMap<String, Taken>,
+}
+
+/// Called numbers that are taken, each with the rule that takes it.
+#[derive(Default)]
+struct Taken {
+    anything: Option<RuleId>,
+    any_assigned: Option<RuleId>,
+    emergency: Option<RuleId>,
+    lists: HashMap<ListId, RuleId>,
+    patterns: HashMap<(Number, Remaining), RuleId>,
+}
+
+impl Reach {
+    fn add(&mut self, id: RuleId, rule: &Rule) {
+        if rule.called.none_of.is_some() {
+            return;
+        }
+        let key = other_conditions(rule);
+        if matches!(rule.action, Action::RouteTo(_)) {
+            self.routed
+                .entry(key.clone())
+                .or_default()
+                .add(id, rule.called.any_of.as_ref());
+        }
+        self.taken
+            .entry(key)
+            .or_default()
+            .add(id, rule.called.any_of.as_ref());
+    }
+
+    /// The rule that takes (the first part of) all calls this one matches, if all are taken.
+    fn covering(&self, table: &RoutingTable, group: GroupId, rule: &Rule) -> Option<RuleId> {
+        let key = other_conditions(rule);
+        let by = covered(table, &self.taken, &key, rule.called.any_of.as_ref())?;
+        let emergency_left = emergency_numbers(table, group).into_iter().any(|number| {
+            may_match(rule, &number)
+                && !Looked {
+                    by: &self.routed,
+                    key: &key,
+                }
+                .iter()
+                .any(|taken| {
+                    taken.anything.or(taken.emergency).is_some()
+                        || taken.pattern(&number, Remaining::Exactly(0)).is_some()
+                })
+        });
+        (!emergency_left).then_some(by)
+    }
+}
+
+/// The coverage that counts for a rule: of rules without other conditions, and of rules
+/// with exactly its own.
+struct Looked<'a> {
+    by: &'a HashMap<String, Taken>,
+    key: &'a str,
+}
+
+impl<'a> Looked<'a> {
+    fn iter(&self) -> impl Iterator<Item = &'a Taken> + use<'a> {
+        let own = if self.key.is_empty() {
+            None
+        } else {
+            self.by.get(self.key)
+        };
+        self.by.get("").into_iter().chain(own)
+    }
+}
+
+fn covered(
+    table: &RoutingTable,
+    by: &HashMap<String, Taken>,
+    key: &str,
+    set: Option<&NumberSet>,
+) -> Option<RuleId> {
+    let looked = Looked { by, key };
+    if let Some(all) = looked.iter().find_map(|taken| taken.anything) {
+        return Some(all);
+    }
+    let set = set.filter(|set| !set.anything)?;
+    let mut first = None;
+    let mut note = |found: Option<RuleId>| found.map(|id| first.get_or_insert(id)).is_some();
+    let any_assigned = || looked.iter().find_map(|taken| taken.any_assigned);
+    let assigns = |id: &ListId| table.list(*id).is_some_and(|list| list.marks.is_none());
+    let all = (!set.any_assigned || note(any_assigned()))
+        && (!set.emergency || note(looked.iter().find_map(|taken| taken.emergency)))
+        && set.lists.iter().all(|id| {
+            let own = looked.iter().find_map(|taken| taken.lists.get(id).copied());
+            note(own.or_else(|| assigns(id).then(any_assigned).flatten()))
+        })
+        && set.patterns.iter().all(|entry| {
+            note(
+                looked
+                    .iter()
+                    .find_map(|t| t.pattern(&entry.prefix, entry.remaining)),
+            )
+        });
+    if all { first } else { None }
+}
+
+impl Taken {
+    fn add(&mut self, id: RuleId, set: Option<&NumberSet>) {
+        let Some(set) = set.filter(|set| !set.anything) else {
+            self.anything.get_or_insert(id);
+            return;
+        };
+        if set.any_assigned {
+            self.any_assigned.get_or_insert(id);
+        }
+        if set.emergency {
+            self.emergency.get_or_insert(id);
+        }
+        for list in &set.lists {
+            self.lists.entry(*list).or_insert(id);
+        }
+        for entry in set.patterns.iter() {
+            self.patterns
+                .entry((entry.prefix, entry.remaining))
+                .or_insert(id);
+        }
+    }
+
+    /// A pattern is taken when an open prefix of it is, or one of the same total length.
+    fn pattern(&self, prefix: &Number, remaining: Remaining) -> Option<RuleId> {
+        (1..=prefix.len()).find_map(|length| {
+            let head = prefix.first(length)?;
+            let same_length = match remaining {
+                Remaining::Any => None,
+                Remaining::Exactly(more) => {
+                    let more = u8::try_from(prefix.len() - length)
+                        .ok()?
+                        .checked_add(more)?;
+                    self.patterns.get(&(head, Remaining::Exactly(more)))
+                }
+            };
+            same_length
+                .or_else(|| self.patterns.get(&(head, Remaining::Any)))
+                .copied()
+        })
+    }
+}
+
+/// The conditions besides `from` and `called`, as one text; empty when there are none.
+fn other_conditions(rule: &Rule) -> String {
+    let mut text = String::new();
+    let parts = [
+        &rule.text.calling,
+        &rule.text.host,
+        &rule.text.tgrp,
+        &rule.text.during,
+    ];
+    for (index, items) in parts.into_iter().enumerate() {
+        let mut items: Vec<&str> = items.iter().map(|item| &**item).collect();
+        items.sort_unstable();
+        for item in items {
+            text.push(char::from(b'0' + index as u8));
+            text.push_str(item);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn emergency_numbers(table: &RoutingTable, group: GroupId) -> Vec<Number> {
+    let plan = table.group(group).and_then(|group| table.dial_plan(group));
+    match plan {
+        Some(plan) if !plan.emergency.is_empty() => plan.emergency.clone(),
+        _ => DEFAULT_EMERGENCY
+            .iter()
+            .filter_map(|n| Number::parse(n.as_bytes()))
+            .collect(),
+    }
+}
+
+/// Whether the rule's `called` can hold for this emergency number. DID lists are taken to.
+fn may_match(rule: &Rule, number: &Number) -> bool {
+    rule.called.any_of.as_ref().is_none_or(|set| {
+        set.anything
+            || set.emergency
+            || set.any_assigned
+            || !set.lists.is_empty()
+            || set.patterns.longest(number).is_some()
+    })
+}
