@@ -64,6 +64,25 @@ pub(crate) fn without_tests<'a>(all: &[Token<'a>]) -> Vec<Token<'a>> {
     kept
 }
 
+/// Names of the modules declared for tests only and kept in files of their own.
+pub(crate) fn test_modules<'a>(all: &[Token<'a>]) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for at in 0..all.len() {
+        let Some(declared) = attribute(&all[at..]).filter(|attribute| attribute.test) else {
+            continue;
+        };
+        let start = at + declared.length;
+        let words: Vec<&str> = all[start..start + item(&all[start..])]
+            .iter()
+            .map(|t| t.text)
+            .collect();
+        if let [.., "mod", name, ";"] = words[..] {
+            found.push(name);
+        }
+    }
+    found
+}
+
 struct Attribute {
     length: usize,
     inner: bool,
