@@ -1,5 +1,8 @@
 //! The `trunkline` command: parse the command line, run it, turn the result into an exit code.
 
+use clap::Parser;
+use trunkline::cli::Cli;
+
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    Cli::parse().execute()
 }

@@ -1,1 +1,41 @@
-//! cli
+//! The command line: one file per verb, all calling the library.
+
+mod check;
+mod color;
+mod route;
+mod route_text;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// SIP-aware routing engine for enterprise session border controllers.
+#[derive(Debug, Parser)]
+#[command(name = "trunkline", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Report every mistake of a routing table at once, then run its cases
+    Check(check::Check),
+    /// Show where a number goes, and why
+    Route(Box<route::RouteCall>),
+    /// Answer calls until a signal ends it
+    Run(run::Run),
+}
+
+impl Cli {
+    /// Does what was asked for. 0 fine; 1 findings; 2 wrong usage; 78 bad configuration.
+    #[must_use]
+    pub fn execute(self) -> ExitCode {
+        match self.verb {
+            Verb::Check(check) => check.execute(),
+            Verb::Route(route) => route.execute(),
+            Verb::Run(run) => run.execute(),
+        }
+    }
+}
