@@ -107,19 +107,18 @@ fn with_place<'a>(group: Group<'a>, place: &'a Place, kind: AnnotationKind) -> G
     if place.is_whole_file() {
         return group.element(Origin::path(path));
     }
-    let origin = Origin::path(path)
+    let origin = Origin::path(path.clone())
         .line(place.line as usize)
         .char_column(place.column as usize);
     let line = visible(&place.line_text);
     let label = (!place.label.is_empty()).then(|| one_line(&place.label));
     let annotation = kind.span(byte_span(&line, place)).label(label);
-    // The header is written by hand: the line may have been cut on the left, and the
-    // column is that of the file.
-    group.element(origin).element(
-        Snippet::source(line)
-            .line_start(place.line as usize)
-            .annotation(annotation),
-    )
+    let snippet = Snippet::source(line).line_start(place.line as usize);
+    if place.text_column <= 1 {
+        return group.element(snippet.path(path).annotation(annotation));
+    }
+    // The line has been cut on the left, and the column is that of the file.
+    group.element(origin).element(snippet.annotation(annotation))
 }
 
 /// Where the place stands in its line, in bytes. `line` has the characters of
