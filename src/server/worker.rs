@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use tokio::time::{sleep_until, timeout};
 
 use crate::limits::{DRAIN_BATCHES_MAX, MESSAGE_BYTES_MAX, RECEIVE_BATCH_MAX, SEND_WAIT_MS_MAX};
 use crate::observe::{CallLine, Counters, LogFormat, MaskNumbers, PeerErrors};
-use crate::proxy::{Answer, Datagram, Fate, Now, RedirectServer};
+use crate::proxy::{Answer, Datagram, DropReason, Fate, Now, RedirectServer};
 use crate::routing::Snapshot;
 use crate::tables::store::TableStore;
 
@@ -114,7 +115,11 @@ impl ListenerTask {
             source,
             listener: &name,
         };
-        let fate = self.engine.handle(now, &datagram, snapshot, out);
+        // A defect met by one datagram must not end the calls of everybody else. The
+        // engine empties its buffers at the start of each call, so none is left behind.
+        let handle = || self.engine.handle(now, &datagram, snapshot, out);
+        let fate =
+            catch_unwind(AssertUnwindSafe(handle)).unwrap_or(Fate::Dropped(DropReason::Defect));
         self.counters.stateless(self.engine.take_unkept());
         match fate {
             Fate::Answer {
