@@ -1,5 +1,7 @@
 //! The command line: one file per verb, all calling the library.
 
+mod check;
+mod color;
 mod run;
 
 use std::process::ExitCode;
@@ -16,6 +18,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Report every mistake of a routing table at once, then run its cases
+    Check(check::Check),
     /// Answer calls until a signal ends it
     Run(run::Run),
 }
@@ -25,6 +29,7 @@ impl Cli {
     #[must_use]
     pub fn execute(self) -> ExitCode {
         match self.verb {
+            Verb::Check(check) => check.execute(),
             Verb::Run(run) => run.execute(),
         }
     }

@@ -34,9 +34,9 @@ pub struct DidList {
     pub file: u16,
     /// Rows read.
     pub rows: u32,
-    /// For a list that assigns no trunk groups: its numbers, each with its line. A list that
+    /// For a list that assigns no trunk groups: its numbers. A list that
     /// assigns has its rows in the table's one number space instead.
-    pub marks: Option<PrefixMap<u32>>,
+    pub marks: Option<PrefixMap<()>>,
 }
 
 /// A schedule and the schedules it includes.
@@ -439,7 +439,7 @@ impl RoutingTable {
             .map_or(&[], |rules| rules)
     }
 
-    pub(super) fn list_marks(&self, id: ListId) -> Option<&PrefixMap<u32>> {
+    pub(super) fn list_marks(&self, id: ListId) -> Option<&PrefixMap<()>> {
         self.list(id).and_then(|list| list.marks.as_ref())
     }
 

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use crate::observe::{Counters, PeerErrors, Totals};
 use crate::proxy::{RedirectServer, RedirectSettings};
 use crate::tables::diagnostic::Report;
-use crate::tables::store::{Reload, TableStore};
+use crate::tables::{Reload, TableStore};
 use crate::transport::udp;
 use worker::{CallLog, ListenerTask, Order};
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use super::daemon::service;
 use crate::limits::RELOAD_DIAGNOSTICS_LOGGED_MAX;
 use crate::tables::diagnostic::{Report, Severity};
-use crate::tables::store::{Reload, TableStore};
+use crate::tables::{Reload, TableStore};
 
 /// Starts the thread that reads tables in the background. It ends when the sender is
 /// dropped. The channel holds one request: one that arrives while the files are being

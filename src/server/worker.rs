@@ -15,7 +15,7 @@ use crate::limits::{DRAIN_BATCHES_MAX, MESSAGE_BYTES_MAX, RECEIVE_BATCH_MAX, SEN
 use crate::observe::{CallLine, Counters, LogFormat, MaskNumbers, PeerErrors};
 use crate::proxy::{Answer, Datagram, DropReason, Fate, Now, RedirectServer};
 use crate::routing::Snapshot;
-use crate::tables::store::TableStore;
+use crate::tables::TableStore;
 
 /// What a worker is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

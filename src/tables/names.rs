@@ -23,17 +23,27 @@ impl Context<'_> {
     }
 
     pub(super) fn push(&self, diagnostic: Diagnostic, spot: Spot, label: &str) {
-        self.diagnostics.push(diagnostic.at(self.sources.place(spot, label)));
+        self.diagnostics
+            .push(diagnostic.at(self.sources.place(spot, label)));
     }
 
     /// File and line of a spot, as the compiled table keeps them.
     pub(super) fn origin(&self, spot: Spot) -> Origin {
-        let line = self.sources.get(spot.file).map_or(0, |f| f.line_of(spot.range().start));
-        Origin { file: self.file_number(spot), line }
+        let line = self
+            .sources
+            .get(spot.file)
+            .map_or(0, |f| f.line_of(spot.range().start));
+        Origin {
+            file: self.file_number(spot),
+            line,
+        }
     }
 
     pub(super) fn file_number(&self, spot: Spot) -> u16 {
-        self.sources.iter().position(|file| file.id() == spot.file).unwrap_or(0) as u16
+        self.sources
+            .iter()
+            .position(|file| file.id() == spot.file)
+            .unwrap_or(0) as u16
     }
 
     /// `routes.toml:18`.
@@ -78,7 +88,12 @@ impl<'s> Names<'s> {
             by_name.insert(name.as_str(), (index as u16, name.spot));
         }
         let used = RefCell::new(vec![false; in_order.len()]);
-        Self { kind, by_name, in_order, used }
+        Self {
+            kind,
+            by_name,
+            in_order,
+            used,
+        }
     }
 
     /// The id of a name; an unknown one is reported with the nearest.
@@ -86,12 +101,16 @@ impl<'s> Names<'s> {
         self.find_at(context, name.as_str(), name.spot)
     }
 
-    /// The same for a name that is a part of a string.
+    pub(super) fn mark_used(&self, id: u16) {
+        if let Some(used) = self.used.borrow_mut().get_mut(usize::from(id)) {
+            *used = true;
+        }
+    }
+
+    /// The same as [`Self::find`] for a name that is a part of a string.
     pub(super) fn find_at(&self, context: &Context<'_>, name: &str, spot: Spot) -> Option<u16> {
         if let Some((id, _)) = self.by_name.get(name) {
-            if let Some(used) = self.used.borrow_mut().get_mut(usize::from(*id)) {
-                *used = true;
-            }
+            self.mark_used(*id);
             return Some(*id);
         }
         if !context.is_damaged {
@@ -99,9 +118,11 @@ impl<'s> Names<'s> {
             let meant = nearest(name, self.by_name.keys().copied());
             let help = meant.and_then(|meant| self.by_name.get(meant).map(|(_, at)| (meant, at)));
             let help = match help {
-                Some((meant, at)) => {
-                    Some(format!("did you mean {} ({})?", quoted(meant), context.place_text(*at)))
-                }
+                Some((meant, at)) => Some(format!(
+                    "did you mean {} ({})?",
+                    quoted(meant),
+                    context.place_text(*at)
+                )),
                 None => self.few(),
             };
             let label = format!("no such {}", self.kind);
@@ -129,10 +150,15 @@ impl<'s> Names<'s> {
     pub(super) fn find_all(&self, context: &Context<'_>, names: &[Text]) -> Vec<u16> {
         let mut ids: Vec<u16> = Vec::with_capacity(names.len());
         for name in names {
-            let Some(id) = self.find(context, name) else { continue };
+            let Some(id) = self.find(context, name) else {
+                continue;
+            };
             if ids.contains(&id) {
-                let message =
-                    format!("{} {} is named twice in this list", self.kind, quoted(name.as_str()));
+                let message = format!(
+                    "{} {} is named twice in this list",
+                    self.kind,
+                    quoted(name.as_str())
+                );
                 context.error(Code::DefinedTwice, name.spot, "again here", message);
                 continue;
             }
@@ -156,11 +182,9 @@ impl<'s> Names<'s> {
     }
 
     pub(super) fn name(&self, id: u16) -> &'s str {
-        self.in_order.get(usize::from(id)).map_or("", |name| name.as_str())
-    }
-
-    pub(super) fn spot(&self, id: u16) -> Option<Spot> {
-        self.in_order.get(usize::from(id)).map(|name| name.spot)
+        self.in_order
+            .get(usize::from(id))
+            .map_or("", |name| name.as_str())
     }
 }
 
@@ -184,7 +208,10 @@ pub(super) fn report_circles(
             {
                 *slot = Visit::OnPath;
             }
-            let edge = next.get(usize::from(id)).and_then(|edges| edges.get(position)).copied();
+            let edge = next
+                .get(usize::from(id))
+                .and_then(|edges| edges.get(position))
+                .copied();
             let Some((to, spot)) = edge else {
                 if let Some(slot) = state.get_mut(usize::from(id)) {
                     *slot = Visit::Done;
@@ -200,11 +227,17 @@ pub(super) fn report_circles(
                 Some(Visit::OnPath) => {
                     found = true;
                     let from = path.iter().position(|(id, _)| *id == to).unwrap_or(0);
-                    let mut round: Vec<&str> =
-                        path.iter().skip(from).map(|(id, _)| names.name(*id)).collect();
+                    let mut round: Vec<&str> = path
+                        .iter()
+                        .skip(from)
+                        .map(|(id, _)| names.name(*id))
+                        .collect();
                     round.push(names.name(to));
-                    let message =
-                        format!("{}s refer to each other in a circle: {}", names.kind, round.join(" -> "));
+                    let message = format!(
+                        "{}s refer to each other in a circle: {}",
+                        names.kind,
+                        round.join(" -> ")
+                    );
                     context.error(Code::Circular, spot, "closes the circle", message);
                 }
                 _ => {}

@@ -169,32 +169,33 @@ impl Schema {
     /// Reads one file. Every mistake is reported; what could be read is kept.
     pub(super) fn read(&mut self, file: FileId, mut root: Reader<'_>) {
         self.toml_files.push(file);
-        let named = |root: &mut Reader<'_>, key| -> Vec<_> { root.named_tables(key) };
-        for (name, table) in named(&mut root, "trunk") {
+        for (name, table) in root.named_tables("trunk") {
             self.trunks.push(TrunkSection::read(name, table));
         }
-        for (name, table) in named(&mut root, "trunk_group") {
+        for (name, table) in root.named_tables("trunk_group") {
             self.groups.push(GroupSection::read(name, table));
         }
         for table in root.tables("classification") {
-            self.classifications.push(ClassificationSection::read(table));
+            self.classifications
+                .push(ClassificationSection::read(table));
         }
-        for (name, table) in named(&mut root, "dial_plan") {
+        for (name, table) in root.named_tables("dial_plan") {
             self.dial_plans.push(DialPlanSection::read(name, table));
         }
         for table in root.tables("rule") {
             self.rules.push(RuleSection::read(table));
         }
-        for (name, table) in named(&mut root, "did") {
+        for (name, table) in root.named_tables("did") {
             self.dids.push(DidSection::read(name, table));
         }
-        for (name, table) in named(&mut root, "manipulation") {
-            self.manipulations.push(ManipulationSection::read(name, table));
+        for (name, table) in root.named_tables("manipulation") {
+            self.manipulations
+                .push(ManipulationSection::read(name, table));
         }
-        for (name, table) in named(&mut root, "schedule") {
+        for (name, table) in root.named_tables("schedule") {
             self.schedules.push(ScheduleSection::read(name, table));
         }
-        for (name, table) in named(&mut root, "alternative_routing") {
+        for (name, table) in root.named_tables("alternative_routing") {
             self.policies.push(PolicySection::read(name, table));
         }
         for table in root.tables("case") {
@@ -210,8 +211,12 @@ impl TrunkSection {
         let section = Self {
             name,
             address: table.required_string("address"),
-            weight: table.integer("weight", 1..=1_000).map_or(1, |(weight, _)| weight as u16),
-            max_calls: table.integer("max_calls", 1..=1_000_000).map(|(calls, _)| calls as u32),
+            weight: table
+                .integer("weight", 1..=1_000)
+                .map_or(1, |(weight, _)| weight as u16),
+            max_calls: table
+                .integer("max_calls", 1..=1_000_000)
+                .map(|(calls, _)| calls as u32),
             options_interval_ms: table
                 .duration_ms_or_off("options", 1_000..=3_600_000)
                 .and_then(|(interval, _)| interval)
@@ -233,7 +238,9 @@ impl GroupSection {
         let section = Self {
             name,
             trunks: table.strings("trunks").unwrap_or_default(),
-            hunt: table.one_of("hunt", &words).map_or(Hunt::TopDown, |(hunt, _)| hunt),
+            hunt: table
+                .one_of("hunt", &words)
+                .map_or(Hunt::TopDown, |(hunt, _)| hunt),
             accept_from: table.strings("accept_from").unwrap_or_default(),
             dial_plan: table.string("dial_plan"),
             inbound: table.strings("inbound").unwrap_or_default(),
@@ -281,7 +288,9 @@ impl DialPlanSection {
             .map(|mut extension| {
                 extension.require("digits");
                 let section = ExtensionSection {
-                    digits: extension.integer("digits", 1..=15).map(|(digits, _)| digits as u8),
+                    digits: extension
+                        .integer("digits", 1..=15)
+                        .map(|(digits, _)| digits as u8),
                     first: extension.string("first"),
                     prefix: extension.required_string("prefix"),
                 };
@@ -364,11 +373,19 @@ impl ManipulationSection {
     fn read(name: Text, mut table: Reader<'_>) -> Self {
         table.string("description");
         let mut steps = |key| -> Vec<StepSection> {
-            table.tables(key).into_iter().map(StepSection::read).collect()
+            table
+                .tables(key)
+                .into_iter()
+                .map(StepSection::read)
+                .collect()
         };
         let (called, calling) = (steps("called"), steps("calling"));
         table.finish();
-        Self { name, called, calling }
+        Self {
+            name,
+            called,
+            calling,
+        }
     }
 }
 
@@ -376,7 +393,9 @@ impl StepSection {
     fn read(mut table: Reader<'_>) -> Self {
         let most = limits::NUMBER_SYMBOLS_MAX as u64;
         let count = |table: &mut Reader<'_>, key, least| {
-            table.integer(key, least..=most).map(|(count, _)| count as u8)
+            table
+                .integer(key, least..=most)
+                .map(|(count, _)| count as u8)
         };
         let section = Self {
             prefix: table.string("prefix"),

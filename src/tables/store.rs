@@ -51,8 +51,14 @@ impl TableStore {
     /// # Errors
     /// The report of a table that has errors.
     pub fn open(folder: &Path) -> Result<(Self, Summary, Report), Report> {
-        let Loaded { table, summary, report } = load(folder);
-        let Some(table) = table else { return Err(report) };
+        let Loaded {
+            table,
+            summary,
+            report,
+        } = load(folder);
+        let Some(table) = table else {
+            return Err(report);
+        };
         let snapshot = Snapshot::new(Arc::new(table.with_generation(1)));
         let store = Self {
             folder: folder.to_owned(),
@@ -84,15 +90,27 @@ impl TableStore {
     /// calls that began with the old table finish with it. Blocks for as long as loading
     /// takes: not for a call path.
     pub fn reload(&self) -> Reload {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let begun = Instant::now();
-        let Loaded { table, summary, report } = load(&self.folder);
+        let Loaded {
+            table,
+            summary,
+            report,
+        } = load(&self.folder);
         let running = self.current();
         let Some(table) = table else {
-            return Reload::Refused { generation: running.generation(), report };
+            return Reload::Refused {
+                generation: running.generation(),
+                report,
+            };
         };
         if table.hash() == running.hash() {
-            return Reload::Unchanged { generation: running.generation() };
+            return Reload::Unchanged {
+                generation: running.generation(),
+            };
         }
         let generation = running.generation() + 1;
         drop(running);
@@ -100,7 +118,12 @@ impl TableStore {
         let load_time = begun.elapsed();
         let old = self.current.swap(Arc::new(next));
         free_off_the_call_path(old);
-        Reload::Swapped { generation, summary, report, load_time }
+        Reload::Swapped {
+            generation,
+            summary,
+            report,
+            load_time,
+        }
     }
 }
 

@@ -28,7 +28,11 @@ pub(super) fn unreachable_rules(table: &RoutingTable) -> Vec<Unreachable> {
         let group = GroupId(index as u16);
         let mut reach = Reach::default();
         for (position, rule) in table.rules().iter().enumerate() {
-            if !rule.from.as_ref().is_none_or(|groups| groups.contains(&group)) {
+            if !rule
+                .from
+                .as_ref()
+                .is_none_or(|groups| groups.contains(&group))
+            {
                 continue;
             }
             let id = RuleId(position as u16);
@@ -51,7 +55,10 @@ pub(super) fn unreachable_rules(table: &RoutingTable) -> Vec<Unreachable> {
         .enumerate()
         .filter(|(_, (asked, (covered, _)))| **asked > 0 && *asked == covered)
         .filter_map(|(position, (_, (_, by)))| {
-            by.map(|covered_by| Unreachable { rule: RuleId(position as u16), covered_by })
+            by.map(|covered_by| Unreachable {
+                rule: RuleId(position as u16),
+                covered_by,
+            })
         })
         .collect()
 }
@@ -82,9 +89,15 @@ impl Reach {
         }
         let key = other_conditions(rule);
         if matches!(rule.action, Action::RouteTo(_)) {
-            self.routed.entry(key.clone()).or_default().add(id, rule.called.any_of.as_ref());
+            self.routed
+                .entry(key.clone())
+                .or_default()
+                .add(id, rule.called.any_of.as_ref());
         }
-        self.taken.entry(key).or_default().add(id, rule.called.any_of.as_ref());
+        self.taken
+            .entry(key)
+            .or_default()
+            .add(id, rule.called.any_of.as_ref());
     }
 
     /// The rule that takes (the first part of) all calls this one matches, if all are taken.
@@ -93,7 +106,12 @@ impl Reach {
         let by = covered(table, &self.taken, &key, rule.called.any_of.as_ref())?;
         let emergency_left = emergency_numbers(table, group).into_iter().any(|number| {
             may_match(rule, &number)
-                && !Looked { by: &self.routed, key: &key }.iter().any(|taken| {
+                && !Looked {
+                    by: &self.routed,
+                    key: &key,
+                }
+                .iter()
+                .any(|taken| {
                     taken.anything.or(taken.emergency).is_some()
                         || taken.pattern(&number, Remaining::Exactly(0)).is_some()
                 })
@@ -111,7 +129,11 @@ struct Looked<'a> {
 
 impl<'a> Looked<'a> {
     fn iter(&self) -> impl Iterator<Item = &'a Taken> + use<'a> {
-        let own = if self.key.is_empty() { None } else { self.by.get(self.key) };
+        let own = if self.key.is_empty() {
+            None
+        } else {
+            self.by.get(self.key)
+        };
         self.by.get("").into_iter().chain(own)
     }
 }
@@ -138,7 +160,11 @@ fn covered(
             note(own.or_else(|| assigns(id).then(any_assigned).flatten()))
         })
         && set.patterns.iter().all(|entry| {
-            note(looked.iter().find_map(|t| t.pattern(&entry.prefix, entry.remaining)))
+            note(
+                looked
+                    .iter()
+                    .find_map(|t| t.pattern(&entry.prefix, entry.remaining)),
+            )
         });
     if all { first } else { None }
 }
@@ -159,7 +185,9 @@ impl Taken {
             self.lists.entry(*list).or_insert(id);
         }
         for entry in set.patterns.iter() {
-            self.patterns.entry((entry.prefix, entry.remaining)).or_insert(id);
+            self.patterns
+                .entry((entry.prefix, entry.remaining))
+                .or_insert(id);
         }
     }
 
@@ -170,11 +198,15 @@ impl Taken {
             let same_length = match remaining {
                 Remaining::Any => None,
                 Remaining::Exactly(more) => {
-                    let more = u8::try_from(prefix.len() - length).ok()?.checked_add(more)?;
+                    let more = u8::try_from(prefix.len() - length)
+                        .ok()?
+                        .checked_add(more)?;
                     self.patterns.get(&(head, Remaining::Exactly(more)))
                 }
             };
-            same_length.or_else(|| self.patterns.get(&(head, Remaining::Any))).copied()
+            same_length
+                .or_else(|| self.patterns.get(&(head, Remaining::Any)))
+                .copied()
         })
     }
 }
@@ -182,7 +214,12 @@ impl Taken {
 /// The conditions besides `from` and `called`, as one text; empty when there are none.
 fn other_conditions(rule: &Rule) -> String {
     let mut text = String::new();
-    let parts = [&rule.text.calling, &rule.text.host, &rule.text.tgrp, &rule.text.during];
+    let parts = [
+        &rule.text.calling,
+        &rule.text.host,
+        &rule.text.tgrp,
+        &rule.text.during,
+    ];
     for (index, items) in parts.into_iter().enumerate() {
         let mut items: Vec<&str> = items.iter().map(|item| &**item).collect();
         items.sort_unstable();
@@ -199,7 +236,10 @@ fn emergency_numbers(table: &RoutingTable, group: GroupId) -> Vec<Number> {
     let plan = table.group(group).and_then(|group| table.dial_plan(group));
     match plan {
         Some(plan) if !plan.emergency.is_empty() => plan.emergency.clone(),
-        _ => DEFAULT_EMERGENCY.iter().filter_map(|n| Number::parse(n.as_bytes())).collect(),
+        _ => DEFAULT_EMERGENCY
+            .iter()
+            .filter_map(|n| Number::parse(n.as_bytes()))
+            .collect(),
     }
 }
 

@@ -17,17 +17,18 @@ pub(super) fn compile(context: &Context<'_>, schema: &Schema, compiled: &mut Com
     compiled.parts.dial_plans = schema
         .dial_plans
         .iter()
-        .filter_map(|section| {
-            Some((section.name.as_str().into(), dial_plan(context, section)?))
-        })
+        .filter_map(|section| Some((section.name.as_str().into(), dial_plan(context, section)?)))
         .collect();
     compiled.parts.manipulations = schema
         .manipulations
         .iter()
         .map(|section| (section.name.as_str().into(), manipulation(context, section)))
         .collect();
-    compiled.parts.policies =
-        schema.policies.iter().map(|section| policy(context, section)).collect();
+    compiled.parts.policies = schema
+        .policies
+        .iter()
+        .map(|section| policy(context, section))
+        .collect();
 }
 
 fn dial_plan(context: &Context<'_>, section: &DialPlanSection) -> Option<DialPlan> {
@@ -36,11 +37,26 @@ fn dial_plan(context: &Context<'_>, section: &DialPlanSection) -> Option<DialPla
     Some(DialPlan {
         country_code: digits(section.country_code.as_ref()?)?,
         area_code: section.area_code.as_ref().and_then(digits),
-        international_prefixes: section.international_prefix.iter().filter_map(digits).collect(),
+        international_prefixes: section
+            .international_prefix
+            .iter()
+            .filter_map(digits)
+            .collect(),
         national_prefix: section.national_prefix.as_ref().and_then(digits),
-        extensions: section.extensions.iter().filter_map(|e| extension(context, e)).collect(),
-        emergency: emergency.iter().filter_map(|text| local_number(context, text)).collect(),
-        phone_contexts: section.phone_context.iter().map(|t| t.as_str().to_owned()).collect(),
+        extensions: section
+            .extensions
+            .iter()
+            .filter_map(|e| extension(context, e))
+            .collect(),
+        emergency: emergency
+            .iter()
+            .filter_map(|text| local_number(context, text))
+            .collect(),
+        phone_contexts: section
+            .phone_context
+            .iter()
+            .map(|t| t.as_str().to_owned())
+            .collect(),
     })
 }
 
@@ -54,8 +70,15 @@ fn extension(context: &Context<'_>, section: &ExtensionSection) -> Option<Extens
         context.push(diagnostic, prefix.spot, "");
         return None;
     };
-    let first = section.first.as_ref().and_then(|text| digits(context, text));
-    Some(Extension { length: section.digits?, first, prefix: number })
+    let first = section
+        .first
+        .as_ref()
+        .and_then(|text| digits(context, text));
+    Some(Extension {
+        length: section.digits?,
+        first,
+        prefix: number,
+    })
 }
 
 fn digits(context: &Context<'_>, text: &Text) -> Option<Number> {
@@ -85,11 +108,15 @@ fn manipulation(context: &Context<'_>, section: &ManipulationSection) -> Manipul
         }
         list.iter().map(|step| self::step(context, step)).collect()
     };
-    let manipulation =
-        Manipulation { called: steps(&section.called), calling: steps(&section.calling) };
+    let manipulation = Manipulation {
+        called: steps(&section.called),
+        calling: steps(&section.calling),
+    };
     if section.called.is_empty() && section.calling.is_empty() && !context.is_damaged {
-        let message =
-            format!("manipulation {} changes nothing", quoted(section.name.as_str()));
+        let message = format!(
+            "manipulation {} changes nothing",
+            quoted(section.name.as_str())
+        );
         let diagnostic = Diagnostic::error(Code::KeyChoice, message)
             .help("give it steps in `called` or `calling`");
         context.push(diagnostic, section.name.spot, "");
@@ -103,7 +130,12 @@ fn step(context: &Context<'_>, section: &StepSection) -> Step {
         let number = Number::parse(text.as_str().as_bytes());
         if number.is_none() {
             let message = format!("{} is not a part of a number", quoted(text.as_str()));
-            context.error(Code::NotANumber, text.spot, "+, digits, * and # only", message);
+            context.error(
+                Code::NotANumber,
+                text.spot,
+                "+, digits, * and # only",
+                message,
+            );
         }
         number
     };
@@ -120,7 +152,9 @@ fn step(context: &Context<'_>, section: &StepSection) -> Step {
 
 fn policy(context: &Context<'_>, section: &PolicySection) -> AlternativeRouting {
     let causes = |list: &[Text]| -> Box<[Cause]> {
-        list.iter().filter_map(|text| cause(context, text)).collect()
+        list.iter()
+            .filter_map(|text| cause(context, text))
+            .collect()
     };
     let default = [
         Cause::TrunkTimeout,
@@ -133,7 +167,10 @@ fn policy(context: &Context<'_>, section: &PolicySection) -> AlternativeRouting 
     ];
     AlternativeRouting {
         name: section.name.as_str().into(),
-        next_route_on: section.next_route_on.as_ref().map_or(default.into(), |list| causes(list)),
+        next_route_on: section
+            .next_route_on
+            .as_ref()
+            .map_or(default.into(), |list| causes(list)),
         give_up_on: causes(&section.give_up_on),
         trunk_timeout_ms: section.trunk_timeout_ms,
         max_routes: section.max_routes,
@@ -143,7 +180,9 @@ fn policy(context: &Context<'_>, section: &PolicySection) -> AlternativeRouting 
 fn cause(context: &Context<'_>, text: &Text) -> Option<Cause> {
     let value = text.as_str();
     let number = |text: &str, least: u16, most: u16| {
-        text.parse::<u16>().ok().filter(|n| (least..=most).contains(n))
+        text.parse::<u16>()
+            .ok()
+            .filter(|n| (least..=most).contains(n))
     };
     let cause = match value {
         "trunk-timeout" => Some(Cause::TrunkTimeout),

@@ -24,7 +24,11 @@ pub(super) fn compile(
     compiled: &mut Compiled,
 ) {
     one_file(context, "rule", schema.rules.iter().map(|rule| rule.spot));
-    one_file(context, "classification", schema.classifications.iter().map(|c| c.spot));
+    one_file(
+        context,
+        "classification",
+        schema.classifications.iter().map(|c| c.spot),
+    );
     if let Some(over) = schema.rules.get(RULES_MAX) {
         let message = format!("a table has at most {RULES_MAX} rules");
         context.error(Code::OverLimit, over.spot, "one too many", message);
@@ -36,7 +40,9 @@ pub(super) fn compile(
     for section in &schema.rules {
         if let Some(rule) = rule(context, names, schema, section) {
             compiled.parts.rules.push(rule);
-            compiled.rule_spots.push(section.name.as_ref().map_or(section.spot, |name| name.spot));
+            compiled
+                .rule_spots
+                .push(section.name.as_ref().map_or(section.spot, |name| name.spot));
         }
     }
 }
@@ -93,12 +99,19 @@ fn rule(
     let action = action(context, names, schema, section);
     let rule = Rule {
         name: section.name.as_ref().map_or("", Text::as_str).into(),
-        from: section.from.as_ref().map(|list| groups(context, names, list)),
+        from: section
+            .from
+            .as_ref()
+            .map(|list| groups(context, names, list)),
         called: numbers(context, names, section.called.as_deref(), Side::Called),
         calling: numbers(context, names, section.calling.as_deref(), Side::Calling),
         host: texts(context, section.host.as_deref()),
         tgrp: texts(context, section.tgrp.as_deref()),
-        during: hours(context, names, section.during.as_deref().unwrap_or_default()),
+        during: hours(
+            context,
+            names,
+            section.during.as_deref().unwrap_or_default(),
+        ),
         action: action?,
         text: RuleText {
             from: written(section.from.as_deref()),
@@ -131,7 +144,10 @@ fn action(
                 let message = "a reason phrase is one line of text";
                 context.error(Code::NotAllowed, reason.spot, "", message);
             }
-            Some(Action::Reject { status: *status, reason: reason.as_str().into() })
+            Some(Action::Reject {
+                status: *status,
+                reason: reason.as_str().into(),
+            })
         }
         (both, _) => {
             if !context.is_damaged {
@@ -140,7 +156,12 @@ fn action(
                 } else {
                     format!("rule {} says neither route_to nor reject", quoted(name))
                 };
-                context.error(Code::KeyChoice, section.spot, "one of them decides", message);
+                context.error(
+                    Code::KeyChoice,
+                    section.spot,
+                    "one of them decides",
+                    message,
+                );
             }
             None
         }
@@ -155,7 +176,7 @@ fn destinations(
 ) -> Box<[Destination]> {
     let destination = |text: &Text| {
         if text.as_str() == "assigned" {
-            if !schema.dids.iter().any(|list| names.assigns(list)) && !context.is_damaged {
+            if !names.something_is_assigned && !context.is_damaged {
                 let message = "no DID list assigns trunk groups, so nothing is assigned";
                 let diagnostic = Diagnostic::error(Code::NothingToRouteTo, message)
                     .help("give a DID list a trunk_group column");
@@ -175,8 +196,14 @@ fn groups(context: &Context<'_>, names: &AllNames<'_>, list: &[Text]) -> Box<[Gr
     let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
     for text in list {
         let (negated, name, spot) = item(text);
-        let Some(id) = names.groups.find_at(context, name, spot) else { continue };
-        if negated { unwanted.push(id) } else { wanted.push(id) }
+        let Some(id) = names.groups.find_at(context, name, spot) else {
+            continue;
+        };
+        if negated {
+            unwanted.push(id)
+        } else {
+            wanted.push(id)
+        }
     }
     if wanted.is_empty() {
         wanted = (0..names.groups.len() as u16).collect();
@@ -207,7 +234,10 @@ fn numbers(
             .collect();
         (!items.is_empty()).then(|| number_set(context, names, &items, side))
     };
-    NumberCondition { any_of: set(true), none_of: set(false) }
+    NumberCondition {
+        any_of: set(true),
+        none_of: set(false),
+    }
 }
 
 fn number_set(
@@ -304,17 +334,17 @@ fn pattern_map(context: &Context<'_>, entries: Vec<(Number, Remaining, Spot)>) -
 }
 
 fn texts(context: &Context<'_>, list: Option<&[Text]>) -> TextCondition {
-    let side = |wanted: bool| -> Vec<Text> {
-        list.unwrap_or_default()
-            .iter()
-            .filter(|text| item(text).0 != wanted)
-            .map(|text| Text { value: item(text).1.to_owned(), ..text.clone() })
+    let side = |wanted: bool| -> Vec<(&str, Spot)> {
+        let items = list.unwrap_or_default().iter().map(item);
+        items
+            .filter(|(negated, _, _)| *negated != wanted)
+            .map(|(_, text, spot)| (text, spot))
             .collect()
     };
-    let (wanted, unwanted) = (side(true), side(false));
+    let wanted = side(true);
     TextCondition {
-        any_of: (!wanted.is_empty()).then(|| text_patterns(context, &wanted)),
-        none_of: text_patterns(context, &unwanted),
+        any_of: (!wanted.is_empty()).then(|| text_patterns(context, wanted)),
+        none_of: text_patterns(context, side(false)),
     }
 }
 
@@ -322,7 +352,10 @@ fn hours(context: &Context<'_>, names: &AllNames<'_>, list: &[Text]) -> Box<[(Sc
     list.iter()
         .filter_map(|text| {
             let (negated, name, spot) = item(text);
-            Some((ScheduleId(names.schedules.find_at(context, name, spot)?), !negated))
+            Some((
+                ScheduleId(names.schedules.find_at(context, name, spot)?),
+                !negated,
+            ))
         })
         .collect()
 }
@@ -336,5 +369,8 @@ fn item(text: &Text) -> (bool, &str, Spot) {
 }
 
 fn written(list: Option<&[Text]>) -> Box<[Box<str>]> {
-    list.unwrap_or_default().iter().map(|text| text.as_str().into()).collect()
+    list.unwrap_or_default()
+        .iter()
+        .map(|text| text.as_str().into())
+        .collect()
 }

@@ -45,7 +45,10 @@ fn schedule(
     section: &ScheduleSection,
     edges: &mut Vec<(u16, Spot)>,
 ) -> NamedSchedule {
-    let time_zone = section.timezone.as_ref().and_then(|text| time_zone(context, text));
+    let time_zone = section
+        .timezone
+        .as_ref()
+        .and_then(|text| time_zone(context, text));
     let mut included = |list: &[Text]| -> Box<[ScheduleId]> {
         let ids = list.iter().filter_map(|text| {
             let (name, spot) = include(text)?;
@@ -57,7 +60,10 @@ fn schedule(
     };
     let (open_with, closed_with) = (included(&section.open), included(&section.closed));
     let own = |list: &'_ [Text]| -> Vec<Text> {
-        list.iter().filter(|text| include(text).is_none()).cloned().collect()
+        list.iter()
+            .filter(|text| include(text).is_none())
+            .cloned()
+            .collect()
     };
     let open = parsed(context, &own(&section.open), Opening::parse);
     let closed = parsed(context, &own(&section.closed), Closing::parse);
@@ -69,7 +75,11 @@ fn schedule(
     }
     NamedSchedule {
         name: section.name.as_str().into(),
-        schedule: Schedule { time_zone: time_zone.unwrap_or(TimeZone::UTC), open, closed },
+        schedule: Schedule {
+            time_zone: time_zone.unwrap_or(TimeZone::UTC),
+            open,
+            closed,
+        },
         open_with,
         closed_with,
     }
@@ -104,7 +114,7 @@ fn parsed<T>(
         .collect()
 }
 
-pub(super) fn time_zone(context: &Context<'_>, text: &Text) -> Option<TimeZone> {
+pub(in crate::tables) fn time_zone(context: &Context<'_>, text: &Text) -> Option<TimeZone> {
     let zone = TimeZone::get(text.as_str());
     if zone.is_err() {
         let message = format!("{} is not a time zone", quoted(text.as_str()));

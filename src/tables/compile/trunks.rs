@@ -4,10 +4,8 @@ use super::{AllNames, Compiled};
 use crate::limits::{MANIPULATION_STEPS_MAX, TRUNKS_PER_GROUP_MAX};
 use crate::routing::text_pattern::TextPattern;
 use crate::routing::trunk::{TargetUri, Trunk, TrunkGroup};
-use crate::routing::{
-    Classification, DialPlanId, GroupId, ManipulationId, PolicyId, TrunkId,
-};
-use crate::sip::uri::{Scheme, Uri};
+use crate::routing::{Classification, DialPlanId, GroupId, ManipulationId, PolicyId, TrunkId};
+use crate::sip::{Scheme, Uri};
 use crate::tables::diagnostic::{Code, Diagnostic, quoted};
 use crate::tables::names::{Context, report_circles};
 use crate::tables::schema::{ClassificationSection, GroupSection, Schema, TrunkSection};
@@ -23,8 +21,11 @@ pub(super) fn compile(
     schema: &Schema,
     compiled: &mut Compiled,
 ) {
-    compiled.parts.trunks =
-        schema.trunks.iter().filter_map(|section| trunk(context, section)).collect();
+    compiled.parts.trunks = schema
+        .trunks
+        .iter()
+        .filter_map(|section| trunk(context, section))
+        .collect();
     let search = search_orders(context, names, schema);
     compiled.parts.groups = schema
         .groups
@@ -40,7 +41,10 @@ pub(super) fn compile(
         .collect();
     for section in &schema.classifications {
         compiled.arrival_groups.extend(
-            section.trunk_group.iter().filter_map(|name| names.groups.find(context, name)),
+            section
+                .trunk_group
+                .iter()
+                .filter_map(|name| names.groups.find(context, name)),
         );
     }
 }
@@ -86,14 +90,19 @@ fn target(context: &Context<'_>, address: &Text) -> Option<TargetUri> {
         }
     };
     if uri.password.is_some() || uri.headers.is_some() {
-        refuse("an address carries neither a password nor headers".to_owned(), "");
+        refuse(
+            "an address carries neither a password nor headers".to_owned(),
+            "",
+        );
         return None;
     }
     let behind_user = text.split_once('@').map_or_else(
         || text.split_once(':').map_or("", |(_, rest)| rest),
         |(_, rest)| rest,
     );
-    let user = uri.user.map_or("", |user| std::str::from_utf8(user.as_bytes()).unwrap_or_default());
+    let user = uri.user.map_or("", |user| {
+        std::str::from_utf8(user.as_bytes()).unwrap_or_default()
+    });
     let (fixed, parameters) = match user.find(';') {
         Some(at) => user.split_at(at),
         None => (user, ""),
@@ -122,7 +131,12 @@ fn group(
             let message = format!("at most {MANIPULATION_STEPS_MAX} manipulations");
             context.error(Code::OverLimit, over.spot, "one too many", message);
         }
-        names.manipulations.find_all(context, list).into_iter().map(ManipulationId).collect()
+        names
+            .manipulations
+            .find_all(context, list)
+            .into_iter()
+            .map(ManipulationId)
+            .collect()
     };
     TrunkGroup {
         name: section.name.as_str().into(),
@@ -179,13 +193,20 @@ fn search_orders(context: &Context<'_>, names: &AllNames<'_>, schema: &Schema) -
 
 /// Reports a group that calls are to be sent to but that has nowhere to send them.
 pub(super) fn without_trunks(context: &Context<'_>, schema: &Schema, id: u16, named: &Text) {
-    let Some(section) = schema.groups.get(usize::from(id)) else { return };
+    let Some(section) = schema.groups.get(usize::from(id)) else {
+        return;
+    };
     if section.trunks.is_empty() && section.overflow.is_empty() && !context.is_damaged {
-        let message = format!("trunk group {} has no trunks to route to", quoted(named.as_str()));
+        let message = format!(
+            "trunk group {} has no trunks to route to",
+            quoted(named.as_str())
+        );
         context.diagnostics.push(
             Diagnostic::error(Code::NothingToRouteTo, message)
                 .at(context.sources.place(named.spot, "routed to here"))
-                .at(context.sources.place(section.name.spot, "defined without trunks here")),
+                .at(context
+                    .sources
+                    .place(section.name.spot, "defined without trunks here")),
         );
     }
 }
@@ -196,7 +217,9 @@ fn networks(context: &Context<'_>, schema: &Schema, compiled: &mut Compiled) {
     for (id, section) in schema.groups.iter().enumerate() {
         let id = id as u16;
         for text in &section.accept_from {
-            let Some(net) = network(context, text) else { continue };
+            let Some(net) = network(context, text) else {
+                continue;
+            };
             compiled.arrival_groups.push(id);
             match first.get(&net) {
                 Some((other, spot)) if *other != id => {
@@ -222,21 +245,27 @@ fn networks(context: &Context<'_>, schema: &Schema, compiled: &mut Compiled) {
 /// An address or a network in its one canonical form.
 fn network(context: &Context<'_>, text: &Text) -> Option<IpNet> {
     let value = text.as_str().trim();
-    let parsed = value
-        .parse::<IpNet>()
-        .ok()
-        .or_else(|| value.parse::<IpAddr>().ok().map(|a| IpNet::from(a.to_canonical())));
+    let parsed = value.parse::<IpNet>().ok().or_else(|| {
+        value
+            .parse::<IpAddr>()
+            .ok()
+            .map(|a| IpNet::from(a.to_canonical()))
+    });
     let Some(net) = parsed else {
         let message = format!("{} is not a network", quoted(text.as_str()));
-        let diagnostic = Diagnostic::error(Code::NotANetwork, message)
-            .help("write an address or a network: \"10.0.0.5\", \"203.0.113.0/28\", \"2001:db8::/32\"");
+        let diagnostic = Diagnostic::error(Code::NotANetwork, message).help(
+            "write an address or a network: \"10.0.0.5\", \"203.0.113.0/28\", \"2001:db8::/32\"",
+        );
         context.push(diagnostic, text.spot, "");
         return None;
     };
     if net.addr() != net.network() {
         let message = format!("{} has bits set behind its length", quoted(text.as_str()));
-        let diagnostic = Diagnostic::error(Code::NotANetwork, message)
-            .help(format!("write {}, or {}", net.trunc(), net.addr()));
+        let diagnostic = Diagnostic::error(Code::NotANetwork, message).help(format!(
+            "write {}, or {}",
+            net.trunc(),
+            net.addr()
+        ));
         context.push(diagnostic, text.spot, "");
         return None;
     }
@@ -248,7 +277,8 @@ fn classification(
     names: &AllNames<'_>,
     section: &ClassificationSection,
 ) -> Option<Classification> {
-    let patterns = |list: &[Text]| text_patterns(context, list);
+    let patterns =
+        |list: &[Text]| text_patterns(context, list.iter().map(|text| (text.as_str(), text.spot)));
     let header = section.header.as_ref().and_then(|(name, values)| {
         let name = name.as_ref()?;
         if name.as_str().is_empty() || !name.as_str().bytes().all(is_token) {
@@ -257,8 +287,11 @@ fn classification(
         }
         Some((name.as_str().into(), patterns(values)))
     });
-    let source: Box<[IpNet]> =
-        section.source.iter().filter_map(|text| network(context, text)).collect();
+    let source: Box<[IpNet]> = section
+        .source
+        .iter()
+        .filter_map(|text| network(context, text))
+        .collect();
     if section.source.is_empty() && !context.is_damaged {
         let message = "a classification needs the source addresses that may be believed";
         context.error(Code::MissingKey, section.spot, "", message);
@@ -282,15 +315,19 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
 }
 
-pub(super) fn text_patterns(context: &Context<'_>, list: &[Text]) -> Box<[TextPattern]> {
-    list.iter()
-        .filter_map(|text| {
-            let pattern = TextPattern::parse(text.as_str());
+pub(super) fn text_patterns<'t>(
+    context: &Context<'_>,
+    items: impl IntoIterator<Item = (&'t str, Spot)>,
+) -> Box<[TextPattern]> {
+    items
+        .into_iter()
+        .filter_map(|(text, spot)| {
+            let pattern = TextPattern::parse(text);
             if pattern.is_none() {
-                let message = format!("{} is not a pattern", quoted(text.as_str()));
+                let message = format!("{} is not a pattern", quoted(text));
                 let diagnostic = Diagnostic::error(Code::NotAllowed, message)
                     .help("write a text, with a * at its start or its end for any text");
-                context.push(diagnostic, text.spot, "");
+                context.push(diagnostic, spot, "");
             }
             pattern
         })
