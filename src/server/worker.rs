@@ -49,6 +49,9 @@ pub(super) struct CallLog {
     pub(super) mask: MaskNumbers,
 }
 
+/// A queue is empty when nothing has come out of it for so long.
+const QUIET: Duration = Duration::from_millis(10);
+
 impl ListenerTask {
     /// Serves until told to end.
     pub(super) async fn run(mut self) {
@@ -193,11 +196,11 @@ impl ListenerTask {
     async fn drain(&mut self, room: &mut [u8], out: &mut Vec<u8>) {
         let until = Instant::now() + self.drain_timeout;
         for _ in 0..DRAIN_BATCHES_MAX {
-            if *self.orders.borrow() == Order::Stop
-                || self.batch(room, out).await < RECEIVE_BATCH_MAX
-            {
+            let queued = timeout(QUIET, self.socket.readable()).await;
+            if queued.is_err() || *self.orders.borrow() == Order::Stop {
                 break;
             }
+            self.batch(room, out).await;
         }
         self.engine.drain();
         while self.engine.awaiting_ack() > 0

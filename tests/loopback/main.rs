@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
+mod daemon;
+mod phone;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use phone::{Phone, contacts};
 use tempfile::TempDir;
 use trunkline::server::{Config, ListenerConfig, Server, ServerHandle, StartError};
 use trunkline::tables::Reload;
@@ -46,8 +50,6 @@ called = ["+449*"]
 reject = { status = 403, reason = "Premium-rate numbers are barred" }
 "#;
 
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
-
 struct Rig {
     folder: TempDir,
     handle: ServerHandle,
@@ -85,72 +87,6 @@ fn tables() -> TempDir {
 
 fn write(folder: &Path, name: &str, text: &str) {
     fs::write(folder.join(name), text).unwrap();
-}
-
-struct Phone {
-    socket: UdpSocket,
-    server: SocketAddr,
-}
-
-impl Phone {
-    fn new(server: SocketAddr) -> Self {
-        let any = if server.is_ipv6() {
-            "[::1]:0"
-        } else {
-            "127.0.0.1:0"
-        };
-        Self::bound(any, server)
-    }
-
-    fn bound(address: &str, server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind(address).unwrap();
-        socket.set_read_timeout(Some(ANSWER_WAIT)).unwrap();
-        Self { socket, server }
-    }
-
-    fn send(&self, message: &[u8]) {
-        self.socket.send_to(message, self.server).unwrap();
-    }
-
-    fn receive(&self) -> String {
-        let mut room = [0; 65_536];
-        let (length, _) = self.socket.recv_from(&mut room).unwrap();
-        String::from_utf8(room[..length].to_vec()).unwrap()
-    }
-
-    fn ask(&self, message: &str) -> String {
-        self.send(message.as_bytes());
-        self.receive()
-    }
-
-    /// Nothing may come: proved by the next answer being the one to what is sent next.
-    fn hears_only(&self, call_id: &str) {
-        let answer = self.ask(&self.request("OPTIONS", "sip:trunkline", call_id));
-        assert!(
-            answer.contains(call_id) && answer.starts_with("SIP/2.0 200 "),
-            "{answer}"
-        );
-    }
-
-    fn request(&self, method: &str, uri: &str, call_id: &str) -> String {
-        let me = self.socket.local_addr().unwrap();
-        format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{call_id};rport\r\nMax-Forwards: 70\r\n\
-             From: <sip:+447700900123@{me}>;tag=f{call_id}\r\nTo: <{uri}>\r\nCall-ID: {call_id}\r\nCSeq: 1 {method}\r\n\
-             Contact: <sip:{me}>\r\nContent-Length: 0\r\n\r\n"
-        )
-    }
-
-    fn invite(&self, number: &str, call_id: &str) -> String {
-        self.request("INVITE", &format!("sip:{number}@{}", self.server), call_id)
-    }
-}
-
-fn contacts(answer: &str) -> Vec<&str> {
-    answer
-        .lines()
-        .filter_map(|line| line.strip_prefix("Contact: "))
-        .collect()
 }
 
 #[test]
