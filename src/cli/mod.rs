@@ -2,6 +2,8 @@
 
 mod check;
 mod color;
+mod route;
+mod route_text;
 mod run;
 
 use std::process::ExitCode;
@@ -20,6 +22,8 @@ pub struct Cli {
 enum Verb {
     /// Report every mistake of a routing table at once, then run its cases
     Check(check::Check),
+    /// Show where a number goes, and why
+    Route(Box<route::RouteCall>),
     /// Answer calls until a signal ends it
     Run(run::Run),
 }
@@ -30,6 +34,7 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         match self.verb {
             Verb::Check(check) => check.execute(),
+            Verb::Route(route) => route.execute(),
             Verb::Run(run) => run.execute(),
         }
     }

@@ -1,0 +1,212 @@
+# Sourced by the acceptance scripts: the ground they stand on.
+# Starts one server and one SIPp on loopback, on ports found free, and leaves nothing behind.
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+trunkline=$target/release/trunkline
+work=$(mktemp -d)
+server=
+caller=
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    if [[ -s $work/server.log ]]; then
+        printf -- '--- the end of the log of the server\n' >&2
+        tail -n 15 "$work/server.log" >&2
+    fi
+    exit 1
+}
+
+leave() {
+    local status=$?
+    for process in $caller $server; do
+        kill -KILL "$process" 2>/dev/null || true
+        wait "$process" 2>/dev/null || true
+    done
+    rm -rf "$work"
+    exit "$status"
+}
+trap leave EXIT
+trap 'exit 130' INT TERM
+
+[[ -x $trunkline ]] || fail "$trunkline is missing: cargo build --release"
+command -v sipp >/dev/null || fail "sipp is missing: apt-get install sip-tester"
+
+# Whether a UDP port is bound, on IPv4 or IPv6.
+is_bound() {
+    grep -qi ":$(printf '%04X' "$1") 0" <(awk '{ print $2, $3 }' /proc/net/udp /proc/net/udp6 2>/dev/null)
+}
+
+free_port() {
+    local port
+    for _ in {1..100}; do
+        port=$((20000 + RANDOM % 40000))
+        if ! is_bound "$port"; then
+            echo "$port"
+            return
+        fi
+    done
+    fail "no free UDP port"
+}
+
+# start_server FOLDER: serves the table in FOLDER on $port.
+start_server() {
+    port=$(free_port)
+    cat >"$work/trunkline.toml" <<TOML
+tables = "$1"
+
+[log]
+file      = "$work/server.log"
+decisions = false
+
+[[listen]]
+address   = "127.0.0.1:$port"
+transport = "udp"
+mode      = "redirect"
+TOML
+    "$trunkline" run --config "$work/trunkline.toml" >"$work/server.out" 2>&1 &
+    server=$!
+    for _ in {1..600}; do
+        is_bound "$port" && return
+        kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat "$work/server.out")"
+        sleep 0.1
+    done
+    fail "the server did not open its port within a minute"
+}
+
+# Ends it as an operator would; anything but exit 0 is a failure.
+stop_server() {
+    local status=0
+    kill -TERM "$server"
+    wait "$server" || status=$?
+    server=
+    [[ $status == 0 ]] || fail "SIGTERM ended the server with exit $status"
+}
+
+# start_calls RATE CALLS NUMBERS: SIPp calls in the background.
+start_calls() {
+    rm -f "$work"/sipp.*
+    TERM=${TERM:-dumb} sipp "127.0.0.1:$port" -i 127.0.0.1 -nostdin -sf "$root/tests/sipp/redirect.xml" \
+        -inf "$3" -r "$1" -m "$2" -l 5000 -max_retrans 6 -buff_size 4194304 \
+        -trace_err -error_file "$work/sipp.err" \
+        -trace_stat -stf "$work/sipp.csv" -fd 1 >"$work/sipp.out" 2>&1 &
+    caller=$!
+}
+
+# Waits for SIPp to end and leaves its exit status in $calls_status: 0 means that every
+# call had the answer it was told to expect.
+finish_calls() {
+    calls_status=0
+    wait "$caller" || calls_status=$?
+    caller=
+}
+
+# The same, and any call that had not is a failure of the test.
+finish_calls_well() {
+    finish_calls
+    if [[ $calls_status != 0 ]]; then
+        head -c 2000 "$work/sipp.err" >&2 2>/dev/null || true
+        fail "SIPp ended with exit $calls_status, $(counted 'FailedCall(C)') calls failed"
+    fi
+}
+
+# counted COLUMN: the last value of a column of the statistics of SIPp.
+counted() {
+    awk -F ';' -v column="$1" '
+        NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }
+        END { print at ? $at : "?" }' "$work/sipp.csv"
+}
+
+# serve FOLDER: makes $work/table lead to it, in one step, as a deployment would.
+serve() {
+    ln -sfn "$1" "$work/table.next"
+    mv -T "$work/table.next" "$work/table"
+}
+
+# How many reloads the log tells of.
+reloads() {
+    grep -cE 'reload (gen|refused)' "$work/server.log" || true
+}
+
+# reload: SIGHUP, then waits until the log tells how it went; that line is in $told.
+reload() {
+    local before
+    before=$(reloads)
+    kill -HUP "$server"
+    for _ in {1..3000}; do
+        if (($(reloads) > before)); then
+            told=$(grep -E 'reload (gen|refused)' "$work/server.log" | tail -n 1)
+            return
+        fi
+        kill -0 "$server" 2>/dev/null || fail "the server died during a reload"
+        sleep 0.02
+    done
+    fail "the log did not tell of a reload within a minute"
+}
+
+# The generation that serves, by the last reload: "gen 3->4" is 4, "gen 3 kept" is 3.
+generation() {
+    sed -nE 's/.*gen ([0-9]+->)?([0-9]+).*/\2/p' <<<"$told"
+}
+
+# Resident memory of the server in MiB.
+resident() {
+    awk '/^VmRSS/ { printf "%d", $2 / 1024 }' "/proc/$server/status"
+}
+
+milliseconds() {
+    date +%s%3N
+}
+
+# make_table FOLDER SHIFT [COUNT]: a table of COUNT numbers (1,000) that go to ten trunk
+# groups; SHIFT moves every number that many groups on.
+make_table() {
+    mkdir -p "$1"
+    {
+        cat <<'TOML'
+[trunk_group.sbc]
+accept_from = ["127.0.0.1"]
+dial_plan   = "uk"
+
+[dial_plan.uk]
+country_code         = "44"
+area_code            = "20"
+international_prefix = ["00"]
+national_prefix      = "0"
+extensions           = [{ digits = 4, first = "0", prefix = "+44207946" }]
+emergency            = ["999", "112"]
+
+[manipulation.national]
+called = [{ prefix = "+44", strip = 3, prepend = "0" }, { prefix = "+", strip = 1, prepend = "00" }]
+
+[did.all]
+file = "dids.csv"
+
+[[rule]]
+name     = "Emergency"
+called   = ["emergency"]
+route_to = ["group-0"]
+
+[[rule]]
+name     = "Every DID rings where it is assigned"
+called   = ["did:*"]
+route_to = ["assigned"]
+TOML
+        for group in {0..9}; do
+            printf '\n[trunk_group.group-%s]\ntrunks = ["trunk-%s"]\n' "$group" "$group"
+            if ((group % 3 == 1)); then echo 'outbound = ["national"]'; fi
+            printf '\n[trunk.trunk-%s]\n' "$group"
+            printf 'address = "sip:;tgrp=label-%s;trunk-context=byoc.example.net@platform-%s.route;user=phone"\n' \
+                "$group" "$group"
+        done
+    } >"$1/routing.toml"
+    awk -v shift="$2" -v count="${3:-1000}" -f "$root/tests/sipp/numbers.awk" -v what=rows >"$1/dids.csv"
+}
+
+# make_numbers FILE SHIFT OTHER_SHIFT [COUNT]: what SIPp dials and what it must be told.
+make_numbers() {
+    awk -v shift="$2" -v other="$3" -v count="${4:-1000}" -v what=calls \
+        -f "$root/tests/sipp/numbers.awk" >"$1"
+}
