@@ -30,7 +30,7 @@ pub struct CallLine<'c> {
     pub event: &'c CallEvent<'c>,
     /// The table that decided it: the ids of the event are its.
     pub table: &'c RoutingTable,
-    /// From the datagram to the finished answer.
+    /// From the arrival of the datagram to the sending of the answer.
     pub took: Duration,
     /// How much of the numbers is shown.
     pub mask: MaskNumbers,
