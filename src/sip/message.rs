@@ -492,7 +492,8 @@ fn is_version(text: &[u8]) -> bool {
 
 /// Whether the line is meant as SIP, right or wrong.
 pub(super) fn speaks_sip(line: &[u8]) -> bool {
-    memmem::find(line, b"SIP/").is_some() || memmem::find(line, b"sip/").is_some()
+    const SIGNS: [&[u8]; 4] = [b"SIP/", b"sip/", b"sip:", b"sips:"];
+    SIGNS.iter().any(|sign| memmem::find(line, sign).is_some())
 }
 
 /// `header-name HCOLON` from `at`: where the name ends and the value may begin.

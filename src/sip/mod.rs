@@ -21,6 +21,7 @@
 //! | `param`, `host`, `uri`, `address`, `via` | the values |
 //! | `frame` | message boundaries on a stream |
 //! | `write` | replies, and where they go |
+//! | `laws` | what must hold for any bytes; for tests and fuzz targets |
 
 mod address;
 mod error;
@@ -28,6 +29,7 @@ mod frame;
 mod grammar;
 mod header;
 mod host;
+mod laws;
 mod message;
 mod method;
 mod param;
@@ -44,6 +46,8 @@ pub use error::{ParseError, ParseErrorKind};
 pub use frame::{Frame, Framer};
 pub use header::{CSeq, Header, HeaderName};
 pub use host::Host;
+#[doc(hidden)]
+pub use laws::{fuzz_datagram, fuzz_stream, fuzz_value};
 pub use message::{Message, StartLine};
 pub use method::Method;
 pub use param::{Param, Params};

@@ -76,7 +76,9 @@ fn next_line(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
         let Some(found) = memchr(b'\n', tail) else {
             return Some((scan::trim_lws(rest), bytes.len()));
         };
-        let is_empty = scan::trim_lws(rest.get(..end + found).unwrap_or_default()).is_empty();
+        // Only the first physical line can be the empty one: looking again at each
+        // fold would cost the square of their number.
+        let is_empty = end == 0 && scan::trim_lws(rest.get(..found).unwrap_or_default()).is_empty();
         end += found + 1;
         if is_empty || !rest.get(end).is_some_and(|byte| scan::is_wsp(*byte)) {
             return Some((

@@ -329,7 +329,8 @@ fn headers<'a>(raw: &[u8], rest: &'a [u8]) -> Result<Option<&'a [u8]>, ParseErro
         let nothing_left = rest.is_empty().then_some(None);
         return nothing_left.ok_or_else(|| wrong(raw, rest, ParseErrorKind::UriParameter));
     };
-    let run = scan::escaped_run(text, scan::URI_PART);
+    // An unescaped `;` too: some write a Reason in History-Info so.
+    let run = scan::escaped_run(text, scan::URI_PART | scan::USER);
     if text.is_empty() || run < text.len() {
         return Err(wrong(
             raw,

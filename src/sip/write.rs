@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use arrayvec::ArrayVec;
-use memchr::memchr3;
+use memchr::{memchr, memchr3};
 
 use super::address::has_tag;
 use super::header::CommaList;
@@ -170,7 +170,8 @@ fn is_answerable(target: IpAddr, source: IpAddr) -> bool {
 fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u8>) {
     let address = source.ip().to_canonical();
     let element = CommaList::new(list).next().unwrap_or(list);
-    let params_at = scan::offset_in(list, via.params.as_bytes());
+    let params = via.params.as_bytes();
+    let params_at = scan::offset_in(list, params) + memchr(b';', params).unwrap_or(params.len());
     let element_end = scan::offset_in(list, element) + element.len();
     let params = list.get(params_at..element_end).unwrap_or_default();
     write_clean(list.get(..params_at).unwrap_or_default(), out);
