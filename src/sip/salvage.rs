@@ -99,3 +99,74 @@ fn request_line(line: &[u8]) -> Option<StartLine<'_>> {
         .unwrap_or_default();
     (method != Method::Ack).then_some(StartLine::Request { method, uri })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // A test that cannot read its own message has failed.
+
+    use super::*;
+
+    const FIELDS: &str = "Via: SIP/2.0/UDP 192.0.2.15;;,;,,\r\nFrom: <sip:a@b>;tag=1\r\nTo: \"open <sip:c@d>\r\n\
+        To: second\r\njunk line\r\nCall-ID :  x y\r\n\tz\r\nCSeq: nonsense\r\n\r\nVia: in the body";
+
+    #[test]
+    fn a_damaged_request_keeps_what_an_answer_needs() {
+        let text = format!("INVITE  <sip:a@b>  SIP/2.0 \r\n{FIELDS}");
+        assert!(Message::parse_datagram(text.as_bytes()).is_err());
+        let message = Message::salvage(text.as_bytes()).unwrap();
+        assert_eq!(message.method(), Some(Method::Invite));
+        assert_eq!(message.all(HeaderName::Via).count(), 1);
+        assert_eq!(message.top_via().unwrap().host.to_string(), "192.0.2.15");
+        assert_eq!(
+            message.first(HeaderName::To),
+            Some(&b"\"open <sip:c@d>"[..])
+        );
+        assert_eq!(message.all(HeaderName::To).count(), 1);
+        assert_eq!(message.first(HeaderName::CallId), Some(&b"x y\r\n\tz"[..]));
+    }
+
+    #[test]
+    fn line_ends_may_be_wrong() {
+        let text = format!("OPTIONS sip:h SIP/2.0\r\n{FIELDS}").replace("\r\n", "\n");
+        let message = Message::salvage(text.as_bytes()).unwrap();
+        assert_eq!(message.first(HeaderName::CSeq), Some(&b"nonsense"[..]));
+    }
+
+    #[test]
+    fn what_cannot_or_must_not_be_answered_is_left() {
+        for start in [
+            "SIP/2.0 200 OK",
+            "ACK sip:h SIP/2.0",
+            "GET / HTTP/1.1",
+            "INVITE",
+            "<> sip:h SIP/2.0",
+        ] {
+            assert!(
+                Message::salvage(format!("{start}\r\n{FIELDS}").as_bytes()).is_none(),
+                "{start}"
+            );
+        }
+        for gone in ["Via: SIP", "From", "Call-ID", "CSeq"] {
+            let text = format!("INVITE sip:h SIP/2.0\r\n{FIELDS}").replace(gone, "X");
+            assert!(
+                Message::salvage(text.as_bytes()).is_none(),
+                "without {gone}"
+            );
+        }
+    }
+
+    #[test]
+    fn too_many_headers_do_not_hide_the_needed_ones() {
+        let fillers = "X: y\r\n".repeat(500);
+        let vias = "Via: SIP/2.0/UDP h\r\n".repeat(10);
+        let text = format!("INVITE sip:h SIP/2.0\r\n{fillers}{vias}{FIELDS}");
+        assert!(Message::parse_datagram(text.as_bytes()).is_err());
+        assert_eq!(
+            Message::salvage(text.as_bytes())
+                .unwrap()
+                .all(HeaderName::Via)
+                .count(),
+            11
+        );
+    }
+}
