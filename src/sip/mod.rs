@@ -33,6 +33,8 @@ mod laws;
 mod message;
 mod method;
 mod param;
+#[cfg(test)]
+mod round_trip;
 mod salvage;
 mod scan;
 mod status;
