@@ -256,7 +256,7 @@ mod tests {
     fn damaged() -> impl Strategy<Value = Vec<u8>> {
         const GOOD: &[u8] =
             b"INVITE sip:+442071838750;npdi;rn=+1@192.0.2.1:5060;user=phone SIP/2.0\r\n\
-            Via: SIP/2.0/UDP 192.0.2.9:5080;branch=z9hG4bK1;rport, SIP/2.0/TLS gw.example\r\n\
+            Via: SIP/2.0/UDP 192.0.2.9:5080;branch=z9hG4bK1;rport;received=1.2.3.4, SIP/2.0/TLS gw.example\r\n\
             From: \"A \\\" B\" <sip:a@b>;tag=1\r\nTo: <sip:+442071838750@192.0.2.1>\r\n\
             Call-ID: x@y\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContact: <sip:a@192.0.2.9>\r\n\
             Content-Length: 4\r\n\r\nbody";

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `scan` | byte classes of RFC 3261 §25, white space, decimal numbers |
 //! | `message` | the one pass: lines, names, spans; framing by Content-Length |
+//! | `start_line` | request line and status line |
 //! | `typed` | the fields of a message as values, and [`Message::check_request`] |
 //! | `salvage` | enough of a damaged request to answer it |
 //! | `header` | names with compact forms, comma lists, CSeq |
@@ -37,6 +38,7 @@ mod param;
 mod round_trip;
 mod salvage;
 mod scan;
+mod start_line;
 mod status;
 mod typed;
 mod uri;
@@ -50,9 +52,10 @@ pub use header::{CSeq, Header, HeaderName};
 pub use host::Host;
 #[doc(hidden)]
 pub use laws::{fuzz_datagram, fuzz_stream, fuzz_value};
-pub use message::{Message, StartLine};
+pub use message::Message;
 pub use method::Method;
 pub use param::{Param, Params};
+pub use start_line::StartLine;
 pub use status::StatusCode;
 pub use uri::{Scheme, Uri, UserPart};
 pub use via::{Transport, Via};

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::message::{speaks_sip, split_method};
+use super::start_line::{speaks_sip, split_method};
 use super::{HeaderName, Message, Method, StartLine, scan};
 use crate::limits::MESSAGE_BYTES_MAX;
 
