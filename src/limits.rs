@@ -58,6 +58,39 @@ pub const RECEIVE_BATCH_MAX: usize = 32;
 /// a full disk never stops a call.
 pub const LOG_LINES_QUEUED_MAX: usize = 65_536;
 
+/// Receive buffer asked of the kernel per UDP socket, in bytes: 4 MiB hold about
+/// 2,000 INVITEs (the kernel charges some 2 kB each) while a worker is elsewhere.
+pub const UDP_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+
+/// Octets an answer to an unknown source may be longer than its request: a forged
+/// source address must not gain an amplifier.
+pub const UNKNOWN_SOURCE_GAIN_BYTES_MAX: usize = 512;
+
+/// Log lines per second and cause about what peers do wrong; the rest is counted.
+pub const PEER_ERROR_LINES_PER_SECOND_MAX: u32 = 10;
+
+/// Diagnostics of a refused reload that go to the log; the rest are counted.
+pub const RELOAD_DIAGNOSTICS_LOGGED_MAX: usize = 20;
+
+/// Listeners in one configuration, and workers: each pair owns a socket.
+pub const LISTENERS_MAX: usize = 64;
+
+/// Worker threads: more than any machine's cores, few enough for their sockets.
+pub const WORKERS_MAX: usize = 256;
+
+/// Bytes of one value from the wire that a log line shows.
+pub const LOGGED_VALUE_BYTES_MAX: usize = 256;
+
+/// Bytes of a dialled user part kept for observers: a number has at most 31.
+pub const DIALLED_BYTES_MAX: usize = 64;
+
+/// Batches a stopping worker still answers: more than its socket's buffer can hold.
+pub const DRAIN_BATCHES_MAX: usize = 1_024;
+
+/// Milliseconds a worker waits for room in the socket's send buffer before it counts an
+/// answer as lost: the caller repeats its request sooner than a stuck card recovers.
+pub const SEND_WAIT_MS_MAX: u64 = 10;
+
 const _: () = assert!(HEADERS_MAX <= u8::MAX as usize + 1);
 const _: () = assert!(MESSAGE_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(NUMBER_SYMBOLS_MAX <= 32);

@@ -65,14 +65,20 @@ impl Check {
         let written = match self.format {
             Format::Json => self.json(&loaded),
             Format::Short => loaded.report.short(),
-            Format::Text => loaded.report.text(self.color.for_stream(&std::io::stdout())),
+            Format::Text => loaded
+                .report
+                .text(self.color.for_stream(&std::io::stdout())),
         };
         // A closed pipe is no reason to complain.
         let _ = out.write_all(written.as_bytes());
         if self.format != Format::Json && !self.quiet {
             let _ = writeln!(out, "{}", summary_line(&loaded, took));
         }
-        if loaded.report.has_errors() { ExitCode::from(1) } else { ExitCode::SUCCESS }
+        if loaded.report.has_errors() {
+            ExitCode::from(1)
+        } else {
+            ExitCode::SUCCESS
+        }
     }
 
     fn json(&self, loaded: &Loaded) -> String {
@@ -84,7 +90,12 @@ impl Check {
             sha256: loaded.table.as_ref().map(|table| table.hash().to_string()),
             read: loaded.summary,
             diagnostics: &loaded.report.diagnostics,
-            left_out: loaded.report.left_out.iter().map(|(c, n)| (c.as_str(), *n)).collect(),
+            left_out: loaded
+                .report
+                .left_out
+                .iter()
+                .map(|(c, n)| (c.as_str(), *n))
+                .collect(),
         };
         let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
         text.push('\n');

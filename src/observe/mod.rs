@@ -1,1 +1,18 @@
-//! observe
+//! What happened, for people: the line per decision, counters, the log itself.
+//!
+//! Nothing here can slow a call down for long: lines go through a bounded queue that
+//! drops and counts, counters are plain atomics of one worker each.
+
+mod call_line;
+mod counters;
+mod line_budget;
+mod log;
+mod peer_errors;
+mod shell_word;
+
+pub use call_line::{CallLine, MaskNumbers};
+pub use counters::{Counters, Totals};
+pub use line_budget::LineBudget;
+pub use log::{Log, LogFormat, LogSettings};
+pub use peer_errors::PeerErrors;
+pub use shell_word::ShellWord;

@@ -272,6 +272,17 @@ impl RoutingTable {
         &self.parts.schedules
     }
 
+    /// Groups that calls can arrive on: a classification or `accept_from` names them.
+    #[must_use]
+    pub fn arrival_groups(&self) -> Vec<GroupId> {
+        let classified = self.parts.classifications.iter().map(|c| c.group);
+        let accepted = self.parts.networks.iter().map(|(_, group)| *group);
+        let mut groups: Vec<GroupId> = classified.chain(accepted).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups
+    }
+
     /// The number space of all lists that assign trunk groups.
     #[must_use]
     pub fn dids(&self) -> &PrefixMap<Did> {

@@ -1,1 +1,3 @@
-//! transport
+//! Sockets. They carry bytes and decide nothing.
+
+pub mod udp;

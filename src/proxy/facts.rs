@@ -1,0 +1,312 @@
+//! From a message to the plain facts that routing asks for.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use arrayvec::ArrayVec;
+
+use super::event::DialledText;
+use crate::limits::DIALLED_BYTES_MAX;
+use crate::routing::{Arrival, Dialled, Label};
+use crate::sip::{Message, NameAddr, ParseError, Uri, UserPart};
+
+/// What an INVITE says about a call, read once. Borrows from the datagram.
+#[derive(Debug)]
+pub struct CallFacts<'a> {
+    /// The Request-URI.
+    pub request_uri: Uri<'a>,
+    /// The From.
+    pub from: NameAddr<'a>,
+    /// Host of the Request-URI, without brackets.
+    pub host: &'a [u8],
+    /// The number that was dialled.
+    pub called: UserText<'a>,
+    /// The caller; `None` is anonymous.
+    pub calling: Option<UserText<'a>>,
+    /// Label of the Request-URI, whole or not.
+    pub label: Label<'a>,
+}
+
+impl<'a> CallFacts<'a> {
+    /// Reads the facts of a request that [`Message::check_request`] has passed.
+    ///
+    /// # Errors
+    /// What the check would have said.
+    pub fn read(request: &Message<'a>) -> Result<Self, ParseError> {
+        let request_uri = request.uri()?;
+        let from = request.from()?;
+        Ok(Self {
+            host: host(&request_uri),
+            called: UserText::of(request_uri.user),
+            calling: calling(request, &from),
+            label: label(&request_uri),
+            request_uri,
+            from,
+        })
+    }
+
+    /// What classification reads besides headers. RFC 4904 §5: the originating trunk
+    /// group is a label of the Contact; From and Request-URI are looked at as well.
+    #[must_use]
+    pub fn arrival<'b>(
+        &self,
+        request: &Message<'a>,
+        source: SocketAddr,
+        listener: &'b str,
+    ) -> Arrival<'b>
+    where
+        'a: 'b,
+    {
+        let contact = request.contact().ok().flatten();
+        let contact = contact.as_ref().map(|contact| &contact.uri);
+        Arrival {
+            source: source.ip(),
+            listener,
+            contact_host: contact.map(host).unwrap_or_default(),
+            from_host: host(&self.from.uri),
+            request_host: self.host,
+            labels: [
+                contact.map(label).unwrap_or_default(),
+                label(&self.from.uri),
+                self.label,
+            ],
+        }
+    }
+
+    /// Appends the parameters that stood behind the dialled number and belong to it
+    /// (`;ext=100`), each with its `;`. The caller's trunk group label and the context of
+    /// a local number name what only the caller knows: they stay behind.
+    pub fn write_carried(&self, out: &mut Vec<u8>) {
+        let Some(user) = self.request_uri.user else {
+            return;
+        };
+        for parameter in user.as_bytes().split(|byte| *byte == b';').skip(1) {
+            let name = parameter
+                .split(|byte| *byte == b'=')
+                .next()
+                .unwrap_or_default();
+            if !name.is_empty() && !NOT_CARRIED.iter().any(|not| name.eq_ignore_ascii_case(not)) {
+                out.push(b';');
+                out.extend_from_slice(parameter);
+            }
+        }
+    }
+}
+
+const NOT_CARRIED: [&[u8]; 3] = [b"tgrp", b"trunk-context", b"phone-context"];
+
+/// The number of a user part, as it stands and with its escapes resolved once.
+#[derive(Debug, Clone)]
+pub struct UserText<'a> {
+    raw: &'a [u8],
+    decoded: Option<ArrayVec<u8, DIALLED_BYTES_MAX>>,
+    phone_context: Option<&'a [u8]>,
+}
+
+impl<'a> UserText<'a> {
+    fn of(user: Option<UserPart<'a>>) -> Self {
+        let Some(user) = user else {
+            return Self {
+                raw: b"",
+                decoded: None,
+                phone_context: None,
+            };
+        };
+        let raw = user.number();
+        let decoded = memchr::memchr(b'%', raw).and_then(|_| decoded(&user));
+        Self {
+            raw,
+            decoded,
+            phone_context: user.param(b"phone-context"),
+        }
+    }
+
+    /// What routing looks up.
+    #[must_use]
+    pub fn dialled(&self) -> Dialled<'_> {
+        let number = self.decoded.as_deref().unwrap_or(self.raw);
+        Dialled {
+            number,
+            raw: self.raw,
+            phone_context: self.phone_context,
+        }
+    }
+
+    /// The context of a local number.
+    #[must_use]
+    pub const fn phone_context(&self) -> Option<&'a [u8]> {
+        self.phone_context
+    }
+
+    /// What is looked up, for observers.
+    #[must_use]
+    pub fn text(&self) -> DialledText {
+        self.dialled()
+            .number
+            .iter()
+            .copied()
+            .take(DIALLED_BYTES_MAX)
+            .collect()
+    }
+
+    fn is_number(&self) -> bool {
+        self.dialled()
+            .number
+            .first()
+            .is_some_and(|first| *first == b'+' || first.is_ascii_digit())
+    }
+}
+
+/// Escapes resolved once. `None` when what comes out is longer than any number or holds
+/// a control byte: it is then looked up, and sent on, as it stands.
+fn decoded(user: &UserPart<'_>) -> Option<ArrayVec<u8, DIALLED_BYTES_MAX>> {
+    let mut room = [0; DIALLED_BYTES_MAX];
+    Some(user.decode_number(&mut room)?.iter().copied().collect())
+}
+
+/// The caller: what the trusted side asserts (RFC 3325 §9.1), a number before a name,
+/// otherwise the From. `None` when neither shows anybody.
+fn calling<'a>(request: &Message<'a>, from: &NameAddr<'a>) -> Option<UserText<'a>> {
+    let mut named = None;
+    for asserted in request.p_asserted_identity().filter_map(Result::ok) {
+        let user = UserText::of(asserted.uri.user);
+        if user.is_number() {
+            return Some(user);
+        }
+        if named.is_none() && !user.raw.is_empty() {
+            named = Some(user);
+        }
+    }
+    if named.is_some() {
+        return named;
+    }
+    let user = UserText::of(from.uri.user);
+    let anonymous = user.raw.is_empty()
+        || user.raw.eq_ignore_ascii_case(b"anonymous")
+        || host(&from.uri).eq_ignore_ascii_case(b"anonymous.invalid");
+    (!anonymous).then_some(user)
+}
+
+fn label<'a>(uri: &Uri<'a>) -> Label<'a> {
+    let param = |name: &[u8]| uri.user.and_then(|user| user.param(name));
+    Label {
+        tgrp: param(b"tgrp"),
+        trunk_context: param(b"trunk-context"),
+    }
+}
+
+/// The host as it was written, without brackets.
+fn host<'a>(uri: &Uri<'a>) -> &'a [u8] {
+    if let Some(name) = uri.host.domain() {
+        return name;
+    }
+    let mark = memchr::memchr(b'@', uri.raw).or_else(|| memchr::memchr(b':', uri.raw));
+    let written = mark
+        .and_then(|at| uri.raw.get(at + 1..))
+        .unwrap_or_default();
+    let (written, ends): (_, &[u8]) = match written.split_first() {
+        Some((b'[', inner)) => (inner, b"]"),
+        _ => (written, b":;?"),
+    };
+    written
+        .split(|byte| ends.contains(byte))
+        .next()
+        .unwrap_or_default()
+}
+
+/// Spreads calls over trunks: a hash of the Call-ID that every worker, every restart
+/// and every node computes alike (FNV-1a, then stirred so that all bits count).
+#[must_use]
+pub fn call_hash(call_id: &[u8]) -> u64 {
+    let fnv = call_id
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    let stirred = (fnv ^ (fnv >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    stirred ^ (stirred >> 33)
+}
+
+/// Whether an answer may be sent there: one host, and a port. Never multicast,
+/// broadcast, unspecified or IPv4-mapped addresses, whatever a Via or a packet claims.
+#[must_use]
+pub fn is_answerable(to: SocketAddr) -> bool {
+    let (unspecified, crowd) = match to {
+        SocketAddr::V4(v4) => (
+            v4.ip().is_unspecified(),
+            v4.ip().is_broadcast() || v4.ip().is_multicast(),
+        ),
+        SocketAddr::V6(v6) => (
+            v6.ip().is_unspecified(),
+            v6.ip().is_multicast() || is_mapped(v6.ip()),
+        ),
+    };
+    to.port() != 0 && !unspecified && !crowd
+}
+
+fn is_mapped(ip: &Ipv6Addr) -> bool {
+    ip.to_ipv4_mapped().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_to_crowds_or_nowhere() {
+        let bad = [
+            "255.255.255.255:5060",
+            "224.0.0.1:5060",
+            "0.0.0.0:5060",
+            "10.0.0.1:0",
+            "[ff02::1]:5060",
+            "[::]:5060",
+            "[::ffff:10.0.0.1]:5060",
+        ];
+        for bad in bad {
+            assert!(!is_answerable(bad.parse().unwrap()), "{bad}");
+        }
+        for good in ["10.0.0.1:5060", "[2001:db8::1]:5060", "127.0.0.1:1"] {
+            assert!(is_answerable(good.parse().unwrap()), "{good}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_resolved_once_and_never_into_control_bytes() {
+        let decoded = |raw| decoded(&UserPart::new(raw));
+        assert_eq!(decoded(b"%2b44%32").unwrap().as_slice(), b"+442");
+        assert_eq!(decoded(b"%252b;ext=1").unwrap().as_slice(), b"%2b");
+        for refused in [&b"1%00"[..], b"1%0d%0a", &[b'1'; 65]] {
+            assert!(decoded(refused).is_none());
+        }
+    }
+
+    #[test]
+    fn hosts_are_shown_as_written_without_brackets() {
+        for (uri, written) in [
+            ("sip:1@10.0.0.5:5060", "10.0.0.5"),
+            ("sip:10.0.0.5;lr", "10.0.0.5"),
+            ("sip:1@[2001:DB8::5]:5060", "2001:DB8::5"),
+            ("sips:a@SBC.example.net?x=y", "SBC.example.net"),
+            ("tel:+4420", ""),
+        ] {
+            assert_eq!(
+                host(&Uri::parse(uri.as_bytes()).unwrap()),
+                written.as_bytes(),
+                "{uri}"
+            );
+        }
+    }
+
+    #[test]
+    fn equal_call_ids_hash_alike_and_neighbours_do_not() {
+        assert_eq!(call_hash(b"a@b"), call_hash(b"a@b"));
+        let shares = (0..3000_u32)
+            .filter(|n| call_hash(format!("{n}@10.0.0.1").as_bytes()) % 3 == 0)
+            .count();
+        assert!(
+            (900..1100).contains(&shares),
+            "{shares} of 3000 went to the first of three"
+        );
+    }
+}

@@ -1,0 +1,524 @@
+//! The redirect server: RFC 3261 §8.3, as a stateless UAS (§8.2.7) or with INVITE
+//! server transactions (§17.2.1) that repeat an answer until it is acknowledged.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::contacts::Contacts;
+use super::event::{Answer, CallEvent, DropReason, Fate, MethodKind, Refusal, Refused};
+use super::facts::{CallFacts, call_hash, is_answerable};
+use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
+use crate::routing::{
+    self, Decision, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
+};
+use crate::sip::{
+    HeaderName, Message, Method, ParseError, Reply, StartLine, StatusCode, reply_target,
+};
+use crate::transaction::{TransactionKey, TransactionTable};
+
+/// The methods a redirect server serves. RFC 3261 §20.5.
+const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, OPTIONS";
+
+/// Answers requests with redirects. No socket, no clock: bytes and time come in, bytes
+/// and what became of them go out. One per worker and listener.
+#[derive(Debug)]
+pub struct RedirectServer {
+    tag_key: RandomState,
+    server_header: Option<Box<str>>,
+    transactions: Option<TransactionTable>,
+    contacts: Contacts,
+    draining: bool,
+    unkept: u64,
+}
+
+/// How a [`RedirectServer`] answers.
+#[derive(Debug, Clone)]
+pub struct RedirectSettings {
+    /// Secret of the process, drawn once: all workers must share it, so that a
+    /// retransmission gets the same To tag from each of them.
+    pub tag_key: RandomState,
+    /// Whether final responses to INVITE are repeated until they are acknowledged.
+    pub stateful: bool,
+    /// Value of the Server header; none without one. No line ends.
+    pub server_header: Option<String>,
+}
+
+/// One received datagram.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Where the packet came from.
+    pub source: SocketAddr,
+    /// Name of the listener it came in on; empty if it has none.
+    pub listener: &'a str,
+}
+
+/// The time, brought in by whoever has a clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For timers.
+    pub instant: Instant,
+    /// For schedules and logs.
+    pub wall: Timestamp,
+}
+
+impl RedirectServer {
+    /// A server without transactions in progress.
+    #[must_use]
+    pub fn new(settings: RedirectSettings) -> Self {
+        let RedirectSettings {
+            tag_key,
+            stateful,
+            server_header,
+        } = settings;
+        Self {
+            transactions: stateful
+                .then(|| TransactionTable::new(REDIRECT_TRANSACTIONS_MAX, tag_key.clone())),
+            tag_key,
+            server_header: server_header.map(Into::into),
+            contacts: Contacts::default(),
+            draining: false,
+            unkept: 0,
+        }
+    }
+
+    /// Takes one datagram. `out` is emptied, and holds what to send when the fate is
+    /// [`Fate::Answer`].
+    pub fn handle<'a>(
+        &mut self,
+        now: Now,
+        datagram: &Datagram<'a>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
+        out.clear();
+        if datagram
+            .bytes
+            .iter()
+            .all(|byte| matches!(byte, b'\r' | b'\n' | 0))
+        {
+            return Fate::Dropped(DropReason::KeepAlive);
+        }
+        if !is_answerable(datagram.source) {
+            return Fate::Dropped(DropReason::Unanswerable);
+        }
+        let known = routing::is_known_source(&snapshot.table, datagram.source.ip());
+        let (message, broken) = match Message::parse_datagram(datagram.bytes) {
+            Ok(message) => (message, None),
+            Err(error) => match Message::salvage(datagram.bytes) {
+                Some(message) => (message, Some(error)),
+                None => return Fate::Dropped(DropReason::Junk),
+            },
+        };
+        let StartLine::Request { method, .. } = message.start_line() else {
+            return Fate::Dropped(DropReason::Response);
+        };
+        let asked = Asked {
+            now,
+            datagram,
+            message: &message,
+            method,
+            known,
+        };
+        if method == Method::Ack {
+            self.ack(&asked);
+            return Fate::Absorbed(MethodKind::Ack);
+        }
+        match broken.map_or_else(|| message.check_request(), Err) {
+            _ if !known => self.refuse(
+                &asked,
+                Refusal::UnknownSource.into(),
+                StatusCode::FORBIDDEN,
+                out,
+            ),
+            Err(error) => self.refuse_malformed(&asked, error, out),
+            Ok(()) => self.request(&asked, snapshot, out),
+        }
+    }
+
+    /// Runs timers that are due: appends a response to repeat to the emptied `out` and
+    /// says where it goes. Call until it answers `None`.
+    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        out.clear();
+        self.transactions.as_mut()?.poll_timer(now, out)
+    }
+
+    /// When [`RedirectServer::poll_timer`] is wanted next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.transactions.as_ref()?.deadline()
+    }
+
+    /// From now on new calls are answered 503: the caller's next choice serves them.
+    pub const fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Answers that still wait for their ACK.
+    #[must_use]
+    pub fn awaiting_ack(&self) -> usize {
+        self.transactions
+            .as_ref()
+            .map_or(0, TransactionTable::awaiting_ack)
+    }
+
+    /// Calls answered statelessly since the last time somebody asked, because as many
+    /// transactions as allowed were in progress.
+    pub const fn take_unkept(&mut self) -> u64 {
+        std::mem::replace(&mut self.unkept, 0)
+    }
+
+    /// RFC 3261 §8.2.1: the method first.
+    fn request<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
+        match asked.method {
+            Method::Invite => self.invite(asked, snapshot, out),
+            Method::Cancel => self.cancel(asked, out),
+            Method::Options => self.options(asked, out),
+            _ => self.refuse(
+                asked,
+                Refusal::Method.into(),
+                StatusCode::METHOD_NOT_ALLOWED,
+                out,
+            ),
+        }
+    }
+
+    fn invite<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
+        let key = self.key(asked.message);
+        if let Some((transactions, key)) = self.transactions.as_mut().zip(key)
+            && let Some(repeated) = transactions.request(asked.now.instant, key, out)
+        {
+            return match repeated {
+                Some(to) => Fate::Repeat { to },
+                None => Fate::Absorbed(MethodKind::Invite),
+            };
+        }
+        if let Some((refusal, status)) = self.unfit(asked) {
+            return self.refuse(asked, refusal.into(), status, out);
+        }
+        let facts = match CallFacts::read(asked.message) {
+            Ok(facts) => facts,
+            Err(error) => return self.refuse_malformed(asked, error, out),
+        };
+        let fate = self.call(asked, &facts, snapshot, out);
+        if let (Fate::Answer { to, status, .. }, Some((transactions, key))) =
+            (&fate, self.transactions.as_mut().zip(key))
+            && !transactions.insert(asked.now.instant, key, status.code(), out, *to)
+        {
+            self.unkept += 1;
+        }
+        fate
+    }
+
+    /// What keeps an INVITE from being decided: RFC 3261 §8.2.2.3 (extensions), §16.3
+    /// step 3 (hops), §12.2.2 (no such dialog: none is ever made here).
+    fn unfit(&self, asked: &Asked<'_, '_>) -> Option<(Refusal, StatusCode)> {
+        let message = asked.message;
+        if message
+            .first(HeaderName::Require)
+            .is_some_and(|value| !value.is_empty())
+        {
+            Some((Refusal::Extension, StatusCode::BAD_EXTENSION))
+        } else if matches!(message.max_forwards(), Ok(Some(0))) {
+            Some((Refusal::Hops, StatusCode::TOO_MANY_HOPS))
+        } else if message.to().is_ok_and(|to| to.tag().is_some()) {
+            Some((Refusal::NoDialog, StatusCode::CALL_DOES_NOT_EXIST))
+        } else if self.draining {
+            Some((Refusal::Draining, StatusCode::SERVICE_UNAVAILABLE))
+        } else {
+            None
+        }
+    }
+
+    /// Classifies, decides and answers one call.
+    fn call<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        facts: &CallFacts<'a>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
+        let (table, message, datagram) = (&*snapshot.table, asked.message, asked.datagram);
+        let arrival = facts.arrival(message, datagram.source, datagram.listener);
+        let header = |name: &str| message.by_name(name.as_bytes()).next();
+        let Some(from) = routing::classify(table, &arrival, header) else {
+            return self.refuse(
+                asked,
+                Refusal::UnknownSource.into(),
+                StatusCode::FORBIDDEN,
+                out,
+            );
+        };
+        let call_id = message.call_id().unwrap_or_default();
+        let label = facts.label;
+        let decision = routing::route(
+            snapshot,
+            &RequestFacts {
+                from,
+                called: facts.called.dialled(),
+                calling: facts.calling.as_ref().map(|calling| calling.dialled()),
+                host: facts.host,
+                tgrp: label.trunk_context.and(label.tgrp),
+                at: asked.now.wall,
+                call_hash: call_hash(call_id),
+            },
+            &mut (),
+        );
+        let status = self.contacts.collect(table, &decision, facts);
+        let reason = reason(table, &decision, status);
+        let Some(to) = self.write(asked, status, reason, &[], out) else {
+            return Fate::Dropped(DropReason::Unanswerable);
+        };
+        let event = CallEvent {
+            at: asked.now.wall,
+            source: datagram.source,
+            listener: datagram.listener,
+            call_id,
+            generation: table.generation(),
+            from,
+            dialled: facts.called.text(),
+            phone_context: facts.called.phone_context(),
+            shown: facts.calling.as_ref().map(super::facts::UserText::text),
+            host: facts.host,
+            tgrp: label.tgrp,
+            called: match decision.called {
+                User::Number(number) => Some(number),
+                User::Raw(_) => None,
+            },
+            calling: decision.calling,
+            rule: decision.rule,
+            outcome: decision.outcome,
+            status: status.code(),
+        };
+        asked.fate(to, status, Answer::Call(event))
+    }
+
+    /// RFC 3261 §9.2. The INVITE has had its final answer already, so there is nothing
+    /// to cancel; §8.3 has a redirect server answer 200. Only a server that keeps
+    /// transactions can tell a CANCEL of nothing.
+    fn cancel<'a>(&mut self, asked: &Asked<'_, 'a>, out: &mut Vec<u8>) -> Fate<'a> {
+        let known = match (&self.transactions, self.key(asked.message)) {
+            (Some(transactions), Some(key)) => transactions.contains(key) || self.unkept > 0,
+            _ => true,
+        };
+        if known {
+            self.serve(asked, &[], out)
+        } else {
+            self.refuse(
+                asked,
+                Refusal::NoDialog.into(),
+                StatusCode::CALL_DOES_NOT_EXIST,
+                out,
+            )
+        }
+    }
+
+    /// RFC 3261 §11.2.
+    fn options<'a>(&mut self, asked: &Asked<'_, 'a>, out: &mut Vec<u8>) -> Fate<'a> {
+        if asked
+            .message
+            .first(HeaderName::Require)
+            .is_some_and(|value| !value.is_empty())
+        {
+            return self.refuse(
+                asked,
+                Refusal::Extension.into(),
+                StatusCode::BAD_EXTENSION,
+                out,
+            );
+        }
+        self.serve(
+            asked,
+            &[(b"Allow", ALLOW), (b"Accept", b"application/sdp")],
+            out,
+        )
+    }
+
+    fn ack(&mut self, asked: &Asked<'_, '_>) {
+        let key = self.key(asked.message);
+        if let Some((transactions, key)) = self.transactions.as_mut().zip(key) {
+            transactions.ack(asked.now.instant, key);
+        }
+    }
+
+    fn key(&self, message: &Message<'_>) -> Option<TransactionKey> {
+        self.transactions
+            .as_ref()
+            .and_then(|_| TransactionKey::of_invite(message, &self.tag_key))
+    }
+
+    fn serve<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        headers: &[(&[u8], &[u8])],
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
+        self.contacts.clear();
+        match self.write(asked, StatusCode::OK, b"", headers, out) {
+            Some(to) => asked.fate(to, StatusCode::OK, Answer::Served),
+            None => Fate::Dropped(DropReason::Unanswerable),
+        }
+    }
+
+    fn refuse_malformed<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        error: ParseError,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
+        let Some(status) = error.status() else {
+            return Fate::Dropped(DropReason::Junk);
+        };
+        self.refuse(
+            asked,
+            Refused {
+                why: Refusal::Malformed,
+                error: Some(error),
+            },
+            status,
+            out,
+        )
+    }
+
+    fn refuse<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        refused: Refused,
+        status: StatusCode,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
+        self.contacts.clear();
+        let allow: [(&[u8], &[u8]); 1] = [(b"Allow", ALLOW)];
+        let unsupported = asked.message.first(HeaderName::Require).unwrap_or_default();
+        let unsupported: [(&[u8], &[u8]); 1] = [(b"Unsupported", unsupported)];
+        let headers: &[_] = match status {
+            StatusCode::METHOD_NOT_ALLOWED => &allow,
+            StatusCode::BAD_EXTENSION => &unsupported,
+            _ => &[],
+        };
+        let Some(to) = self.write(asked, status, b"", headers, out) else {
+            return Fate::Dropped(DropReason::Unanswerable);
+        };
+        // Who forges a source address must not gain from our answer.
+        if !asked.known && out.len() > asked.datagram.bytes.len() + UNKNOWN_SOURCE_GAIN_BYTES_MAX {
+            return Fate::Dropped(DropReason::Amplification);
+        }
+        asked.fate(to, status, Answer::Refused(refused))
+    }
+
+    /// Writes the answer and says where it goes. RFC 3261 §8.2.6, §18.2.2, RFC 3581.
+    /// `None` when the top Via gives no place an answer may be sent to.
+    fn write(
+        &self,
+        asked: &Asked<'_, '_>,
+        status: StatusCode,
+        reason: &[u8],
+        headers: &[(&[u8], &[u8])],
+        out: &mut Vec<u8>,
+    ) -> Option<SocketAddr> {
+        let (message, source) = (asked.message, asked.datagram.source);
+        let via = message.top_via().ok()?;
+        let to = reply_target(&via, source);
+        if !is_answerable(to) {
+            return None;
+        }
+        let tag = self.to_tag(message);
+        let mut reply = Reply::new(message, status).source(source).to_tag(&tag);
+        if !reason.is_empty() {
+            reply = reply.reason(reason);
+        }
+        for contact in self.contacts.iter() {
+            reply = reply.header(b"Contact", contact);
+        }
+        for (name, value) in headers {
+            reply = reply.header(name, value);
+        }
+        if let Some(server) = &self.server_header {
+            reply = reply.header(b"Server", server.as_bytes());
+        }
+        reply.write(out);
+        Some(to)
+    }
+
+    /// RFC 3261 §8.2.7: a stateless server gives every retransmission the same To tag,
+    /// so it is drawn from the request. Keyed, so that nobody can foresee it (§19.3).
+    fn to_tag(&self, message: &Message<'_>) -> [u8; 16] {
+        let mut hasher = self.tag_key.build_hasher();
+        let mut add = |bytes: &[u8]| {
+            hasher.write_usize(bytes.len());
+            hasher.write(bytes);
+        };
+        add(message.call_id().unwrap_or_default());
+        add(message
+            .from()
+            .ok()
+            .and_then(|from| from.tag())
+            .unwrap_or_default());
+        add(message
+            .top_via()
+            .ok()
+            .and_then(|via| via.branch())
+            .unwrap_or_default());
+        add(message.request_uri().unwrap_or_default());
+        hex(hasher.finish())
+    }
+}
+
+/// One request and what came with it.
+struct Asked<'m, 'a> {
+    now: Now,
+    datagram: &'m Datagram<'a>,
+    message: &'m Message<'a>,
+    method: Method<'a>,
+    known: bool,
+}
+
+impl<'a> Asked<'_, 'a> {
+    const fn fate(&self, to: SocketAddr, status: StatusCode, answer: Answer<'a>) -> Fate<'a> {
+        Fate::Answer {
+            to,
+            status,
+            method: MethodKind::of(self.method),
+            answer,
+        }
+    }
+}
+
+/// The reason phrase of the rule that rejected; empty: the usual one.
+fn reason<'t>(table: &'t RoutingTable, decision: &Decision<'_>, status: StatusCode) -> &'t [u8] {
+    let rule = decision.rule.and_then(|rule| table.rule(rule));
+    match (&decision.outcome, rule.map(|rule| &rule.action)) {
+        (Outcome::Reject { status: decided }, Some(Action::Reject { reason, .. }))
+            if *decided == status.code() =>
+        {
+            reason.as_bytes()
+        }
+        _ => b"",
+    }
+}
+
+fn hex(number: u64) -> [u8; 16] {
+    let bytes = number.to_be_bytes();
+    std::array::from_fn(|i| {
+        let byte = bytes.get(i / 2).copied().unwrap_or_default();
+        let digit = if i % 2 == 0 { byte >> 4 } else { byte & 0xf };
+        b"0123456789abcdef"
+            .get(usize::from(digit))
+            .copied()
+            .unwrap_or(b'0')
+    })
+}

@@ -1,0 +1,434 @@
+//! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::limits::{LISTENERS_MAX, WORKERS_MAX};
+use crate::observe::{LogFormat, LogSettings, MaskNumbers};
+use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, Report, quoted};
+use crate::tables::source::Sources;
+use crate::tables::toml_reader::{Document, Reader, Text};
+
+/// Everything `trunkline run` needs besides the tables themselves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder of the routing table.
+    pub tables: PathBuf,
+    /// What is listened on; at least one.
+    pub listeners: Vec<ListenerConfig>,
+    /// Worker threads; each has its own socket per listener.
+    pub workers: usize,
+    /// What is logged and where.
+    pub log: LogSettings,
+    /// Whether every decision is a line of the log.
+    pub log_decisions: bool,
+    /// How much of telephone numbers the log shows.
+    pub mask_numbers: MaskNumbers,
+    /// How long a stop waits for the ACKs of stateful listeners.
+    pub drain_timeout: Duration,
+    /// Value of the Server header of replies; none without one.
+    pub server_header: Option<String>,
+}
+
+/// One `[[listen]]`: a UDP address that answers redirects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Where; port 0 draws a free one.
+    pub address: SocketAddr,
+    /// The name classifications know it by; empty without one.
+    pub name: String,
+    /// Whether final responses to INVITE are repeated until they are acknowledged.
+    pub stateful: bool,
+}
+
+impl Config {
+    /// A configuration with the defaults of the file: all cores, log to standard error.
+    #[must_use]
+    pub fn new(tables: impl Into<PathBuf>, listeners: Vec<ListenerConfig>) -> Self {
+        Self {
+            tables: tables.into(),
+            listeners,
+            workers: cores(),
+            log: LogSettings::default(),
+            log_decisions: true,
+            mask_numbers: MaskNumbers::None,
+            drain_timeout: DRAIN_TIMEOUT,
+            server_header: None,
+        }
+    }
+
+    /// Reads the file. Paths in it are relative to the folder it stands in.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its line and column.
+    pub fn read(path: &Path) -> Result<Self, Report> {
+        let diagnostics = Diagnostics::new();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut sources = Sources::new(folder);
+        let file = sources.read_toml(path, &diagnostics);
+        let config = file.and_then(|id| sources.get(id)).and_then(|source| {
+            let document = Document::parse(source, &diagnostics);
+            read_root(document.root(), folder)
+        });
+        match config {
+            Some(config) if !diagnostics.has_errors() => Ok(config),
+            _ => Err(diagnostics.into_report()),
+        }
+    }
+}
+
+impl ListenerConfig {
+    /// A stateless listener without a name.
+    #[must_use]
+    pub const fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            name: String::new(),
+            stateful: false,
+        }
+    }
+}
+
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// A header of this length is a product name; more is a mistake.
+const SERVER_HEADER_BYTES_MAX: usize = 128;
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(WORKERS_MAX))
+}
+
+/// Reads all of it before it gives up, so that every mistake is told.
+fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
+    let tables = root.required_string("tables");
+    let workers = root.integer("workers", 1..=WORKERS_MAX as u64);
+    let drain = root.duration_ms("drain_timeout", 0..=3_600_000);
+    let server_header = root
+        .string("server_header")
+        .and_then(|text| header_value(&root, text));
+    let listeners = read_listeners(&mut root);
+    let (log, log_decisions) = read_log(&mut root, folder);
+    let mask_numbers = read_privacy(&mut root);
+    root.finish();
+    Some(Config {
+        tables: folder.join(tables?.value),
+        listeners,
+        workers: workers
+            .and_then(|(n, _)| usize::try_from(n).ok())
+            .unwrap_or_else(cores),
+        log,
+        log_decisions,
+        mask_numbers,
+        drain_timeout: drain.map_or(DRAIN_TIMEOUT, |(ms, _)| Duration::from_millis(ms)),
+        server_header,
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Udp,
+    Tcp,
+    Tls,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Redirect,
+    Proxy,
+}
+
+fn read_listeners(root: &mut Reader<'_>) -> Vec<ListenerConfig> {
+    root.require("listen");
+    let tables = root.tables("listen");
+    if root.has("listen") && tables.len() > LISTENERS_MAX {
+        let message = format!(
+            "{} listeners, and at most {LISTENERS_MAX} are served",
+            tables.len()
+        );
+        root.report(Diagnostic::error(Code::OverLimit, message).at(root.place(root.spot(), "")));
+        return Vec::new();
+    }
+    let mut known: Vec<(ListenerConfig, Text, Option<Text>)> = Vec::new();
+    for table in tables {
+        if let Some(listener) = read_listener(table, &known) {
+            known.push(listener);
+        }
+    }
+    known.into_iter().map(|(listener, ..)| listener).collect()
+}
+
+fn read_listener(
+    mut table: Reader<'_>,
+    known: &[(ListenerConfig, Text, Option<Text>)],
+) -> Option<(ListenerConfig, Text, Option<Text>)> {
+    let address = table.required_string("address");
+    let name = table.string("name");
+    let stateful = table.boolean("stateful").is_some_and(|(yes, _)| yes);
+    table.require("transport");
+    let transport = table.one_of(
+        "transport",
+        &[
+            ("udp", Transport::Udp),
+            ("tcp", Transport::Tcp),
+            ("tls", Transport::Tls),
+        ],
+    );
+    table.require("mode");
+    let mode = table.one_of(
+        "mode",
+        &[("redirect", Mode::Redirect), ("proxy", Mode::Proxy)],
+    );
+    if let Some((Transport::Tcp | Transport::Tls, spot)) = transport {
+        not_available(&table, spot, "transport", "udp");
+    }
+    if let Some((Mode::Proxy, spot)) = mode {
+        not_available(&table, spot, "mode", "redirect");
+    }
+    let address = address.and_then(|text| Some((read_address(&table, &text)?, text)));
+    if let Some((parsed, text)) = &address {
+        let twice = known
+            .iter()
+            .find(|(other, ..)| other.address == *parsed && parsed.port() != 0);
+        if let Some((_, first, _)) = twice {
+            defined_twice(&table, text, first, "address");
+        }
+    }
+    let same_name = |(_, _, other): &&(_, _, Option<Text>)| match (other, &name) {
+        (Some(other), Some(name)) => other.value == name.value,
+        _ => false,
+    };
+    if let (Some((_, _, Some(first))), Some(name)) = (known.iter().find(same_name), &name) {
+        defined_twice(&table, name, first, "name");
+    }
+    table.finish();
+    let (address, text) = address?;
+    let listener = ListenerConfig {
+        address,
+        name: name.as_ref().map_or_else(String::new, |n| n.value.clone()),
+        stateful,
+    };
+    Some((listener, text, name))
+}
+
+fn not_available(
+    table: &Reader<'_>,
+    spot: crate::tables::source::Spot,
+    key: &str,
+    available: &str,
+) {
+    let message = format!("this {key} is not available in this version");
+    table.report(
+        Diagnostic::error(Code::NotAllowed, message)
+            .at(table.place(spot, ""))
+            .help(format!("allowed: {}", quoted(available))),
+    );
+}
+
+fn defined_twice(table: &Reader<'_>, second: &Text, first: &Text, key: &str) {
+    let message = format!("two listeners have the {key} {}", quoted(&second.value));
+    table.report(
+        Diagnostic::error(Code::DefinedTwice, message)
+            .at(table.place(second.spot, ""))
+            .at(table.place(first.spot, "first used here")),
+    );
+}
+
+fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {
+    let parsed = text.value.parse::<SocketAddr>().ok();
+    let multicast = parsed.is_some_and(|address| address.ip().is_multicast());
+    if let Some(address) = parsed
+        && !multicast
+    {
+        return Some(address);
+    }
+    let message = format!("{} is not an address to listen on", quoted(&text.value));
+    let help = if multicast {
+        String::from("calls are not answered to multicast addresses")
+    } else if let Ok(ip) = text.value.parse::<std::net::IpAddr>() {
+        format!(
+            "write it with a port: {}",
+            quoted(&SocketAddr::new(ip, 5060).to_string())
+        )
+    } else {
+        String::from(
+            "allowed: an IP address and a port, such as \"10.0.0.5:5060\" or \"[2001:db8::5]:5060\"",
+        )
+    };
+    table.report(
+        Diagnostic::error(Code::NotAllowed, message)
+            .at(table.place(text.spot, ""))
+            .help(help),
+    );
+    None
+}
+
+fn header_value(root: &Reader<'_>, text: Text) -> Option<String> {
+    let plain = text.value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let trimmed = text.value.trim();
+    if plain && !trimmed.is_empty() && trimmed.len() <= SERVER_HEADER_BYTES_MAX {
+        return Some(trimmed.to_owned());
+    }
+    let message = format!("{} cannot be the value of a header", quoted(&text.value));
+    let help = format!("allowed: 1 to {SERVER_HEADER_BYTES_MAX} visible ASCII characters");
+    root.report(
+        Diagnostic::error(Code::NotAllowed, message)
+            .at(root.place(text.spot, ""))
+            .help(help),
+    );
+    None
+}
+
+fn read_log(root: &mut Reader<'_>, folder: &Path) -> (LogSettings, bool) {
+    let mut settings = LogSettings::default();
+    let Some(mut table) = root.table("log") else {
+        return (settings, true);
+    };
+    if let Some((format, _)) = table.one_of(
+        "format",
+        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+    ) {
+        settings.format = format;
+    }
+    let levels = [
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("off", LevelFilter::OFF),
+    ];
+    if let Some((level, _)) = table.one_of("level", &levels) {
+        settings.level = level;
+    }
+    settings.file = table.string("file").map(|text| folder.join(text.value));
+    let decisions = table.boolean("decisions").is_none_or(|(yes, _)| yes);
+    table.finish();
+    (settings, decisions)
+}
+
+fn read_privacy(root: &mut Reader<'_>) -> MaskNumbers {
+    let Some(mut table) = root.table("privacy") else {
+        return MaskNumbers::None;
+    };
+    let words = [
+        ("none", MaskNumbers::None),
+        ("last4", MaskNumbers::Last4),
+        ("all", MaskNumbers::All),
+    ];
+    let mask = table
+        .one_of("mask_numbers", &words)
+        .map_or(MaskNumbers::None, |(mask, _)| mask);
+    table.finish();
+    mask
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trunkline.toml");
+        std::fs::write(&path, text).unwrap();
+        let folder = folder.path().display().to_string();
+        Config::read(&path).map_err(|report| report.text(false).replace(&format!("{folder}/"), ""))
+    }
+
+    const LISTEN: &str =
+        "[[listen]]\naddress = \"127.0.0.1:5060\"\ntransport = \"udp\"\nmode = \"redirect\"\n";
+
+    #[test]
+    fn reads_what_is_needed_and_fills_in_the_rest() {
+        let config = read(&format!("tables = \"tables\"\n{LISTEN}")).unwrap();
+        assert!(config.tables.ends_with("tables"));
+        assert_eq!(
+            config.listeners,
+            [ListenerConfig::new("127.0.0.1:5060".parse().unwrap())]
+        );
+        assert!(config.workers >= 1 && config.log_decisions);
+        assert_eq!(config.drain_timeout, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn reads_every_key() {
+        let text = "tables = \"t\"\nworkers = 3\ndrain_timeout = \"250ms\"\nserver_header = \"Trunkline\"\n\
+            [[listen]]\naddress = \"[::1]:0\"\ntransport = \"udp\"\nmode = \"redirect\"\nname = \"inside\"\nstateful = true\n\
+            [log]\nformat = \"json\"\nlevel = \"warn\"\nfile = \"calls.log\"\ndecisions = false\n\
+            [privacy]\nmask_numbers = \"last4\"\n";
+        let config = read(text).unwrap();
+        assert_eq!((config.workers, config.log_decisions), (3, false));
+        assert_eq!(config.drain_timeout, Duration::from_millis(250));
+        assert_eq!(config.server_header.as_deref(), Some("Trunkline"));
+        assert_eq!(config.mask_numbers, MaskNumbers::Last4);
+        assert_eq!(
+            (config.log.format, config.log.level),
+            (LogFormat::Json, LevelFilter::WARN)
+        );
+        assert!(config.log.file.unwrap().ends_with("calls.log"));
+        assert!(config.listeners[0].stateful && config.listeners[0].name == "inside");
+    }
+
+    #[test]
+    fn tells_every_mistake_with_its_place() {
+        let cases = [
+            ("", "T007"),
+            ("tables = \"t\"\n", "\"listen\""),
+            ("tables = 5\n", "T006"),
+            ("table = \"t\"\n", "did you mean \"tables\"?"),
+            ("workers = 0\n", "T009"),
+            ("drain_timeout = 5\n", "\"5s\""),
+            ("server_header = \"a\\r\\nb\"\n", "visible ASCII"),
+            ("[log]\nformat = \"jason\"\n", "did you mean \"json\"?"),
+            ("[privacy]\nmask_numbers = \"some\"\n", "\"last4\""),
+            (
+                "[[listen]]\naddress = \"127.0.0.1\"\n",
+                "write it with a port: \"127.0.0.1:5060\"",
+            ),
+            (
+                "[[listen]]\naddress = \"sbc.example.net:5060\"\n",
+                "an IP address and a port",
+            ),
+            ("[[listen]]\naddress = \"224.0.0.1:5060\"\n", "multicast"),
+            (
+                "[[listen]]\ntransport = \"tls\"\n",
+                "not available in this version",
+            ),
+            (
+                "[[listen]]\nmode = \"proxy\"\n",
+                "not available in this version",
+            ),
+            (
+                "[[listen]]\nmode = \"redirekt\"\n",
+                "did you mean \"redirect\"?",
+            ),
+        ];
+        for (text, told) in cases {
+            let report = read(text).unwrap_err();
+            assert!(report.contains(told), "{text:?} gave {report}");
+            assert!(report.contains("trunkline.toml"), "{text:?} gave {report}");
+        }
+    }
+
+    #[test]
+    fn two_listeners_cannot_share_an_address_or_a_name() {
+        let report = read(&format!(
+            "tables = \"t\"\n{LISTEN}name = \"a\"\n{LISTEN}name = \"a\"\n"
+        ))
+        .unwrap_err();
+        assert_eq!(report.matches("T008").count(), 2, "{report}");
+        assert!(report.contains("first used here"), "{report}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let report = Config::read(Path::new("nowhere/trunkline.toml"))
+            .unwrap_err()
+            .short();
+        assert!(
+            report.contains("nowhere/trunkline.toml") && report.contains("T001"),
+            "{report}"
+        );
+    }
+}

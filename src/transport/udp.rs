@@ -1,0 +1,81 @@
+//! UDP sockets: one per worker and listener, on one shared port.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::limits::UDP_RECEIVE_BUFFER_BYTES;
+
+/// Binds `count` sockets (at least one) to `address`; the kernel spreads the peers
+/// over them by address and port, so that all datagrams of one flow meet the same
+/// worker.
+///
+/// Port 0 draws one free port for all of them. IPv6 sockets are v6-only: IPv4 peers
+/// never show up as mapped addresses. The sockets are non-blocking.
+///
+/// # Errors
+/// What the system said; also `AddrInUse` when any other process holds the port,
+/// even one that would share it: two routing engines on one port by accident would
+/// each get half of the calls.
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
+    let address = match address.port() {
+        0 => address,
+        _ => probe(address)?,
+    };
+    let first = bind_shared(address)?;
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..count.max(1) {
+        sockets.push(bind_shared(address)?);
+    }
+    Ok(sockets)
+}
+
+/// Binds exclusively and lets go again.
+fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
+    let socket = open(address)?;
+    socket.bind(&address.into())?;
+    Ok(address)
+}
+
+fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = open(address)?;
+    socket.set_reuse_port(true)?;
+    // The kernel grants what net.core.rmem_max allows; less is no reason not to start.
+    let _ = socket.set_recv_buffer_size(UDP_RECEIVE_BUFFER_BYTES);
+    socket.bind(&address.into())?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn open(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+
+    #[test]
+    fn sockets_share_a_drawn_port_and_nobody_else_gets_it() {
+        let sockets = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let address = sockets[0].local_addr().unwrap();
+        assert!(sockets.iter().all(|s| s.local_addr().unwrap() == address));
+        assert_eq!(
+            bind(address, 1).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+        drop(sockets);
+        assert_eq!(bind(address, 2).unwrap().len(), 2);
+    }
+}
