@@ -75,6 +75,20 @@ impl Daemon {
         signal(&self.process, name);
     }
 
+    /// Pastes what follows the level of a line into a shell, beside the configuration.
+    fn paste(&self, line: &str) -> (Option<i32>, String) {
+        let command = line.split_once(" INFO ").unwrap().1;
+        let programs = Path::new(env!("CARGO_BIN_EXE_trunkline")).parent().unwrap();
+        let shell = Command::new("sh")
+            .arg("-c")
+            .arg(format!("PATH={}:$PATH; {command}", programs.display()))
+            .current_dir(self.folder.path().join("config"))
+            .output()
+            .unwrap();
+        let told = [shell.stdout, shell.stderr].concat();
+        (shell.status.code(), String::from_utf8(told).unwrap())
+    }
+
     fn exit_code(&mut self) -> Option<i32> {
         self.process.wait().unwrap().code()
     }
@@ -112,12 +126,19 @@ fn a_decision_is_a_line_that_can_be_pasted_into_a_shell() {
         )
     );
     assert!(cid.ends_with(" cid='x\\x27;reboot;\\x27@h'"), "{line}");
-    phone.ask(&phone.invite("$(reboot)", "c2"));
+    let (code, explained) = daemon.paste(&line);
     assert!(
-        daemon
-            .line_with("trunkline route ")
-            .contains("trunkline route '$(reboot)' --from pstn ")
+        code == Some(0) && explained.contains("teams-1"),
+        "{explained}"
     );
+    phone.ask(&phone.invite("'$(touch$IFS$9hacked)'", "c2"));
+    let line = daemon.line_with("trunkline route ");
+    assert!(
+        line.contains(r"trunkline route '\x27$(touch$IFS$9hacked)\x27' --from pstn "),
+        "{line}"
+    );
+    assert_eq!(daemon.paste(&line).0, Some(1), "no such number");
+    assert!(!daemon.folder.path().join("config/hacked").exists());
 }
 
 #[test]
