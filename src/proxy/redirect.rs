@@ -312,10 +312,8 @@ impl RedirectServer {
     /// to cancel; §8.3 has a redirect server answer 200. Only a server that keeps
     /// transactions can tell a CANCEL of nothing.
     fn cancel<'a>(&mut self, asked: &Asked<'_, 'a>, out: &mut Vec<u8>) -> Fate<'a> {
-        let known = match (&self.transactions, self.key(asked.message)) {
-            (Some(transactions), Some(key)) => transactions.contains(key) || self.unkept > 0,
-            _ => true,
-        };
+        let transaction = self.transactions.as_ref().zip(self.key(asked.message));
+        let known = transaction.is_none_or(|(transactions, key)| transactions.contains(key));
         if known {
             self.serve(asked, &[], out)
         } else {
