@@ -101,12 +101,12 @@ called = ["1", 2, 3.5]
     );
     let expected = r#"t.toml:1:11: error T006: timeout must be a duration in quotes, not a number
 t.toml:2:1: error T005: unknown key "trnuk" in the file
-t.toml:3:1: error T007: [trunk."-x"] has no "address"
+t.toml:3:1: error T007: [trunk.-x] has no "address"
 t.toml:3:8: error T009: "-x" cannot be the name of a trunk: it does not begin with a letter or digit
 t.toml:4:10: error T006: weight must be a whole number, not a string
 t.toml:5:11: error T009: options = "30" is not allowed
 t.toml:6:8: error T009: hunt = "top-dwon" is not allowed
-t.toml:7:1: error T005: unknown key "adress" in [trunk."-x"]
+t.toml:7:1: error T005: unknown key "adress" in [trunk.-x]
 t.toml:9:10: error T006: called must be a list of strings, not a string
 t.toml:10:11: error T006: enabled must be true or false, not a number
 t.toml:11:21: error T009: status = 200 is not allowed
