@@ -69,9 +69,9 @@ pub const PREFIX_MAP_ENTRIES_MAX: usize = 100_000_000;
 /// Times of one line of opening hours: nobody opens nine times a day.
 pub const OPENING_TIMES_MAX: usize = 8;
 
-/// Weeks searched for an ordinary day: whoever has a dated line in each of four years'
-/// weeks gets the first week, and cases that say `Mon 10:00` see its dated lines.
-pub const ORDINARY_WEEKS_MAX: i64 = 200;
+/// Weeks searched for an ordinary day, almost four years: who has a dated line in every
+/// one of them gets the first, and `Mon 10:00` then sees its dated lines.
+pub const ORDINARY_WEEKS_MAX: usize = 200;
 
 /// Prefixes that the ranges of all DID lists become together: a range of blocks is one,
 /// a crooked one at most 18 a digit. 32 bytes each while a table is compiled.

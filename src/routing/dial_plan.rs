@@ -317,3 +317,268 @@ const LOCAL_DIGITS_MIN: usize = 4;
 /// Shorter numbers of a closed plan are service codes (116117, 02800): seven digits is
 /// the shortest national number of any country that dials without a prefix.
 const CLOSED_PLAN_DIGITS_MIN: usize = 7;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        Number::parse(text.as_bytes()).unwrap()
+    }
+
+    fn berlin() -> DialPlan {
+        DialPlan {
+            country_code: number("49"),
+            area_code: Some(number("30")),
+            international_prefixes: vec![number("00"), number("000")],
+            national_prefix: Some(number("0")),
+            extensions: vec![
+                Extension {
+                    length: 3,
+                    first: None,
+                    prefix: number("+49301234"),
+                },
+                Extension {
+                    length: 4,
+                    first: Some(number("07")),
+                    prefix: number("+49309876"),
+                },
+            ],
+            emergency: vec![number("110"), number("112")],
+            phone_contexts: vec![
+                "pbx.example.com".to_owned(),
+                "+49 30 1234".to_owned(),
+                "+43".to_owned(),
+            ],
+        }
+    }
+
+    fn madrid() -> DialPlan {
+        DialPlan {
+            country_code: number("34"),
+            area_code: None,
+            international_prefixes: vec![number("00")],
+            national_prefix: None,
+            extensions: Vec::new(),
+            emergency: Vec::new(),
+            phone_contexts: Vec::new(),
+        }
+    }
+
+    fn new_york() -> DialPlan {
+        DialPlan {
+            country_code: number("1"),
+            area_code: None,
+            international_prefixes: vec![number("011")],
+            national_prefix: Some(number("1")),
+            extensions: vec![
+                Extension {
+                    length: 10,
+                    first: None,
+                    prefix: number("+1"),
+                },
+                Extension {
+                    length: 7,
+                    first: None,
+                    prefix: number("+1212"),
+                },
+            ],
+            emergency: Vec::new(),
+            phone_contexts: Vec::new(),
+        }
+    }
+
+    /// Cases are: dialled, what comes out, the step.
+    fn check(
+        plan: Option<&DialPlan>,
+        context: Option<&str>,
+        cases: &[(&str, &str, NormaliseStep)],
+    ) {
+        for (dialled, expected, step) in cases {
+            let normalised = normalise(plan, dialled.as_bytes(), context.map(str::as_bytes));
+            assert_eq!(
+                normalised.number,
+                Some(number(expected)),
+                "{dialled}, {context:?}"
+            );
+            assert_eq!(normalised.step, *step, "{dialled}, {context:?}");
+        }
+    }
+
+    use NormaliseStep::{
+        AlreadyGlobal, Emergency, Extension as Ext, International, Local, National, NotANumber,
+        PhoneContext, Unchanged,
+    };
+
+    #[test]
+    fn berlin_dials() {
+        let intl = International(number("00"));
+        let local = Local(number("30"));
+        check(
+            Some(&berlin()),
+            None,
+            &[
+                ("+44 (20) 7183-8750", "+442071838750", AlreadyGlobal),
+                ("112", "112", Emergency),
+                ("110", "110", Emergency),
+                ("0044 20 7183 8750", "+442071838750", intl),
+                (
+                    "000442071838750",
+                    "+442071838750",
+                    International(number("000")),
+                ),
+                ("00", "00", Unchanged),
+                ("0000", "0000", Unchanged),
+                ("089 1234567", "+49891234567", National),
+                ("750", "+49301234750", Ext(0)),
+                // 911 is an extension here: the plan names its own emergency numbers.
+                ("911", "+49301234911", Ext(0)),
+                ("0711", "+493098760711", Ext(1)),
+                ("0811", "+49811", National),
+                ("089", "+4989", National),
+                ("12345", "+493012345", local),
+                ("7500", "7500", Unchanged),
+                ("0", "0", Unchanged),
+                ("*21*089#", "*21*089#", Unchanged),
+            ],
+        );
+    }
+
+    #[test]
+    fn closed_plans_dial_the_whole_number() {
+        check(
+            Some(&madrid()),
+            None,
+            &[
+                ("912 345 678", "+34912345678", National),
+                ("116117", "116117", Unchanged),
+                ("0049301234", "+49301234", International(number("00"))),
+                ("911", "911", Emergency),
+            ],
+        );
+    }
+
+    #[test]
+    fn north_america_dials() {
+        check(
+            Some(&new_york()),
+            None,
+            &[
+                ("1 (312) 555-0100", "+13125550100", National),
+                ("312-555-0100", "+13125550100", Ext(0)),
+                ("555-0100", "+12125550100", Ext(1)),
+                (
+                    "011 44 20 7183 8750",
+                    "+442071838750",
+                    International(number("011")),
+                ),
+                ("911", "911", Emergency),
+            ],
+        );
+    }
+
+    #[test]
+    fn phone_contexts() {
+        let plan = berlin();
+        let with = |context, cases: &[_]| check(Some(&plan), Some(context), cases);
+        with(
+            "+49",
+            &[
+                ("30123456", "+4930123456", PhoneContext),
+                ("030123456", "+4930123456", PhoneContext),
+                ("112", "112", Emergency),
+                ("+44207", "+44207", AlreadyGlobal),
+                ("0044207", "+44207", International(number("00"))),
+            ],
+        );
+        with(
+            "+49-30",
+            &[
+                ("123456", "+4930123456", PhoneContext),
+                ("089123456", "+4989123456", PhoneContext),
+            ],
+        );
+        with("+49301234", &[("750", "+49301234750", PhoneContext)]);
+        with(
+            "+43",
+            &[
+                ("1234567", "+431234567", PhoneContext),
+                ("01234567", "+431234567", PhoneContext),
+            ],
+        );
+        // A domain says where the number was dialled: here, so it is dialled here.
+        with("PBX.example.com", &[("750", "+49301234750", Ext(0))]);
+        for unknown in ["+44", "+4930123", "other.example.com", "", "+", "+49x"] {
+            with(unknown, &[("089123456", "089123456", Unchanged)]);
+        }
+        check(None, Some("+49"), &[("089123456", "089123456", Unchanged)]);
+    }
+
+    #[test]
+    fn without_a_plan_only_separators_go() {
+        check(
+            None,
+            None,
+            &[
+                ("+44 20", "+4420", AlreadyGlobal),
+                ("(0)44", "044", Unchanged),
+                ("112", "112", Emergency),
+                ("911", "911", Emergency),
+                ("110", "110", Unchanged),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_no_number() {
+        let too_long = "1".repeat(32);
+        let texts = [
+            "alice", "", " ", "+", "+*12", "++49", "４９", "12\u{0}3", "1\r\n2", "0x10", "1,2",
+            &too_long,
+        ];
+        for text in texts {
+            for plan in [None, Some(&berlin())] {
+                let normalised = normalise(plan, text.as_bytes(), None);
+                assert_eq!(
+                    (normalised.number, normalised.step),
+                    (None, NotANumber),
+                    "{text:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_result_that_is_too_long_stays_as_dialled() {
+        let dialled = format!("0{}", "1".repeat(30));
+        check(Some(&berlin()), None, &[(&dialled, &dialled, Unchanged)]);
+        let longest = "1".repeat(31);
+        check(Some(&berlin()), None, &[(&longest, &longest, Unchanged)]);
+    }
+
+    proptest! {
+        #[test]
+        fn always_an_answer_that_stays(
+            dialled in prop_oneof!["[+0-9*#() .-]{0,34}", "\\PC{0,10}"],
+            context in prop::option::of(prop_oneof!["\\+?[0-9]{0,5}", "\\PC{0,10}"]),
+        ) {
+            let context = context.as_deref().map(str::as_bytes);
+            for plan in [berlin(), madrid(), new_york()] {
+                let once = plan.normalise(dialled.as_bytes(), context);
+                prop_assert_eq!(once.number.is_none(), once.step == NotANumber);
+                let Some(number) = once.number else { continue };
+                let settled = !matches!(once.step, Unchanged | Emergency);
+                prop_assert_eq!(number.is_global(), settled);
+                // What has been normalised stays what it is.
+                if settled {
+                    let twice = plan.normalise(number.as_bytes(), context);
+                    prop_assert_eq!((twice.number, twice.step), (Some(number), AlreadyGlobal));
+                }
+            }
+        }
+    }
+}

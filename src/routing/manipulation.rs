@@ -97,3 +97,162 @@ impl Step {
 fn without_first(symbols: &[u8], count: usize) -> &[u8] {
     symbols.get(count..).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        Number::parse(text.as_bytes()).unwrap()
+    }
+
+    fn applied(steps: &[Step], text: &str) -> (String, Option<usize>, bool) {
+        let applied = apply(steps, number(text));
+        (applied.number.to_string(), applied.step, applied.overflowed)
+    }
+
+    #[test]
+    fn the_first_step_that_fits_decides() {
+        let uk_national = [
+            Step {
+                prefix: Some(number("+44")),
+                strip: 3,
+                prepend: Some(number("0")),
+                ..Step::default()
+            },
+            Step {
+                prefix: Some(number("+")),
+                strip: 1,
+                prepend: Some(number("00")),
+                ..Step::default()
+            },
+        ];
+        let cases = [
+            ("+442071838750", "02071838750", Some(0)),
+            ("+4930123456", "004930123456", Some(1)),
+            ("112", "112", None),
+        ];
+        for (from, to, step) in cases {
+            assert_eq!(applied(&uk_national, from), (to.to_owned(), step, false));
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_step_in_its_order() {
+        let change = |step: Step, text| applied(&[step], text);
+        let step = || Step {
+            strip: 1,
+            strip_right: 2,
+            keep_right: Some(3),
+            prepend: Some(number("+9")),
+            append: Some(number("#")),
+            ..Step::default()
+        };
+        assert_eq!(
+            change(step(), "123456789"),
+            ("+9567#".to_owned(), Some(0), false)
+        );
+        assert_eq!(change(step(), "1234"), ("+92#".to_owned(), Some(0), false));
+        // Fewer symbols than are removed: what is put around them is all.
+        assert_eq!(change(step(), "12"), ("+9#".to_owned(), Some(0), false));
+        let only_length = Step {
+            length: Some(4..=5),
+            prepend: Some(number("9")),
+            ..Step::default()
+        };
+        for (from, to) in [
+            ("123", "123"),
+            ("1234", "91234"),
+            ("12345", "912345"),
+            ("123456", "123456"),
+        ] {
+            assert_eq!(change(only_length.clone(), from).0, to);
+        }
+    }
+
+    #[test]
+    fn a_step_that_leaves_no_number_changes_nothing() {
+        let empties = Step {
+            strip: u8::MAX,
+            ..Step::default()
+        };
+        let plus_inside = Step {
+            prepend: Some(number("0")),
+            ..Step::default()
+        };
+        let too_long = Step {
+            append: Some(number(&"1".repeat(20))),
+            ..Step::default()
+        };
+        for step in [empties, plus_inside, too_long] {
+            assert_eq!(
+                applied(&[step], "+442071838750"),
+                ("+442071838750".to_owned(), Some(0), true)
+            );
+        }
+    }
+
+    prop_compose! {
+        fn any_step()(
+            prefix in prop::option::of("\\+?[12]{1,2}"),
+            length in prop::option::of((0..10_u8, 0..40_u8)),
+            strip in 0..8_u8,
+            strip_right in 0..8_u8,
+            keep_right in prop::option::of(0..8_u8),
+            prepend in prop::option::of("\\+?[0-9]{1,30}"),
+            append in prop::option::of("\\+?[0-9]{1,30}"),
+        ) -> Step {
+            let number = |text: String| number(&text);
+            Step {
+                prefix: prefix.map(number),
+                length: length.map(|(min, max)| min..=max),
+                strip,
+                strip_right,
+                keep_right,
+                prepend: prepend.map(number),
+                append: append.map(number),
+            }
+        }
+    }
+
+    /// The same on owned text, the way a person would do it.
+    fn by_hand(step: &Step, number: &Number) -> String {
+        let mut text: Vec<char> = number.as_str().chars().skip(step.strip.into()).collect();
+        for _ in 0..step.strip_right {
+            text.pop();
+        }
+        while step.keep_right.is_some_and(|keep| text.len() > keep.into()) {
+            text.remove(0);
+        }
+        let text: String = text.into_iter().collect();
+        let around = |part: &Option<Number>| part.map_or(String::new(), |part| part.to_string());
+        format!("{}{text}{}", around(&step.prepend), around(&step.append))
+    }
+
+    proptest! {
+        #[test]
+        fn equals_doing_it_by_hand(
+            steps in prop::collection::vec(any_step(), 0..4),
+            text in "\\+?[12]{1,30}",
+        ) {
+            let from = number(&text);
+            let applied = apply(&steps, from);
+            let fitting = steps.iter().position(|step| {
+                let prefix = step.prefix.map_or(String::new(), |prefix| prefix.to_string());
+                let length = step.length.clone().unwrap_or(0..=u8::MAX);
+                text.starts_with(&prefix) && length.contains(&(text.len() as u8))
+            });
+            prop_assert_eq!(applied.step, fitting);
+            let expected = fitting.and_then(|index| steps.get(index)).map(|step| by_hand(step, &from));
+            match expected.as_deref().map(|text| Number::parse(text.as_bytes())) {
+                None => prop_assert_eq!((applied.number, applied.overflowed), (from, false)),
+                Some(None) => prop_assert_eq!((applied.number, applied.overflowed), (from, true)),
+                Some(Some(to)) => prop_assert_eq!((applied.number, applied.overflowed), (to, false)),
+            }
+        }
+    }
+}

@@ -118,12 +118,15 @@ impl Number {
     /// the highest bits, 0 behind the last. Orders like the number itself.
     #[must_use]
     pub fn packed(&self) -> u128 {
-        let codes = self.as_bytes().iter().filter_map(|byte| symbol_code(*byte));
-        let (packed, free_bits) = codes.fold((0, u128::BITS), |(packed, free_bits), code| {
-            (packed << 4 | u128::from(code), free_bits - 4)
-        });
-        // A number has 1 to 31 symbols, so 4 to 124 bits are free.
-        packed << free_bits
+        // Unused places are 0 and so is their code: no loop depends on the length.
+        let (front, back) = self.symbols.split_at(FRONT_SYMBOLS);
+        let front = pack(front);
+        let back = if self.len() > FRONT_SYMBOLS {
+            pack(back) << 4
+        } else {
+            0
+        };
+        u128::from(front) << 64 | u128::from(back)
     }
 
     /// The number behind [`Number::packed`]; `None` if no number packs to this.
@@ -165,6 +168,30 @@ pub const fn code_symbol(code: u8) -> Option<u8> {
     }
 }
 
+/// Codes of at most 16 symbols, the last one in the lowest bits. A byte cannot miss a
+/// table of 256.
+fn pack(symbols: &[u8]) -> u64 {
+    symbols.iter().fold(0, |packed, symbol| {
+        packed << 4 | u64::from(CODES[usize::from(*symbol)])
+    })
+}
+
+/// [`symbol_code`] of every byte, 0 for none.
+const CODES: [u8; 256] = {
+    let mut codes = [0; 256];
+    let mut symbol = 0;
+    while symbol < codes.len() {
+        if let Some(code) = symbol_code(symbol as u8) {
+            codes[symbol] = code;
+        }
+        symbol += 1;
+    }
+    codes
+};
+
+/// Symbols in the upper half of [`Number::packed`].
+const FRONT_SYMBOLS: usize = 16;
+
 /// RFC 3966 §3 visual-separator, and the space people type.
 const fn is_visual_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b'-' | b'.' | b'(' | b')')
@@ -201,5 +228,102 @@ impl fmt::Display for Masked {
 }
 
 const _: () = assert!(size_of::<Number>() == 32);
-// Number::packed holds every symbol and leaves at least one free place.
-const _: () = assert!(NUMBER_SYMBOLS_MAX * 4 < u128::BITS as usize);
+// Number::packed: 16 symbols in the upper half, 15 in the lower, one place left free.
+const _: () = assert!(NUMBER_SYMBOLS_MAX == 2 * FRONT_SYMBOLS - 1);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        Number::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_numbers_parse() {
+        let longest = "+123456789012345678901234567890";
+        for text in ["+", "0", "+442071838750", "*21#", "#", longest] {
+            assert_eq!(number(text).as_str(), text);
+        }
+        let too_long = "1".repeat(NUMBER_SYMBOLS_MAX + 1);
+        for text in [
+            "", "44+20", "++44", "+44 20", "alice", "+44a", "٣", &too_long,
+        ] {
+            assert_eq!(Number::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn visual_separators_are_dropped() {
+        for text in ["+44 (20) 7183-8750", "+44.20.7183.8750", " +442071838750 "] {
+            assert_eq!(
+                Number::parse_visual(text.as_bytes()),
+                Some(number("+442071838750"))
+            );
+        }
+        for text in ["", " ", "()", "+44/20", "44 +20", "+44\t20"] {
+            assert_eq!(Number::parse_visual(text.as_bytes()), None, "{text}");
+        }
+        let spaced = "1 ".repeat(NUMBER_SYMBOLS_MAX);
+        assert!(Number::parse_visual(spaced.as_bytes()).is_some());
+    }
+
+    #[test]
+    fn masked_hides_the_middle() {
+        let shown = |text, keep_last| number(text).masked(keep_last).to_string();
+        assert_eq!(shown("+442071838750", 3), "+xxxxxxxxx750");
+        assert_eq!(shown("*21*0203#", 0), "xxxxxxxxx");
+        assert_eq!(shown("112", 9), "112");
+    }
+
+    #[test]
+    fn parts() {
+        let alice = number("+442071838750");
+        assert_eq!(alice.first(3), Some(number("+44")));
+        assert_eq!(alice.first(99), Some(alice));
+        assert_eq!(alice.first(0), None);
+        assert_eq!(alice.without_prefix(b"+44"), Some(number("2071838750")));
+        assert_eq!(alice.without_prefix(b"+49"), None);
+        assert_eq!(alice.without_prefix(alice.as_bytes()), None);
+        assert!(alice.is_global() && !alice.is_digits());
+        assert!(number("044").is_digits() && !number("*44").is_digits());
+        assert_eq!(
+            format!("{alice:>15}|{alice:?}"),
+            "  +442071838750|Number(+442071838750)"
+        );
+    }
+
+    #[test]
+    fn unpack_refuses_what_no_number_packs_to() {
+        let one = number("1").packed();
+        // Nothing, a hole before the last symbol, an unused code, a plus inside, 32 symbols.
+        for packed in [0, one >> 4, 14 << 124, one | 3 << 120, u128::MAX, one | 4] {
+            assert_eq!(Number::unpack(packed), None, "{packed:x}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn packing_keeps_number_and_order(a in "\\+?[0-9*#]{1,30}", b in "\\+?[0-9*#]{1,30}") {
+            let (a, b) = (number(&a), number(&b));
+            prop_assert_eq!(Number::unpack(a.packed()), Some(a));
+            prop_assert_eq!(a.packed().cmp(&b.packed()), a.cmp(&b));
+            prop_assert_eq!(a.cmp(&b), a.as_str().cmp(b.as_str()));
+        }
+
+        #[test]
+        fn any_bytes_parse_or_not(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let alphabet = |byte: &u8| b"+0123456789*#".contains(byte);
+            let plus_inside = bytes.iter().skip(1).any(|byte| *byte == b'+');
+            let is_number = (1..=31).contains(&bytes.len()) && bytes.iter().all(alphabet) && !plus_inside;
+            prop_assert_eq!(Number::parse(&bytes).is_some(), is_number);
+            if let Some(number) = Number::parse_visual(&bytes) {
+                prop_assert_eq!(Number::parse(number.as_bytes()), Some(number));
+            }
+        }
+    }
+}

@@ -267,3 +267,232 @@ impl<V: fmt::Debug> std::error::Error for BuildError<V> {}
 
 /// Entries that can fit one number: two for each prefix length.
 const MATCHES_MAX: usize = 2 * NUMBER_SYMBOLS_MAX;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        Number::parse(text.as_bytes()).unwrap()
+    }
+
+    fn entry(prefix: &str, remaining: Remaining, value: u32) -> Entry<u32> {
+        Entry {
+            prefix: number(prefix),
+            remaining,
+            value,
+        }
+    }
+
+    fn longest(map: &PrefixMap<u32>, text: &str) -> Option<(u8, u32)> {
+        map.longest(&number(text))
+            .map(|found| (found.length, found.value))
+    }
+
+    #[test]
+    fn longest_prefix_decides_and_exactly_beats_any() {
+        let map = PrefixMap::build(
+            [
+                entry("+44", Remaining::Any, 1),
+                entry("+442071838", Remaining::Exactly(3), 2),
+                entry("+442071838", Remaining::Any, 3),
+                entry("+442071838750", Remaining::Exactly(0), 4),
+                entry("+44207183875", Remaining::Exactly(4), 5),
+            ],
+            0,
+        )
+        .unwrap();
+        assert_eq!(longest(&map, "+442071838750"), Some((13, 4)));
+        assert_eq!(longest(&map, "+442071838751"), Some((10, 2)));
+        assert_eq!(longest(&map, "+44207183875"), Some((10, 3)));
+        assert_eq!(longest(&map, "+442071838750123"), Some((12, 5)));
+        assert_eq!(longest(&map, "+4420718387501234"), Some((10, 3)));
+        assert_eq!(longest(&map, "+44"), Some((3, 1)));
+        assert_eq!(longest(&map, "+4"), None);
+        assert_eq!(longest(&map, "+45"), None);
+        assert_eq!(longest(&map, "+"), None);
+        assert_eq!(longest(&map, "#"), None);
+
+        let mut lengths = Vec::new();
+        map.all_matches(&number("+442071838751"), |found| lengths.push(found.value));
+        assert_eq!(lengths, [1, 3, 2]);
+    }
+
+    #[test]
+    fn long_prefixes_come_before_short_ones() {
+        let map = PrefixMap::build(
+            [
+                entry("+123456789012345", Remaining::Any, 1),
+                entry("+1234567890123456", Remaining::Any, 2),
+                entry("+123456789012345678901234567890", Remaining::Exactly(0), 3),
+            ],
+            0,
+        )
+        .unwrap();
+        assert_eq!(
+            longest(&map, "+123456789012345678901234567890"),
+            Some((31, 3))
+        );
+        assert_eq!(longest(&map, "+12345678901234567"), Some((17, 2)));
+        assert_eq!(longest(&map, "+12345678901234599"), Some((16, 1)));
+        assert_eq!(longest(&map, "+123456789012345"), Some((16, 1)));
+        assert_eq!(longest(&map, "+12345678901234"), None);
+    }
+
+    #[test]
+    fn what_can_never_match_is_left_out() {
+        let map = PrefixMap::build(
+            [
+                entry("1", Remaining::Exactly(30), 1),
+                entry("1", Remaining::Exactly(31), 2),
+                entry("1", Remaining::Exactly(255), 3),
+            ],
+            0,
+        )
+        .unwrap();
+        assert_eq!(map.len(), 1);
+        assert_eq!(longest(&map, &"1".repeat(31)), Some((1, 1)));
+    }
+
+    #[test]
+    fn duplicates_are_reported_with_both_values() {
+        let entries = [
+            entry("+44", Remaining::Any, 1),
+            entry("112", Remaining::Exactly(0), 2),
+            entry("+44", Remaining::Any, 3),
+            entry("112", Remaining::Exactly(0), 4),
+            entry("112", Remaining::Any, 5),
+            entry("112", Remaining::Exactly(0), 6),
+        ];
+        let Err(BuildError::Duplicates { shown, total }) = PrefixMap::build(entries, 2) else {
+            panic!("built");
+        };
+        assert_eq!((shown.len(), total), (2, 3));
+        let duplicate = shown.first().unwrap();
+        let mut values = [duplicate.first, duplicate.second];
+        values.sort_unstable();
+        assert_eq!(
+            (duplicate.prefix, duplicate.remaining, values),
+            (number("+44"), Remaining::Any, [1, 3])
+        );
+    }
+
+    #[test]
+    fn an_empty_map_matches_nothing() {
+        let map = PrefixMap::<u32>::default();
+        assert!(map.is_empty() && map.longest(&number("112")).is_none());
+        assert_eq!(map.iter().count(), 0);
+    }
+
+    /// The promise on memory: at most 24 bytes for a DID with an 8-byte value.
+    #[test]
+    fn a_did_takes_few_bytes() {
+        let dids = (0..100_000_u64).map(|serial| {
+            // Scattered over ten digits by an odd multiplier.
+            let digits = serial.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 10_000_000_000;
+            let prefix = number(&format!("+49{digits:010}"));
+            Entry {
+                prefix,
+                remaining: Remaining::Exactly(0),
+                value: serial,
+            }
+        });
+        let map = PrefixMap::build(dids, 10).unwrap();
+        assert!(
+            map.memory_bytes() <= 21 * map.len(),
+            "{}",
+            map.memory_bytes()
+        );
+        let found = map.longest(&number("+490000000000")).unwrap();
+        assert_eq!((found.length, found.value), (13, 0));
+    }
+
+    fn any_remaining() -> impl Strategy<Value = Remaining> {
+        prop_oneof![
+            Just(Remaining::Any),
+            (0..4_u8).prop_map(Remaining::Exactly),
+            (0..40_u8).prop_map(Remaining::Exactly),
+        ]
+    }
+
+    /// Few symbols, so that entries nest and queries hit; sometimes longer than a short key.
+    fn any_symbols() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "\\+?[12]{1,6}",
+            2 => "\\+?[019*#]{1,4}",
+            2 => "\\+?1{12,16}[12]{1,4}",
+            1 => "\\+?1{20,27}[12]{1,3}",
+        ]
+    }
+
+    fn any_entries(max: usize) -> impl Strategy<Value = Vec<Entry<u32>>> {
+        let keys =
+            prop::collection::btree_map((any_symbols(), any_remaining()), any::<u32>(), 0..max);
+        keys.prop_map(|keys: BTreeMap<_, _>| {
+            let entries = keys.into_iter();
+            entries
+                .map(|((prefix, remaining), value)| entry(&prefix, remaining, value))
+                .collect()
+        })
+    }
+
+    /// The law: look at every entry.
+    fn naive(entries: &[Entry<u32>], number: &Number) -> Vec<Match<u32>> {
+        let mut found: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| {
+                let rest = number.as_bytes().strip_prefix(entry.prefix.as_bytes())?;
+                let found = Match {
+                    length: entry.prefix.len() as u8,
+                    remaining: entry.remaining,
+                    value: entry.value,
+                };
+                entry.remaining.allows(rest.len()).then_some(found)
+            })
+            .collect();
+        found.sort_by_key(|found| (found.length, found.remaining));
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn equals_the_naive_scan(
+            entries in any_entries(120),
+            queries in prop::collection::vec(any_symbols(), 1..40),
+        ) {
+            let map = PrefixMap::build(entries.iter().copied(), 0).unwrap();
+            for query in queries {
+                let query = number(&query);
+                let expected = naive(&entries, &query);
+                let mut found = Vec::new();
+                map.all_matches(&query, |entry| found.push(entry));
+                prop_assert_eq!(map.longest(&query), expected.last().copied());
+                prop_assert_eq!(found, expected);
+            }
+        }
+
+        #[test]
+        fn order_of_adding_does_not_matter(
+            (entries, shuffled) in any_entries(60)
+                .prop_flat_map(|entries| (Just(entries.clone()), Just(entries).prop_shuffle())),
+        ) {
+            let built = PrefixMap::build(shuffled, 0).unwrap();
+            let fits = |entry: &Entry<u32>| match entry.remaining {
+                Remaining::Any => true,
+                Remaining::Exactly(symbols) => entry.prefix.len() + usize::from(symbols) <= 31,
+            };
+            let mut expected: Vec<_> = entries.into_iter().filter(fits).collect();
+            expected.sort_by_key(|entry| (entry.prefix, entry.remaining));
+            prop_assert_eq!(built.len(), expected.len());
+            prop_assert_eq!(built.iter().collect::<Vec<_>>(), expected);
+        }
+    }
+}

@@ -5,12 +5,12 @@
 //! that comes twice is open twice, the hour that is skipped never comes.
 
 mod at;
+mod reason;
 mod text;
 
 pub use at::{AtError, ordinary_day, parse_at};
+pub use reason::{OpenReason, Verdict};
 pub use text::TextError;
-
-use std::fmt;
 
 use arrayvec::ArrayVec;
 use jiff::Timestamp;
@@ -268,118 +268,333 @@ impl Moment {
     }
 }
 
-/// Why a schedule is open or closed at one instant. `Display` is a sentence such as
-/// `Sun 10:00 is outside Mon-Thu 08:00-18:00`.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenReason<'a> {
-    schedule: &'a Schedule,
-    verdict: Verdict,
-    local: DateTime,
-}
-
-impl OpenReason<'_> {
-    /// Whether the schedule is open.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.verdict.is_open()
-    }
-
-    /// Which line decided.
-    #[must_use]
-    pub const fn verdict(&self) -> Verdict {
-        self.verdict
-    }
-
-    /// The wall clock in the schedule's time zone.
-    #[must_use]
-    pub const fn local(&self) -> DateTime {
-        self.local
-    }
-}
-
-/// Which line of a schedule decided, by its index in [`Schedule::open`] or
-/// [`Schedule::closed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Open by this opening, which names the date.
-    DatedOpening(usize),
-    /// Closed by this closing.
-    DatedClosing(usize),
-    /// Open by this weekly opening.
-    WeeklyOpening(usize),
-    /// Open: only closings are listed, and none covers the instant.
-    NoHours,
-    /// Closed: this opening names the date, with other times.
-    OutsideDatedOpening(usize),
-    /// Closed: no opening covers the instant.
-    OutsideWeeklyOpenings,
-}
-
-impl Verdict {
-    /// Whether the schedule is open.
-    #[must_use]
-    pub const fn is_open(self) -> bool {
-        matches!(
-            self,
-            Self::DatedOpening(_) | Self::WeeklyOpening(_) | Self::NoHours
-        )
-    }
-}
-
-impl fmt::Display for OpenReason<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let day = self.local.strftime("%a");
-        let date = self.local.date();
-        let time = self.local.strftime("%H:%M");
-        let opening = |index: usize| Line(self.schedule.open.get(index));
-        match self.verdict {
-            Verdict::DatedOpening(index) => {
-                write!(f, "{day} {date} {time} is within {}", opening(index))
-            }
-            Verdict::DatedClosing(index) => {
-                let closing = Line(self.schedule.closed.get(index));
-                write!(f, "{day} {date} {time} is closed by {closing}")
-            }
-            Verdict::WeeklyOpening(index) => write!(f, "{day} {time} is within {}", opening(index)),
-            Verdict::NoHours => write!(f, "{day} {date} {time} is in no closed time"),
-            Verdict::OutsideDatedOpening(index) => {
-                write!(f, "{day} {date} {time} is outside {}", opening(index))
-            }
-            Verdict::OutsideWeeklyOpenings => {
-                write!(f, "{day} {time} is outside ")?;
-                self.write_openings(f)
-            }
-        }
-    }
-}
-
-impl OpenReason<'_> {
-    /// The weekly openings, the first few of them; all openings if none is weekly.
-    fn write_openings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_weekly = self.schedule.open.iter().any(|line| !line.is_dated());
-        let openings = self.schedule.open.iter();
-        let listed = openings.filter(|line| !(has_weekly && line.is_dated()));
-        for (index, opening) in listed.enumerate() {
-            match index {
-                0 => write!(f, "{opening}")?,
-                OPENINGS_PRINTED => return f.write_str(", ..."),
-                _ => write!(f, ", {opening}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A line that the verdict's index leads to.
-struct Line<'a, T>(Option<&'a T>);
-
-impl<T: fmt::Display> fmt::Display for Line<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |line| line.fmt(f))
-    }
-}
-
 const DAY_MINUTES: u16 = 24 * 60;
 
-/// More openings than this make an explanation unreadable.
-const OPENINGS_PRINTED: usize = 4;
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+
+    use super::*;
+
+    fn schedule(zone: &str, open: &[&str], closed: &[&str]) -> Schedule {
+        Schedule {
+            time_zone: TimeZone::get(zone).unwrap(),
+            open: open
+                .iter()
+                .map(|line| Opening::parse(line).unwrap())
+                .collect(),
+            closed: closed
+                .iter()
+                .map(|line| Closing::parse(line).unwrap())
+                .collect(),
+        }
+    }
+
+    /// Cases are a wall-clock time and the whole reason.
+    fn check(schedule: &Schedule, cases: &[(&str, bool, &str)]) {
+        for (local, is_open, reason) in cases {
+            let local: DateTime = local.parse().unwrap();
+            let at = schedule.time_zone.to_timestamp(local).unwrap();
+            assert_eq!(schedule.explain(at).to_string(), *reason, "{local}");
+            assert_eq!(schedule.is_open(at), *is_open, "{local}");
+        }
+    }
+
+    #[test]
+    fn a_week() {
+        let office = schedule(
+            "Europe/London",
+            &["Mon-Thu 08:00-18:00", "Fri 08:00-12:00,13:00-16:00"],
+            &[],
+        );
+        let outside = "is outside Mon-Thu 08:00-18:00, Fri 08:00-12:00,13:00-16:00";
+        check(
+            &office,
+            &[
+                (
+                    "2026-06-01 07:59:59",
+                    false,
+                    &format!("Mon 07:59 {outside}"),
+                ),
+                (
+                    "2026-06-01 08:00",
+                    true,
+                    "Mon 08:00 is within Mon-Thu 08:00-18:00",
+                ),
+                (
+                    "2026-06-01 17:59:59.9",
+                    true,
+                    "Mon 17:59 is within Mon-Thu 08:00-18:00",
+                ),
+                ("2026-06-01 18:00", false, &format!("Mon 18:00 {outside}")),
+                ("2026-06-05 12:30", false, &format!("Fri 12:30 {outside}")),
+                (
+                    "2026-06-05 13:00",
+                    true,
+                    "Fri 13:00 is within Fri 08:00-12:00,13:00-16:00",
+                ),
+                ("2026-06-07 10:00", false, &format!("Sun 10:00 {outside}")),
+            ],
+        );
+    }
+
+    #[test]
+    fn nights_belong_to_the_day_they_start() {
+        let night = schedule(
+            "Europe/Berlin",
+            &["Fri,Sat 22:00-06:00"],
+            &["2026-06-13 23:00-01:00"],
+        );
+        let open = |day| format!("{day} is within Fri,Sat 22:00-06:00");
+        let outside = |day| format!("{day} is outside Fri,Sat 22:00-06:00");
+        let closed = |day| format!("{day} is closed by 2026-06-13 23:00-01:00");
+        check(
+            &night,
+            &[
+                ("2026-06-05 05:00", false, &outside("Fri 05:00")),
+                ("2026-06-05 22:00", true, &open("Fri 22:00")),
+                ("2026-06-06 05:59", true, &open("Sat 05:59")),
+                ("2026-06-06 06:00", false, &outside("Sat 06:00")),
+                ("2026-06-07 00:00", true, &open("Sun 00:00")),
+                ("2026-06-08 00:00", false, &outside("Mon 00:00")),
+                ("2026-06-13 22:59", true, &open("Sat 22:59")),
+                ("2026-06-13 23:00", false, &closed("Sat 2026-06-13 23:00")),
+                ("2026-06-14 00:59", false, &closed("Sun 2026-06-14 00:59")),
+                ("2026-06-14 01:00", true, &open("Sun 01:00")),
+            ],
+        );
+    }
+
+    #[test]
+    fn dates_come_before_weekdays() {
+        let shop = schedule(
+            "Europe/London",
+            &[
+                "Mon-Fri 08:00-18:00",
+                "12-24 09:00-12:00",
+                "2026-12-31 22:00-02:00",
+            ],
+            &["12-24 to 12-26", "2026-12-28", "12-31 to 01-01"],
+        );
+        check(
+            &shop,
+            &[
+                (
+                    "2026-12-23 10:00",
+                    true,
+                    "Wed 10:00 is within Mon-Fri 08:00-18:00",
+                ),
+                (
+                    "2026-12-24 11:59",
+                    true,
+                    "Thu 2026-12-24 11:59 is within 12-24 09:00-12:00",
+                ),
+                (
+                    "2026-12-24 12:00",
+                    false,
+                    "Thu 2026-12-24 12:00 is closed by 12-24 to 12-26",
+                ),
+                (
+                    "2027-12-25 10:00",
+                    false,
+                    "Sat 2027-12-25 10:00 is closed by 12-24 to 12-26",
+                ),
+                (
+                    "2026-12-28 10:00",
+                    false,
+                    "Mon 2026-12-28 10:00 is closed by 2026-12-28",
+                ),
+                (
+                    "2027-12-28 10:00",
+                    true,
+                    "Tue 10:00 is within Mon-Fri 08:00-18:00",
+                ),
+                (
+                    "2026-12-31 10:00",
+                    false,
+                    "Thu 2026-12-31 10:00 is closed by 12-31 to 01-01",
+                ),
+                (
+                    "2027-01-01 01:59",
+                    true,
+                    "Fri 2027-01-01 01:59 is within 2026-12-31 22:00-02:00",
+                ),
+                (
+                    "2027-01-01 10:00",
+                    false,
+                    "Fri 2027-01-01 10:00 is closed by 12-31 to 01-01",
+                ),
+                (
+                    "2027-01-02 10:00",
+                    false,
+                    "Sat 10:00 is outside Mon-Fri 08:00-18:00",
+                ),
+            ],
+        );
+    }
+
+    /// As on a shop door: "24 December 09:00-12:00" does not mean 08:00-18:00 as well.
+    #[test]
+    fn a_dated_opening_replaces_the_hours_of_its_day() {
+        let shop = schedule(
+            "Europe/London",
+            &[
+                "Mon-Fri 08:00-18:00",
+                "Wed 20:00-04:00",
+                "2026-12-24 09:00-12:00",
+            ],
+            &[],
+        );
+        check(
+            &shop,
+            &[
+                (
+                    "2026-12-24 03:00",
+                    true,
+                    "Thu 03:00 is within Wed 20:00-04:00",
+                ),
+                (
+                    "2026-12-24 08:30",
+                    false,
+                    "Thu 2026-12-24 08:30 is outside 2026-12-24 09:00-12:00",
+                ),
+                (
+                    "2026-12-24 09:00",
+                    true,
+                    "Thu 2026-12-24 09:00 is within 2026-12-24 09:00-12:00",
+                ),
+                (
+                    "2026-12-24 15:00",
+                    false,
+                    "Thu 2026-12-24 15:00 is outside 2026-12-24 09:00-12:00",
+                ),
+                (
+                    "2026-12-25 15:00",
+                    true,
+                    "Fri 15:00 is within Mon-Fri 08:00-18:00",
+                ),
+            ],
+        );
+        let replaced_night = schedule("Europe/London", &["22:00-06:00", "12-24 09:00-12:00"], &[]);
+        check(
+            &replaced_night,
+            &[
+                (
+                    "2026-12-25 05:00",
+                    false,
+                    "Fri 05:00 is outside Mon-Sun 22:00-06:00",
+                ),
+                (
+                    "2026-12-26 05:00",
+                    true,
+                    "Sat 05:00 is within Mon-Sun 22:00-06:00",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn years_wrap() {
+        let winter = schedule("Europe/Berlin", &["12-28 to 01-02"], &[]);
+        let outside = "is outside 12-28 to 01-02";
+        check(
+            &winter,
+            &[
+                ("2026-12-27 23:59", false, &format!("Sun 23:59 {outside}")),
+                (
+                    "2026-12-28 00:00",
+                    true,
+                    "Mon 2026-12-28 00:00 is within 12-28 to 01-02",
+                ),
+                (
+                    "2027-01-02 23:59",
+                    true,
+                    "Sat 2027-01-02 23:59 is within 12-28 to 01-02",
+                ),
+                ("2027-01-03 00:00", false, &format!("Sun 00:00 {outside}")),
+            ],
+        );
+    }
+
+    #[test]
+    fn only_closings_mean_open_otherwise() {
+        let closings = schedule("Europe/London", &[], &["12-25"]);
+        check(
+            &closings,
+            &[
+                (
+                    "2026-12-24 23:59",
+                    true,
+                    "Thu 2026-12-24 23:59 is in no closed time",
+                ),
+                (
+                    "2026-12-25 00:00",
+                    false,
+                    "Fri 2026-12-25 00:00 is closed by 12-25",
+                ),
+            ],
+        );
+    }
+
+    /// Minutes of a day, in UTC instants, at which the schedule is open.
+    fn open_minutes(schedule: &Schedule, from: &str, hours: i64) -> i64 {
+        let from: Timestamp = from.parse().unwrap();
+        let minutes = (0..hours * 60).map(|minute| from + jiff::SignedDuration::from_mins(minute));
+        minutes.filter(|at| schedule.is_open(*at)).count() as i64
+    }
+
+    #[test]
+    fn nights_when_clocks_change() {
+        // Zone, the nights' starts in UTC (23:00 and 22:00 before each change).
+        for (zone, spring, autumn) in [
+            (
+                "Europe/London",
+                "2026-03-28T22:00:00Z",
+                "2026-10-24T21:00:00Z",
+            ),
+            (
+                "Europe/Berlin",
+                "2026-03-28T21:00:00Z",
+                "2026-10-24T20:00:00Z",
+            ),
+        ] {
+            let night = schedule(zone, &["Sat 22:00-06:00"], &[]);
+            assert_eq!(open_minutes(&night, spring, 24), 7 * 60, "{zone}");
+            assert_eq!(open_minutes(&night, autumn, 24), 9 * 60, "{zone}");
+            // It opens with the first of these minutes.
+            for start in [spring, autumn] {
+                let start: Timestamp = start.parse().unwrap();
+                assert!(night.is_open(start), "{zone}");
+                assert!(
+                    !night.is_open(start - jiff::SignedDuration::from_secs(1)),
+                    "{zone}"
+                );
+            }
+        }
+        // London skips 01:00-02:00 in March and has it twice in October; Berlin 02:00-03:00.
+        for (zone, hour) in [
+            ("Europe/London", "01:00-02:00"),
+            ("Europe/Berlin", "02:00-03:00"),
+        ] {
+            let hour = schedule(zone, &[hour], &[]);
+            assert_eq!(open_minutes(&hour, "2026-03-28T23:00:00Z", 12), 0, "{zone}");
+            assert_eq!(
+                open_minutes(&hour, "2026-10-24T22:00:00Z", 12),
+                120,
+                "{zone}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_matter() {
+        let night = schedule(
+            "Europe/Berlin",
+            &["Mon-Sun 22:00-06:00"],
+            &["12-31 to 01-01 22:00-06:00"],
+        );
+        for at in [Timestamp::MIN, Timestamp::MAX] {
+            assert!(!night.explain(at).to_string().is_empty());
+        }
+    }
+}

@@ -92,3 +92,124 @@ impl fmt::Display for RangeError {
 }
 
 impl std::error::Error for RangeError {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        Number::parse(text.as_bytes()).unwrap()
+    }
+
+    fn prefixes(first: &str, last: &str) -> Result<Vec<String>, RangeError> {
+        let mut shown = Vec::new();
+        range_to_prefixes(&number(first), &number(last), |prefix, remaining| {
+            let Remaining::Exactly(symbols) = remaining else {
+                panic!("an open prefix in a range");
+            };
+            shown.push(format!("{prefix}/{symbols}"));
+        })
+        .map(|()| shown)
+    }
+
+    #[test]
+    fn ranges_become_the_fewest_prefixes() {
+        let cases: [(&str, &str, &[&str]); 7] = [
+            ("+442071839000", "+442071839999", &["+442071839/3"]),
+            ("+4930100", "+4930100", &["+4930100/0"]),
+            (
+                "+4930198",
+                "+4930211",
+                &[
+                    "+4930198/0",
+                    "+4930199/0",
+                    "+493020/1",
+                    "+4930210/0",
+                    "+4930211/0",
+                ],
+            ),
+            ("+00", "+99", &["+/2"]),
+            (
+                "00",
+                "99",
+                &[
+                    "0/1", "1/1", "2/1", "3/1", "4/1", "5/1", "6/1", "7/1", "8/1", "9/1",
+                ],
+            ),
+            ("*210", "*219", &["*21/1"]),
+            ("+990", "+999", &["+99/1"]),
+        ];
+        for (first, last, expected) in cases {
+            assert_eq!(
+                prefixes(first, last).unwrap(),
+                expected,
+                "{first} to {last}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_longest_range_fits() {
+        let (first, last) = (format!("1{}", "0".repeat(30)), "9".repeat(31));
+        assert_eq!(prefixes(&first, &last).unwrap().len(), 9);
+        let (first, last) = (
+            format!("{}1", "0".repeat(30)),
+            format!("{}8", "9".repeat(30)),
+        );
+        assert_eq!(prefixes(&first, &last).unwrap().len(), 2 * 30 * 9 + 8);
+    }
+
+    #[test]
+    fn what_is_no_range() {
+        assert_eq!(prefixes("+4420", "+44200"), Err(RangeError::UnequalLength));
+        assert_eq!(prefixes("+4421", "+4420"), Err(RangeError::Reversed));
+        for (first, last) in [
+            ("+4420", "04420"),
+            ("+", "+"),
+            ("1*2", "1*3"),
+            ("*12", "#12"),
+        ] {
+            assert_eq!(prefixes(first, last), Err(RangeError::NotDigits), "{first}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn covers_the_range_and_nothing_else(
+            lead in "\\+?|\\*",
+            a in 0..1000_u32,
+            b in 0..1000_u32,
+        ) {
+            let text = |value| format!("{lead}{value:03}");
+            let (low, high) = (a.min(b), a.max(b));
+            let mut shown = Vec::new();
+            range_to_prefixes(&number(&text(low)), &number(&text(high)), |prefix, remaining| {
+                shown.push((prefix, remaining));
+            })
+            .unwrap();
+            for value in 0..1000 {
+                let number = number(&text(value));
+                let covering = shown.iter().filter(|(prefix, remaining)| {
+                    let rest = number.as_bytes().strip_prefix(prefix.as_bytes());
+                    rest.is_some_and(|rest| remaining.allows(rest.len()))
+                });
+                let in_range = (low..=high).contains(&value);
+                prop_assert_eq!(covering.count(), usize::from(in_range), "{}", number);
+            }
+            // No ten neighbours could be one: that is what makes them the fewest.
+            let parent = |prefix: &Number| prefix.first(prefix.len() - 1);
+            for ten in shown.windows(10) {
+                let same = ten.iter().all(|(prefix, remaining)| {
+                    ten.first().is_some_and(|(first, rest)| {
+                        parent(first).is_some() && parent(first) == parent(prefix) && rest == remaining
+                    })
+                });
+                prop_assert!(!same);
+            }
+        }
+    }
+}

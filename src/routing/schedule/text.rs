@@ -478,3 +478,111 @@ const EXPECTED_DAY: &str = "a day: Mon, Tue, Wed, Thu, Fri, Sat or Sun";
 const EXPECTED_TIME: &str = "a time from 00:00 to 24:00";
 const EXPECTED_DATE: &str = "a date that exists, such as 2026-12-25 or 12-25";
 const _: () = assert!(OPENING_TIMES_MAX == 8, "the text of the error says 8");
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_form_and_how_it_is_printed() {
+        let cases = [
+            ("Mon-Thu 08:00-18:00", "Mon-Thu 08:00-18:00"),
+            ("mon - THU  8:00 - 18:00", "Mon-Thu 08:00-18:00"),
+            ("Monday,wednesday,Fri", "Mon,Wed,Fri"),
+            ("Sat-Mon", "Sat-Mon"),
+            ("Fri-Thu", "Mon-Sun"),
+            ("Mon,Tue,Thu-Sat", "Mon,Tue,Thu-Sat"),
+            ("Sat, Sun 10:00-16:00", "Sat,Sun 10:00-16:00"),
+            ("08:00-12:00,13:00-17:00", "Mon-Sun 08:00-12:00,13:00-17:00"),
+            ("22:00-06:00", "Mon-Sun 22:00-06:00"),
+            ("Mon 22:00-00:00", "Mon 22:00-00:00"),
+            ("Mon 00:00-24:00", "Mon"),
+            ("2026-12-24 09:00-12:00", "2026-12-24 09:00-12:00"),
+            ("2026-12-25", "2026-12-25"),
+            ("2026-12-25 to 2026-12-28", "2026-12-25 to 2026-12-28"),
+            ("2026-12-25 TO 2026-12-25", "2026-12-25"),
+            ("12-25", "12-25"),
+            ("12-24 to 12-26 09:00-12:00", "12-24 to 12-26 09:00-12:00"),
+            ("12-28 to 01-02", "12-28 to 01-02"),
+            ("02-29", "02-29"),
+        ];
+        for (text, printed) in cases {
+            let opening = Opening::parse(text).unwrap();
+            assert_eq!(opening.to_string(), printed, "{text}");
+            assert_eq!(Opening::parse(printed), Ok(opening), "{text}");
+            let is_dated = text.starts_with(|first: char| first.is_ascii_digit())
+                && !printed.starts_with("Mon");
+            assert_eq!(Closing::parse(text).is_ok(), is_dated, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_found_where_they_are() {
+        // Text, the wrong word as offset and length, the first words of what was expected.
+        let cases = [
+            ("", 0, 0, "days, times or a date"),
+            ("!", 0, 1, "days, times or a date"),
+            ("Mo-Fri", 0, 6, "a day"),
+            ("Mon-Fry 08:00-18:00", 4, 3, "a day"),
+            ("Mon-", 4, 0, "a day"),
+            ("Mon,", 4, 0, "a day"),
+            ("Mon–Fri", 3, 6, "a time"),
+            ("Mon 08:00", 9, 0, "\"-\""),
+            ("Mon 08.00-18.00", 4, 11, "a time"),
+            ("Mon 08:00-25:00", 10, 5, "a time"),
+            ("Mon 08:60-18:00", 4, 11, "a time"),
+            ("Mon 24:00-06:00", 4, 5, "00:00 to 23:59"),
+            ("Mon 24:01-06:00", 4, 11, "a time"),
+            ("Mon 08:00-08:00", 4, 11, "two different times"),
+            ("Mon 08:00-18:00 x", 16, 1, "the end"),
+            ("Mon 08:00-18:00,", 16, 0, "a time"),
+            ("Mon-Fri-Sun", 7, 4, "a time"),
+            ("2026-13-01", 0, 10, "a date that exists"),
+            ("2026-02-29", 0, 10, "a date that exists"),
+            ("02-30", 0, 5, "a date that exists"),
+            ("26-12-24", 0, 8, "a date that exists"),
+            ("2026-12-28 to 2026-12-25", 0, 24, "the earlier date first"),
+            ("2026-12-25 to 12-28", 14, 5, "a date with a year"),
+            ("12-25 to 2026-12-28", 9, 10, "a date without a year"),
+            ("2026-12-25 to", 13, 0, "a date"),
+            ("2026-12-25 until 2026-12-28", 11, 5, "a time"),
+        ];
+        for (text, offset, length, expected) in cases {
+            let error = Opening::parse(text).unwrap_err();
+            assert_eq!(
+                (error.offset, error.length),
+                (offset, length),
+                "{text}: {error}"
+            );
+            assert!(error.expected.starts_with(expected), "{text}: {error}");
+        }
+        let error = Closing::parse("Sat").unwrap_err();
+        assert_eq!(error.to_string(), format!("expected {EXPECTED_CLOSING}"));
+        let nine = ["08:00-09:00"; 9].join(",");
+        assert_eq!(Opening::parse(&nine).unwrap_err().offset, 96);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_parses_or_points_into_itself(
+            text in prop_oneof![
+                "\\PC{0,20}",
+                "(Mon|Tue|sun|2026-12-24|12-25|to|08:00|24:00|18:30|-|,| ){0,12}",
+            ],
+        ) {
+            match Opening::parse(&text) {
+                Ok(opening) => {
+                    prop_assert_eq!(Opening::parse(&opening.to_string()), Ok(opening));
+                }
+                Err(error) => {
+                    prop_assert!(text.get(error.offset..error.offset + error.length).is_some()
+                        || !text.is_ascii() && error.length == 1);
+                }
+            }
+        }
+    }
+}
