@@ -264,7 +264,8 @@ impl RedirectServer {
             );
         };
         let call_id = message.call_id().unwrap_or_default();
-        let label = facts.label;
+        // RFC 4904 §5.3: half a label is none.
+        let tgrp = facts.label.trunk_context.and(facts.label.tgrp);
         let decision = routing::route(
             snapshot,
             &RequestFacts {
@@ -272,7 +273,7 @@ impl RedirectServer {
                 called: facts.called.dialled(),
                 calling: facts.calling.as_ref().map(|calling| calling.dialled()),
                 host: facts.host,
-                tgrp: label.trunk_context.and(label.tgrp),
+                tgrp,
                 at: asked.now.wall,
                 call_hash: call_hash(call_id),
             },
@@ -294,7 +295,7 @@ impl RedirectServer {
             phone_context: facts.called.phone_context(),
             shown: facts.calling.as_ref().map(super::facts::UserText::text),
             host: facts.host,
-            tgrp: label.tgrp,
+            tgrp,
             called: match decision.called {
                 User::Number(number) => Some(number),
                 User::Raw(_) => None,
@@ -311,10 +312,8 @@ impl RedirectServer {
     /// to cancel; §8.3 has a redirect server answer 200. Only a server that keeps
     /// transactions can tell a CANCEL of nothing.
     fn cancel<'a>(&mut self, asked: &Asked<'_, 'a>, out: &mut Vec<u8>) -> Fate<'a> {
-        let known = match (&self.transactions, self.key(asked.message)) {
-            (Some(transactions), Some(key)) => transactions.contains(key) || self.unkept > 0,
-            _ => true,
-        };
+        let transaction = self.transactions.as_ref().zip(self.key(asked.message));
+        let known = transaction.is_none_or(|(transactions, key)| transactions.contains(key));
         if known {
             self.serve(asked, &[], out)
         } else {

@@ -569,7 +569,7 @@ proptest! {
         cut in 0..500_usize, at in 0..500_usize, with in prop::collection::vec(any::<u8>(), 0..12), stateful: bool, known: bool,
     ) {
         let mut bytes = invite(LONDON).into_bytes();
-        bytes.truncate(bytes.len().saturating_sub(if cut > 400 { cut - 400 } else { 0 }));
+        bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(400)));
         let at = at.min(bytes.len());
         let end = (at + with.len() / 2).min(bytes.len());
         bytes.splice(at..end, with);

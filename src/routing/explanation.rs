@@ -254,10 +254,8 @@ impl Explanation {
         let report = |(route, state): &(Route, TrunkState)| {
             let mut request_uri = Vec::new();
             table.write_request_uri(route, decision, carried, &mut request_uri);
-            let called = match decision.called {
-                User::Number(number) => table.outbound_called(route.group, number).to_string(),
-                User::Raw(raw) => String::from_utf8_lossy(raw).into_owned(),
-            };
+            let called = table.sent_user(route, decision.called);
+            let called = String::from_utf8_lossy(called.as_bytes()).into_owned();
             RouteReport {
                 position: chosen
                     .iter()

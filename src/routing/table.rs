@@ -384,6 +384,20 @@ impl RoutingTable {
             })
     }
 
+    /// The user part that a route's trunk is sent: its fixed one, or the called number as its
+    /// group wants it.
+    #[must_use]
+    pub fn sent_user<'s>(&'s self, route: &Route, called: User<'s>) -> User<'s> {
+        let fixed = self
+            .trunk(route.trunk)
+            .and_then(|trunk| trunk.target.fixed_user.as_ref());
+        match (fixed, called) {
+            (Some(fixed), _) => User::Raw(fixed.as_bytes()),
+            (None, User::Number(number)) => User::Number(self.outbound_called(route.group, number)),
+            (None, raw) => raw,
+        }
+    }
+
     /// Appends the Request-URI that a route's trunk is sent. `carried` are user parameters of
     /// the original request that stay behind the number, with their `;`.
     pub fn write_request_uri(
@@ -393,12 +407,10 @@ impl RoutingTable {
         carried: &[u8],
         out: &mut Vec<u8>,
     ) {
-        let user = match decision.called {
-            User::Number(number) => User::Number(self.outbound_called(route.group, number)),
-            raw @ User::Raw(_) => raw,
-        };
         if let Some(trunk) = self.trunk(route.trunk) {
-            trunk.target.write(user, carried, out);
+            trunk
+                .target
+                .write(self.sent_user(route, decision.called), carried, out);
         }
     }
 

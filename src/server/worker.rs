@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use tokio::time::{sleep_until, timeout};
 
 use crate::limits::{DRAIN_BATCHES_MAX, MESSAGE_BYTES_MAX, RECEIVE_BATCH_MAX, SEND_WAIT_MS_MAX};
 use crate::observe::{CallLine, Counters, LogFormat, MaskNumbers, PeerErrors};
-use crate::proxy::{Answer, Datagram, Fate, Now, RedirectServer};
+use crate::proxy::{Answer, Datagram, DropReason, Fate, Now, RedirectServer};
 use crate::routing::Snapshot;
 use crate::tables::TableStore;
 
@@ -48,13 +49,16 @@ pub(super) struct CallLog {
     pub(super) mask: MaskNumbers,
 }
 
+/// A queue is empty when nothing has come out of it for so long.
+const QUIET: Duration = Duration::from_millis(10);
+
 impl ListenerTask {
     /// Serves until told to end.
     pub(super) async fn run(mut self) {
         // One byte more than we read, so that a longer datagram is seen to be longer.
         let mut room = vec![0; MESSAGE_BYTES_MAX + 1];
         let mut out = Vec::with_capacity(MESSAGE_BYTES_MAX);
-        while *self.orders.borrow() == Order::Serve {
+        while *self.orders.borrow() == Order::Serve && self.orders.has_changed().is_ok() {
             self.serve_once(&mut room, &mut out, None).await;
         }
         self.drain(&mut room, &mut out).await;
@@ -114,7 +118,11 @@ impl ListenerTask {
             source,
             listener: &name,
         };
-        let fate = self.engine.handle(now, &datagram, snapshot, out);
+        // A defect met by one datagram must not end the calls of everybody else. The
+        // engine empties its buffers at the start of each call, so none is left behind.
+        let handle = || self.engine.handle(now, &datagram, snapshot, out);
+        let fate =
+            catch_unwind(AssertUnwindSafe(handle)).unwrap_or(Fate::Dropped(DropReason::Defect));
         self.counters.stateless(self.engine.take_unkept());
         match fate {
             Fate::Answer {
@@ -188,11 +196,11 @@ impl ListenerTask {
     async fn drain(&mut self, room: &mut [u8], out: &mut Vec<u8>) {
         let until = Instant::now() + self.drain_timeout;
         for _ in 0..DRAIN_BATCHES_MAX {
-            if *self.orders.borrow() == Order::Stop
-                || self.batch(room, out).await < RECEIVE_BATCH_MAX
-            {
+            let queued = timeout(QUIET, self.socket.readable()).await;
+            if queued.is_err() || *self.orders.borrow() == Order::Stop {
                 break;
             }
+            self.batch(room, out).await;
         }
         self.engine.drain();
         while self.engine.awaiting_ack() > 0

@@ -254,12 +254,10 @@ fn first_called(table: &RoutingTable, decision: &Decision<'_>) -> String {
     let Outcome::Route(routes) = &decision.outcome else {
         return String::new();
     };
-    match (routes.first(), decision.called) {
-        (Some(route), User::Number(number)) => {
-            table.outbound_called(route.group, number).to_string()
-        }
-        (_, user) => String::from_utf8_lossy(user.as_bytes()).into_owned(),
-    }
+    let sent = routes
+        .first()
+        .map(|route| table.sent_user(route, decision.called));
+    String::from_utf8_lossy(sent.as_ref().map_or(b"", User::as_bytes)).into_owned()
 }
 
 /// A snapshot of a table that is only being looked at.

@@ -284,6 +284,13 @@ fn pattern(
     spot: Spot,
     entries: &mut Vec<(Number, Remaining, Spot)>,
 ) {
+    // In a rule `+*` is any international number; in a DID list it would be a slip.
+    if text.trim() == "+*"
+        && let Some(plus) = Number::parse(b"+")
+    {
+        entries.push((plus, Remaining::Any, spot));
+        return;
+    }
     match Pattern::parse(text) {
         Ok(Pattern::Exact(number)) => entries.push((number, Remaining::Exactly(0), spot)),
         Ok(Pattern::Prefix(number)) => entries.push((number, Remaining::Any, spot)),

@@ -1,0 +1,74 @@
+//! A caller made of one socket.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+
+/// A SIP caller on loopback.
+pub(crate) struct Phone {
+    pub(crate) socket: UdpSocket,
+    server: SocketAddr,
+}
+
+impl Phone {
+    pub(crate) fn new(server: SocketAddr) -> Self {
+        let any = if server.is_ipv6() {
+            "[::1]:0"
+        } else {
+            "127.0.0.1:0"
+        };
+        Self::bound(any, server)
+    }
+
+    pub(crate) fn bound(address: &str, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(address).unwrap();
+        socket.set_read_timeout(Some(ANSWER_WAIT)).unwrap();
+        Self { socket, server }
+    }
+
+    pub(crate) fn send(&self, message: &[u8]) {
+        self.socket.send_to(message, self.server).unwrap();
+    }
+
+    pub(crate) fn receive(&self) -> String {
+        let mut room = [0; 65_536];
+        let (length, _) = self.socket.recv_from(&mut room).unwrap();
+        String::from_utf8(room[..length].to_vec()).unwrap()
+    }
+
+    pub(crate) fn ask(&self, message: &str) -> String {
+        self.send(message.as_bytes());
+        self.receive()
+    }
+
+    /// Nothing may come: proved by the next answer being the one to what is sent next.
+    pub(crate) fn hears_only(&self, call_id: &str) {
+        let answer = self.ask(&self.request("OPTIONS", "sip:trunkline", call_id));
+        assert!(
+            answer.contains(call_id) && answer.starts_with("SIP/2.0 200 "),
+            "{answer}"
+        );
+    }
+
+    pub(crate) fn request(&self, method: &str, uri: &str, call_id: &str) -> String {
+        let me = self.socket.local_addr().unwrap();
+        format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{call_id};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:+447700900123@{me}>;tag=f{call_id}\r\nTo: <{uri}>\r\nCall-ID: {call_id}\r\nCSeq: 1 {method}\r\n\
+             Contact: <sip:{me}>\r\nContent-Length: 0\r\n\r\n"
+        )
+    }
+
+    pub(crate) fn invite(&self, number: &str, call_id: &str) -> String {
+        self.request("INVITE", &format!("sip:{number}@{}", self.server), call_id)
+    }
+}
+
+/// The Contacts of an answer, in order.
+pub(crate) fn contacts(answer: &str) -> Vec<&str> {
+    answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("Contact: "))
+        .collect()
+}
