@@ -3,14 +3,16 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::contacts::Contacts;
 use super::event::{Answer, CallEvent, DropReason, Fate, MethodKind, Refusal, Refused};
 use super::facts::{CallFacts, call_hash, is_answerable};
-use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
+use crate::limits::{
+    REDIRECT_TRANSACTIONS_MAX, STRANGER_ANSWERS_PER_SECOND_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX,
+};
 use crate::routing::{
     self, Decision, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
 };
@@ -30,8 +32,31 @@ pub struct RedirectServer {
     server_header: Option<Box<str>>,
     transactions: Option<TransactionTable>,
     contacts: Contacts,
+    strangers: Strangers,
     draining: bool,
     unkept: u64,
+}
+
+/// How many unknown sources were answered in the second that began at `since`.
+#[derive(Debug, Default)]
+struct Strangers {
+    since: Option<Instant>,
+    answered: u32,
+}
+
+impl Strangers {
+    /// Whether one more may be answered now.
+    fn admit(&mut self, now: Instant) -> bool {
+        let lasts = |since: Instant| now.saturating_duration_since(since) < Duration::from_secs(1);
+        if !self.since.is_some_and(lasts) {
+            *self = Self {
+                since: Some(now),
+                answered: 0,
+            };
+        }
+        self.answered = self.answered.saturating_add(1);
+        self.answered <= STRANGER_ANSWERS_PER_SECOND_MAX
+    }
 }
 
 /// How a [`RedirectServer`] answers.
@@ -81,6 +106,7 @@ impl RedirectServer {
             tag_key,
             server_header: server_header.map(Into::into),
             contacts: Contacts::default(),
+            strangers: Strangers::default(),
             draining: false,
             unkept: 0,
         }
@@ -127,6 +153,9 @@ impl RedirectServer {
         if method == Method::Ack {
             self.ack(&asked);
             return Fate::Absorbed(MethodKind::Ack);
+        }
+        if !known && !self.strangers.admit(now.instant) {
+            return Fate::Dropped(DropReason::Flood);
         }
         match broken.map_or_else(|| message.check_request(), Err) {
             _ if !known => self.refuse(
