@@ -1,18 +1,18 @@
 //! The redirect server: RFC 3261 §8.3, as a stateless UAS (§8.2.7) or with INVITE
 //! server transactions (§17.2.1) that repeat an answer until it is acknowledged.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::RandomState;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
 use super::contacts::Contacts;
 use super::event::{Answer, CallEvent, DropReason, Fate, MethodKind, Refusal, Refused};
 use super::facts::{CallFacts, call_hash, is_answerable};
-use crate::limits::{
-    REDIRECT_TRANSACTIONS_MAX, STRANGER_ANSWERS_PER_SECOND_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX,
-};
+use super::strangers::Strangers;
+use super::to_tag::to_tag;
+use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
 use crate::routing::{
     self, Decision, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
 };
@@ -35,28 +35,6 @@ pub struct RedirectServer {
     strangers: Strangers,
     draining: bool,
     unkept: u64,
-}
-
-/// How many unknown sources were answered in the second that began at `since`.
-#[derive(Debug, Default)]
-struct Strangers {
-    since: Option<Instant>,
-    answered: u32,
-}
-
-impl Strangers {
-    /// Whether one more may be answered now.
-    fn admit(&mut self, now: Instant) -> bool {
-        let lasts = |since: Instant| now.saturating_duration_since(since) < Duration::from_secs(1);
-        if !self.since.is_some_and(lasts) {
-            *self = Self {
-                since: Some(now),
-                answered: 0,
-            };
-        }
-        self.answered = self.answered.saturating_add(1);
-        self.answered <= STRANGER_ANSWERS_PER_SECOND_MAX
-    }
 }
 
 /// How a [`RedirectServer`] answers.
@@ -464,7 +442,7 @@ impl RedirectServer {
         if !is_answerable(to) {
             return None;
         }
-        let tag = self.to_tag(message);
+        let tag = to_tag(&self.tag_key, message);
         let mut reply = Reply::new(message, status).source(source).to_tag(&tag);
         if !reason.is_empty() {
             reply = reply.reason(reason);
@@ -480,29 +458,6 @@ impl RedirectServer {
         }
         reply.write(out);
         Some(to)
-    }
-
-    /// RFC 3261 §8.2.7: a stateless server gives every retransmission the same To tag,
-    /// so it is drawn from the request. Keyed, so that nobody can foresee it (§19.3).
-    fn to_tag(&self, message: &Message<'_>) -> [u8; 16] {
-        let mut hasher = self.tag_key.build_hasher();
-        let mut add = |bytes: &[u8]| {
-            hasher.write_usize(bytes.len());
-            hasher.write(bytes);
-        };
-        add(message.call_id().unwrap_or_default());
-        add(message
-            .from()
-            .ok()
-            .and_then(|from| from.tag())
-            .unwrap_or_default());
-        add(message
-            .top_via()
-            .ok()
-            .and_then(|via| via.branch())
-            .unwrap_or_default());
-        add(message.request_uri().unwrap_or_default());
-        hex(hasher.finish())
     }
 }
 
@@ -537,16 +492,4 @@ fn reason<'t>(table: &'t RoutingTable, decision: &Decision<'_>, status: StatusCo
         }
         _ => b"",
     }
-}
-
-fn hex(number: u64) -> [u8; 16] {
-    let bytes = number.to_be_bytes();
-    std::array::from_fn(|i| {
-        let byte = bytes.get(i / 2).copied().unwrap_or_default();
-        let digit = if i % 2 == 0 { byte >> 4 } else { byte & 0xf };
-        b"0123456789abcdef"
-            .get(usize::from(digit))
-            .copied()
-            .unwrap_or(b'0')
-    })
 }
