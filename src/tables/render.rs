@@ -118,9 +118,7 @@ fn with_place<'a>(group: Group<'a>, place: &'a Place, kind: AnnotationKind) -> G
         return group.element(snippet.path(path).annotation(annotation));
     }
     // The line has been cut on the left, and the column is that of the file.
-    group
-        .element(origin)
-        .element(snippet.annotation(annotation))
+    group.element(origin).element(snippet.annotation(annotation))
 }
 
 /// Where the place stands in its line, in bytes. `line` has the characters of
