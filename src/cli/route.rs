@@ -46,6 +46,9 @@ pub(super) struct RouteCall {
     /// Time of the call: 'Mon 10:00', '2026-12-25 10:00' or RFC 3339; without it, now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// Time zone of a wall-clock --at, where the table's schedules differ: Europe/London
+    #[arg(long, value_name = "ZONE", requires = "at")]
+    timezone: Option<String>,
     /// Host of the Request-URI
     #[arg(long, conflicts_with = "invite")]
     host: Option<String>,
@@ -135,7 +138,8 @@ impl RouteCall {
             return Err(Failure::Table(loaded.report));
         };
         let at = match &self.at {
-            Some(text) => tables::parse_time(&table, text).map_err(anyhow::Error::msg)?,
+            Some(text) => tables::parse_time(&table, text, self.timezone.as_deref())
+                .map_err(anyhow::Error::msg)?,
             None => Timestamp::now(),
         };
         let snapshot = Snapshot::new(Arc::new(table));

@@ -52,6 +52,7 @@ impl CallLine<'_> {
             dialled = %Lossy(&self.masked(&event.dialled).0),
             from = self.table.group_name(event.from),
             calling = event.shown.as_ref().map(|shown| Lossy(&self.masked(shown).0).to_string()),
+            phone_context = event.phone_context.map(|context| Lossy(context).to_string()),
             host = %Lossy(event.host),
             tgrp = event.tgrp.map(|tgrp| Lossy(tgrp).to_string()),
             at = %event.at,
@@ -90,6 +91,9 @@ impl CallLine<'_> {
         if let Some(shown) = &event.shown {
             option(f, "calling", &self.masked(shown).0)?;
         }
+        if let Some(context) = event.phone_context {
+            option(f, "phone-context", context)?;
+        }
         if self.table.reads_host() {
             option(f, "host", event.host)?;
         }
@@ -118,9 +122,6 @@ impl Display for CallLine<'_> {
                 " called={}",
                 ShellWord(&self.masked(called.as_bytes()).0)
             )?;
-        }
-        if let Some(context) = event.phone_context {
-            write!(f, " phone-context={}", ShellWord(context))?;
         }
         write!(
             f,

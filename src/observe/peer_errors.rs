@@ -42,7 +42,7 @@ impl PeerErrors {
         let (why, method) = (refused.why.as_str(), method.as_str());
         match refused.error {
             Some(error) => {
-                tracing::warn!("refused {status} {why}: {error} method={method} src={source}")
+                tracing::warn!("refused {status} {why}: {error} method={method} src={source}");
             }
             None => tracing::warn!("refused {status} {why} method={method} src={source}"),
         }

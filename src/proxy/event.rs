@@ -77,7 +77,7 @@ pub struct CallEvent<'a> {
     pub shown: Option<DialledText>,
     /// Host of the Request-URI.
     pub host: &'a [u8],
-    /// Trunk group label of the Request-URI.
+    /// Trunk group label of the Request-URI, if it is whole (RFC 4904).
     pub tgrp: Option<&'a [u8]>,
     /// The called number after normalisation; `None` when it is no number.
     pub called: Option<Number>,
@@ -169,6 +169,8 @@ counted! {
         Unanswerable = "unanswerable",
         /// The answer to an unknown source would be much longer than its request.
         Amplification = "amplification",
+        /// As many unknown sources were answered in this second as are answered in one.
+        Flood = "flood",
         /// A defect of ours: what it did was undone, and the datagram forgotten.
         Defect = "defect",
     }

@@ -302,7 +302,7 @@ mod tests {
     fn equal_call_ids_hash_alike_and_neighbours_do_not() {
         assert_eq!(call_hash(b"a@b"), call_hash(b"a@b"));
         let shares = (0..3000_u32)
-            .filter(|n| call_hash(format!("{n}@10.0.0.1").as_bytes()) % 3 == 0)
+            .filter(|n| call_hash(format!("{n}@10.0.0.1").as_bytes()).is_multiple_of(3))
             .count();
         assert!(
             (900..1100).contains(&shares),

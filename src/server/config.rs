@@ -107,7 +107,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let drain = root.duration_ms("drain_timeout", 0..=3_600_000);
     let server_header = root
         .string("server_header")
-        .and_then(|text| header_value(&root, text));
+        .and_then(|text| header_value(&root, &text));
     let listeners = read_listeners(&mut root);
     let (log, log_decisions) = read_log(&mut root, folder);
     let mask_numbers = read_privacy(&mut root);
@@ -264,7 +264,7 @@ fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {
     None
 }
 
-fn header_value(root: &Reader<'_>, text: Text) -> Option<String> {
+fn header_value(root: &Reader<'_>, text: &Text) -> Option<String> {
     let plain = text.value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let trimmed = text.value.trim();
     if plain && !trimmed.is_empty() && trimmed.len() <= SERVER_HEADER_BYTES_MAX {

@@ -166,7 +166,7 @@ fn reopen(log: &Log) {
     match log.reopen() {
         Ok(()) => tracing::info!("log file opened anew"),
         Err(error) => {
-            tracing::error!("cannot open the log file anew, writing to the old one: {error}")
+            tracing::error!("cannot open the log file anew, writing to the old one: {error}");
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn reload(store: &TableStore) -> Reload {
             log_findings(report);
         }
         Reload::Unchanged { generation } => {
-            tracing::info!("reload gen {generation} kept: the files say the same")
+            tracing::info!("reload gen {generation} kept: the files say the same");
         }
         Reload::Refused { generation, report } => {
             tracing::error!("reload refused, gen {generation} kept: {}", summary(report));

@@ -58,7 +58,7 @@ impl ListenerTask {
         // One byte more than we read, so that a longer datagram is seen to be longer.
         let mut room = vec![0; MESSAGE_BYTES_MAX + 1];
         let mut out = Vec::with_capacity(MESSAGE_BYTES_MAX);
-        while *self.orders.borrow() == Order::Serve {
+        while *self.orders.borrow() == Order::Serve && self.orders.has_changed().is_ok() {
             self.serve_once(&mut room, &mut out, None).await;
         }
         self.drain(&mut room, &mut out).await;

@@ -42,7 +42,7 @@ impl<'a> NameAddr<'a> {
                 params,
             });
         }
-        let kind = if rest.starts_with(b";") {
+        let kind = if matches!(rest.first(), Some(b';' | b'=')) {
             ParseErrorKind::Parameter
         } else {
             ParseErrorKind::Address
@@ -189,4 +189,115 @@ pub(super) fn has_tag(value: &[u8]) -> bool {
                 .iter()
                 .any(|param| param.name.eq_ignore_ascii_case(b"tag"))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // A test that cannot read its own address has failed.
+
+    use super::*;
+
+    fn address(text: &str) -> NameAddr<'_> {
+        NameAddr::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn names_quotes_and_brackets() {
+        for (text, display, uri, tag) in [
+            ("sip:a@b;tag=1", None, "sip:a@b", Some("1")),
+            ("<sip:a@b;tag=no>", None, "sip:a@b;tag=no", None),
+            (
+                "caller<sip:a@b>;tag=2",
+                Some("caller"),
+                "sip:a@b",
+                Some("2"),
+            ),
+            (
+                "J.\r\n Doe  (Work) <sip:a@b>\r\n ; tag = 3 ",
+                Some("J.\r\n Doe  (Work)"),
+                "sip:a@b",
+                Some("3"),
+            ),
+            (
+                "\"A <x> \\\" B\" <sip:a,b@c?h=v>;TAG=4",
+                Some("A <x> \\\" B"),
+                "sip:a,b@c?h=v",
+                Some("4"),
+            ),
+            (
+                "\"\"<tel:+1;phone-context=+44>;x=\"a;tag=9\"",
+                Some(""),
+                "tel:+1;phone-context=+44",
+                None,
+            ),
+            ("J\u{f6}rg <sip:a@b>", Some("J\u{f6}rg"), "sip:a@b", None),
+            ("isbn:2983792873", None, "isbn:2983792873", None),
+        ] {
+            let address = address(text);
+            assert_eq!(address.display, display.map(str::as_bytes), "{text}");
+            assert_eq!(address.uri.raw, uri.as_bytes(), "{text}");
+            assert_eq!(address.tag(), tag.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_at_its_place() {
+        use ParseErrorKind as Kind;
+        for (text, kind, offset) in [
+            ("", Kind::Address, 0),
+            ("*", Kind::Uri, 0),
+            ("\"open <sip:a@b>", Kind::Address, 0),
+            ("\"A\" sip:a@b", Kind::Address, 4),
+            ("Doe, Jane <sip:a@b>", Kind::Uri, 3),
+            ("<sip:a@b", Kind::Address, 8),
+            ("< sip:a@b >", Kind::Uri, 1),
+            ("sip:a@b?h=v", Kind::Address, 7),
+            ("sip:a@b, sip:c@d", Kind::Address, 7),
+            ("<sip:a@b>;", Kind::Parameter, 9),
+            ("<sip:a@b>;;tag=1", Kind::Parameter, 9),
+            ("<sip:a@b>;tag=", Kind::Parameter, 13),
+            ("<sip:a@b> x", Kind::Address, 10),
+            ("<sip:a@b:x>", Kind::UriPort, 9),
+        ] {
+            let error = NameAddr::parse(text.as_bytes()).unwrap_err();
+            assert_eq!((error.kind, error.offset), (kind, offset), "{text}");
+        }
+    }
+
+    #[test]
+    fn diversion_and_history() {
+        let diversion = Diversion::parse(
+            b"\"Desk\" <sip:+442071838751@x>;reason=\"no-answer\";counter=2;privacy=off",
+        )
+        .unwrap();
+        assert_eq!(diversion.reason(), Some(&b"no-answer"[..]));
+        assert_eq!(
+            (diversion.counter(), diversion.privacy()),
+            (2, Some(&b"off"[..]))
+        );
+        assert_eq!(Diversion::parse(b"<sip:a@b>").unwrap().counter(), 1);
+
+        let entry = HistoryInfo::parse(b"<sip:+1@x;user=phone?Reason=SIP;cause=302;text=%22Moved%22&Privacy=id>;index=1.2.1;mp=1.1").unwrap();
+        assert_eq!(entry.index(), Some(&b"1.2.1"[..]));
+        assert_eq!(entry.index_numbers().collect::<Vec<_>>(), [1, 2, 1]);
+        assert_eq!(entry.retargeted_from(), Some(&b"1.1"[..]));
+        assert_eq!(
+            entry.address.uri.headers,
+            Some(&b"Reason=SIP;cause=302;text=%22Moved%22&Privacy=id"[..])
+        );
+        let without = HistoryInfo::parse(b"<sip:a@b>;index=1..2").unwrap();
+        assert_eq!(
+            (without.index(), without.index_numbers().count()),
+            (None, 0)
+        );
+    }
+
+    #[test]
+    fn a_tag_is_found_in_damaged_values_too() {
+        assert!(has_tag(b"<sip:a@b>;tag=1"));
+        assert!(has_tag(b"\"open <sip:a@b> ; Tag = 1"));
+        assert!(has_tag(b"nonsense;;tag=1"));
+        assert!(!has_tag(b"\"open <sip:a@b;tag=1>"));
+        assert!(!has_tag(b"sip:a@b"));
+    }
 }

@@ -114,3 +114,93 @@ fn keep_alive(buffered: &[u8]) -> Result<Parsed<Frame>, ParseError> {
         _ => Err(ParseError::new(ParseErrorKind::NotSip, 0)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INVITE: &[u8] = b"INVITE sip:h SIP/2.0\r\nSubject: a\r\n \r\nl: 8\r\n\r\nBYE\r\n\r\nx";
+
+    fn frames(mut bytes: &[u8]) -> (Vec<Frame>, Option<ParseErrorKind>) {
+        let mut framer = Framer::new();
+        let mut found = Vec::new();
+        loop {
+            match framer.next(bytes) {
+                Ok(Parsed::Complete(frame)) => {
+                    found.push(frame);
+                    bytes = bytes.get(frame.length()..).unwrap_or_default();
+                }
+                Ok(Parsed::Partial) => return (found, None),
+                Err(error) => return (found, Some(error.kind)),
+            }
+        }
+    }
+
+    #[test]
+    fn messages_and_keep_alives_follow_each_other() {
+        let bytes = [
+            INVITE,
+            b"\r\n\r\n",
+            INVITE,
+            b"\r\n",
+            INVITE,
+            b"\r\n\r\n\r\n",
+            b"INV",
+        ]
+        .concat();
+        let message = Frame::Message(INVITE.len());
+        assert_eq!(
+            frames(&bytes),
+            (
+                vec![
+                    message,
+                    Frame::Ping,
+                    message,
+                    Frame::Pong,
+                    message,
+                    Frame::Ping,
+                    Frame::Pong
+                ],
+                None
+            )
+        );
+    }
+
+    #[test]
+    fn a_body_that_looks_like_a_request_is_a_body() {
+        let smuggled = b"OPTIONS sip:h SIP/2.0\r\nl: 27\r\n\r\nINVITE sip:evil SIP/2.0\r\n\r\n";
+        assert_eq!(
+            frames(smuggled),
+            (vec![Frame::Message(smuggled.len())], None)
+        );
+    }
+
+    #[test]
+    fn a_stream_without_frames_ends() {
+        use ParseErrorKind as Kind;
+        let endless = [
+            &b"OPTIONS sip:h SIP/2.0\r\nSubject: "[..],
+            &vec![b'x'; MESSAGE_BYTES_MAX],
+        ]
+        .concat();
+        for (bytes, kind) in [
+            (
+                &b"OPTIONS sip:h SIP/2.0\r\n\r\n"[..],
+                Kind::ContentLengthMissing,
+            ),
+            (
+                b"OPTIONS sip:h SIP/2.0\r\nl: 0\r\nl: 5\r\n\r\n",
+                Kind::ContentLengthConflict,
+            ),
+            (
+                b"OPTIONS sip:h SIP/2.0\r\nl: 99999\r\n\r\n",
+                Kind::MessageTooLarge,
+            ),
+            (b"GET / HTTP/1.1\r\n\r\n", Kind::NotSip),
+            (b"\rx", Kind::NotSip),
+            (&endless, Kind::MessageTooLarge),
+        ] {
+            assert_eq!(frames(bytes), (vec![], Some(kind)));
+        }
+    }
+}

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `scan` | byte classes of RFC 3261 §25, white space, decimal numbers |
 //! | `message` | the one pass: lines, names, spans; framing by Content-Length |
+//! | `start_line` | request line and status line |
 //! | `typed` | the fields of a message as values, and [`Message::check_request`] |
 //! | `salvage` | enough of a damaged request to answer it |
 //! | `header` | names with compact forms, comma lists, CSeq |
@@ -21,6 +22,7 @@
 //! | `param`, `host`, `uri`, `address`, `via` | the values |
 //! | `frame` | message boundaries on a stream |
 //! | `write` | replies, and where they go |
+//! | `laws` | what must hold for any bytes; for tests and fuzz targets |
 
 mod address;
 mod error;
@@ -28,11 +30,15 @@ mod frame;
 mod grammar;
 mod header;
 mod host;
+mod laws;
 mod message;
 mod method;
 mod param;
+#[cfg(test)]
+mod round_trip;
 mod salvage;
 mod scan;
+mod start_line;
 mod status;
 mod typed;
 mod uri;
@@ -44,9 +50,12 @@ pub use error::{ParseError, ParseErrorKind};
 pub use frame::{Frame, Framer};
 pub use header::{CSeq, Header, HeaderName};
 pub use host::Host;
-pub use message::{Message, StartLine};
+#[doc(hidden)]
+pub use laws::{fuzz_datagram, fuzz_stream, fuzz_value};
+pub use message::Message;
 pub use method::Method;
 pub use param::{Param, Params};
+pub use start_line::StartLine;
 pub use status::StatusCode;
 pub use uri::{Scheme, Uri, UserPart};
 pub use via::{Transport, Via};

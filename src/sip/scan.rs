@@ -157,7 +157,7 @@ pub(super) fn escaped_run(bytes: &[u8], class: u8) -> usize {
     loop {
         match rest {
             [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                rest = tail
+                rest = tail;
             }
             [byte, tail @ ..] if *byte != b'%' && is(*byte, class) => rest = tail,
             _ => return bytes.len() - rest.len(),

@@ -281,3 +281,211 @@ impl<'a> Message<'a> {
         self.placed(value, ParseError::new(kind, 0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // A test that cannot read its own message has failed.
+
+    use super::*;
+    use crate::sip::{Method, StatusCode};
+
+    const START: &str = "INVITE sip:+442071838750@192.0.2.1 SIP/2.0";
+    const FIELDS: [&str; 6] = [
+        "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1",
+        "From: <sip:+441632960001@192.0.2.9>;tag=1",
+        "To: <sip:+442071838750@192.0.2.1>",
+        "Call-ID: 1@192.0.2.9",
+        "CSeq: 1 INVITE",
+        "Max-Forwards: 70",
+    ];
+
+    fn request(start: &str, fields: &[&str]) -> String {
+        format!("{start}\r\n{}\r\n\r\n", fields.join("\r\n"))
+    }
+
+    fn check(text: &str) -> Result<(), ParseError> {
+        Message::parse_datagram(text.as_bytes()).and_then(|message| message.check_request())
+    }
+
+    #[test]
+    fn a_request_with_everything_passes_and_each_lack_is_named() {
+        assert_eq!(check(&request(START, &FIELDS)), Ok(()));
+        for (gone, name) in [
+            (0, HeaderName::Via),
+            (1, HeaderName::From),
+            (2, HeaderName::To),
+            (3, HeaderName::CallId),
+            (4, HeaderName::CSeq),
+        ] {
+            let mut fields = FIELDS.to_vec();
+            fields.remove(gone);
+            let error = check(&request(START, &fields)).unwrap_err();
+            assert_eq!(
+                (error.kind, error.status()),
+                (ParseErrorKind::Missing(name), Some(StatusCode::BAD_REQUEST))
+            );
+        }
+        assert_eq!(
+            check(&request(START, &FIELDS[..5])),
+            Ok(()),
+            "RFC 2543 had no Max-Forwards"
+        );
+    }
+
+    #[test]
+    fn single_fields_are_single_in_every_spelling() {
+        for (again, name) in [
+            ("f : <sip:x@y>", HeaderName::From),
+            ("T: <sip:x@y>", HeaderName::To),
+            ("i\t: 2", HeaderName::CallId),
+            ("cseq: 1 INVITE", HeaderName::CSeq),
+            ("MAX-FORWARDS: 70", HeaderName::MaxForwards),
+        ] {
+            let mut fields = FIELDS.to_vec();
+            fields.push(again);
+            let text = request(START, &fields);
+            let error = check(&text).unwrap_err();
+            assert_eq!(error.kind, ParseErrorKind::Repeated(name));
+            assert!(
+                again.ends_with(text[error.offset..].lines().next().unwrap()),
+                "the second one is underlined"
+            );
+        }
+        let mut fields = FIELDS.to_vec();
+        fields.extend(["l: 0", "Content-Length: 0"]);
+        assert_eq!(
+            check(&request(START, &fields)).unwrap_err().kind,
+            ParseErrorKind::Repeated(HeaderName::ContentLength)
+        );
+    }
+
+    #[test]
+    fn each_wrong_value_has_its_answer() {
+        use ParseErrorKind as Kind;
+        for (at, field, kind, status) in [
+            (0, "Via: SIP/2.0/UDP", Kind::Via, 400),
+            (
+                0,
+                "Via: SIP/2.0/UDP h;branch=1;Branch=2",
+                Kind::RepeatedParameter,
+                400,
+            ),
+            (1, "From: \"open <sip:a@b>;tag=1", Kind::Address, 400),
+            (
+                1,
+                "From: <sip:a@b>;tag=1;tag=2",
+                Kind::RepeatedParameter,
+                400,
+            ),
+            (2, "To: <sip:a@b>;;", Kind::Parameter, 400),
+            (3, "Call-ID: ", Kind::CallId, 400),
+            (3, "Call-ID: a b", Kind::CallId, 400),
+            (4, "CSeq: 1 ACK", Kind::CSeqMethod, 400),
+            (4, "CSeq: 1 invite", Kind::CSeqMethod, 400),
+            (4, "CSeq: 36893488147419103232 INVITE", Kind::CSeq, 400),
+            (5, "Max-Forwards: 256", Kind::MaxForwards, 400),
+            (5, "Max-Forwards: many", Kind::MaxForwards, 400),
+        ] {
+            let mut fields = FIELDS.to_vec();
+            fields[at] = field;
+            let error = check(&request(START, &fields)).unwrap_err();
+            assert_eq!(
+                (error.kind, error.status().map(StatusCode::code)),
+                (kind, Some(status)),
+                "{field}"
+            );
+        }
+        let long = format!("INVITE sip:{}@h SIP/2.0", "1".repeat(URI_BYTES_MAX));
+        for (start, kind, status) in [
+            (
+                "INVITE sip:+442071838750@192.0.2.1 SIP/7.0",
+                Kind::Version,
+                505,
+            ),
+            ("INVITE nobody:knows SIP/2.0", Kind::UriScheme, 416),
+            ("INVITE <sip:h> SIP/2.0", Kind::Uri, 400),
+            ("INVITE sip:a@2001:db8::10 SIP/2.0", Kind::UriHost, 400),
+            (long.as_str(), Kind::UriTooLong, 414),
+        ] {
+            let error = check(&request(start, &FIELDS)).unwrap_err();
+            assert_eq!(
+                (error.kind, error.status().map(StatusCode::code)),
+                (kind, Some(status)),
+                "{start}"
+            );
+        }
+        assert_eq!(
+            check("SIP/2.0 200 OK\r\n\r\n").unwrap_err().kind,
+            Kind::NotARequest
+        );
+    }
+
+    #[test]
+    fn an_error_points_into_the_message() {
+        let mut fields = FIELDS.to_vec();
+        fields[2] = "To:\r\n   <sip:a@b:port>";
+        let text = request(START, &fields);
+        let error = check(&text).unwrap_err();
+        assert_eq!(error.kind, ParseErrorKind::UriPort);
+        assert!(text[error.offset..].starts_with("port>"));
+    }
+
+    #[test]
+    fn values_are_read_when_asked_for() {
+        let mut fields = FIELDS.to_vec();
+        fields.extend([
+            "m: \"Doe, J\" <sip:a@b>;expires=60, *",
+            "Contact: sip:c@d;q=0.5",
+            "P-Asserted-Identity: \"J\" <sip:+441632960001@x>, <tel:+441632960001>",
+            "Route: <sip:p1.example;lr>,<sip:p2.example;lr>",
+            "Record-Route: <sip:r.example>",
+            "Diversion: <sip:1@x>;reason=unconditional, nonsense",
+            "History-Info: <sip:1@x>;index=1,<sip:2@x>;index=1.1",
+        ]);
+        let text = request("INVITE tel:+442071838750;ext=4 SIP/2.0", &fields);
+        let message = Message::parse_datagram(text.as_bytes()).unwrap();
+        assert_eq!(message.check_request(), Ok(()));
+        assert_eq!(
+            message.uri().unwrap().user.unwrap().number(),
+            b"+442071838750"
+        );
+        assert_eq!(message.from().unwrap().tag(), Some(&b"1"[..]));
+        assert_eq!(
+            message.cseq(),
+            Ok(CSeq {
+                number: 1,
+                method: Method::Invite
+            })
+        );
+        assert_eq!(
+            (message.max_forwards(), message.content_length()),
+            (Ok(Some(70)), Ok(None))
+        );
+        assert_eq!(
+            message.contact().unwrap().unwrap().display,
+            Some(&b"Doe, J"[..])
+        );
+        assert_eq!(message.contacts().count(), 2);
+        assert_eq!(
+            message.p_asserted_identity().filter(Result::is_ok).count(),
+            2
+        );
+        assert_eq!(message.routes().filter(Result::is_ok).count(), 2);
+        assert_eq!(message.record_routes().count(), 1);
+        assert_eq!(
+            message
+                .diversions()
+                .map(|value| value.is_ok())
+                .collect::<Vec<_>>(),
+            [true, false]
+        );
+        assert_eq!(
+            message
+                .history_info()
+                .filter_map(|value| value.ok()?.index())
+                .collect::<Vec<_>>(),
+            [&b"1"[..], b"1.1"]
+        );
+        assert_eq!(message.vias().count(), 1);
+    }
+}

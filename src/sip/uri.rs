@@ -329,7 +329,8 @@ fn headers<'a>(raw: &[u8], rest: &'a [u8]) -> Result<Option<&'a [u8]>, ParseErro
         let nothing_left = rest.is_empty().then_some(None);
         return nothing_left.ok_or_else(|| wrong(raw, rest, ParseErrorKind::UriParameter));
     };
-    let run = scan::escaped_run(text, scan::URI_PART);
+    // An unescaped `;` too: some write a Reason in History-Info so.
+    let run = scan::escaped_run(text, scan::URI_PART | scan::USER);
     if text.is_empty() || run < text.len() {
         return Err(wrong(
             raw,
@@ -449,4 +450,187 @@ fn same_phone(a: Option<UserPart<'_>>, b: Option<UserPart<'_>>) -> bool {
             .map(u8::to_ascii_lowercase)
     }
     digits(a).eq(digits(b))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // A test that cannot read its own URI has failed.
+
+    use super::*;
+
+    fn uri(text: &str) -> Uri<'_> {
+        Uri::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_parts_of_a_sip_uri() {
+        let uri = uri(
+            "SIPS:jane.doe:pass@Gw.Example:5061;transport=TCP;lr;gr=urn:uuid:f8?Subject=a%20b&x=y",
+        );
+        assert_eq!(uri.scheme, Scheme::Sips);
+        assert_eq!(uri.user.unwrap().as_bytes(), b"jane.doe");
+        assert_eq!(uri.password, Some(&b"pass"[..]));
+        assert_eq!(uri.host, Host::Domain(b"gw.example"));
+        assert_eq!(uri.port, Some(5061));
+        assert_eq!(uri.param(b"Transport"), Some(&b"TCP"[..]));
+        assert_eq!(uri.param(b"lr"), Some(&b""[..]));
+        assert_eq!(uri.param(b"gr"), Some(&b"urn:uuid:f8"[..]));
+        assert_eq!(uri.param(b"maddr"), None);
+        assert_eq!(uri.headers, Some(&b"Subject=a%20b&x=y"[..]));
+    }
+
+    #[test]
+    fn the_user_part_is_a_number_with_parameters() {
+        let user = uri("sip:+442071838750;npdi;rn=+12015550100;tgrp=lon;trunk-context=x.example@h")
+            .user
+            .unwrap();
+        assert_eq!(user.number(), b"+442071838750");
+        assert_eq!(user.param(b"npdi"), Some(&b""[..]));
+        assert_eq!(user.param(b"RN"), Some(&b"+12015550100"[..]));
+        assert_eq!(user.param(b"trunk-context"), Some(&b"x.example"[..]));
+        let odd = uri("sip:a;par=u%40example.net@h").user.unwrap();
+        assert_eq!(odd.as_bytes(), b"a;par=u%40example.net");
+        let every = uri(
+            "sip:1_unusual~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d@example.com",
+        );
+        assert_eq!(
+            every.user.unwrap().as_bytes(),
+            b"1_unusual~(to-be!sure)&isn't+it$/crazy?,/;;*"
+        );
+        assert_eq!(every.password, Some(&b"&it+has=1,weird!*pas$wo~d"[..]));
+        assert_eq!(uri("sip:*21#0@h").user.unwrap().number(), b"*21#0");
+    }
+
+    #[test]
+    fn a_tel_uri_is_a_number_with_parameters() {
+        let local = uri("tel:7042;phone-context=example.com");
+        assert_eq!(local.scheme, Scheme::Tel);
+        assert_eq!(local.user.unwrap().number(), b"7042");
+        assert_eq!(local.param(b"phone-context"), Some(&b"example.com"[..]));
+        assert_eq!(local.host, Host::Domain(b""));
+        assert_eq!(
+            uri("TEL:+44-20-7183-8750").user.unwrap().as_bytes(),
+            b"+44-20-7183-8750"
+        );
+    }
+
+    #[test]
+    fn decoding_happens_once_and_never_makes_control_bytes() {
+        let mut out = [0; 32];
+        let decode = |text: &str, out: &mut [u8; 32]| {
+            uri(text).user.unwrap().decode(out).map(<[u8]>::to_vec)
+        };
+        assert_eq!(
+            decode("sip:%2b44%2523@h", &mut out),
+            Some(b"+44%23".to_vec())
+        );
+        assert_eq!(decode("sip:a%00b@h", &mut out), None);
+        assert_eq!(decode("sip:a%0d%0ab@h", &mut out), None);
+        assert_eq!(decode(&format!("sip:{}@h", "1".repeat(33)), &mut out), None);
+        assert_eq!(
+            uri("sip:%2b1;ext=%32@h")
+                .user
+                .unwrap()
+                .decode_number(&mut out),
+            Some(&b"+1"[..])
+        );
+    }
+
+    #[test]
+    fn a_wrong_part_is_named() {
+        use ParseErrorKind as Kind;
+        for (text, kind, offset) in [
+            ("", Kind::Uri, 0),
+            ("example.com", Kind::Uri, 11),
+            ("<sip:a@b>", Kind::Uri, 0),
+            ("sip:", Kind::UriHost, 4),
+            ("sip:@h", Kind::UriUser, 4),
+            ("sip:a b@h", Kind::UriUser, 5),
+            ("sip:a%2@h", Kind::UriUser, 5),
+            ("sip:a\"@h", Kind::UriUser, 5),
+            ("sip:a:p q@h", Kind::UriPassword, 7),
+            ("sip:a@h@evil", Kind::UriHost, 7),
+            ("sip:2001:db8::10", Kind::UriHost, 4),
+            ("sip:a@h:65536", Kind::UriPort, 8),
+            ("sip:a@h:", Kind::UriPort, 8),
+            ("sip:a@h;;lr", Kind::UriParameter, 7),
+            ("sip:a@h; lr", Kind::UriParameter, 7),
+            ("sip:a@h?", Kind::UriHeaders, 8),
+            ("sip:a@h?a b", Kind::UriHeaders, 9),
+            ("tel:", Kind::UriUser, 4),
+            ("tel:alice", Kind::UriUser, 5),
+            ("tel:1;", Kind::UriParameter, 5),
+            ("http:", Kind::Uri, 5),
+            ("urn:a b", Kind::Uri, 5),
+        ] {
+            let error = Uri::parse(text.as_bytes()).unwrap_err();
+            assert_eq!((error.kind, error.offset), (kind, offset), "{text}");
+        }
+    }
+
+    #[test]
+    fn equivalence_follows_the_rfc() {
+        // The examples of RFC 3261 §19.1.4, and our own behind them.
+        let same = [
+            (
+                "sip:%61lice@atlanta.com;transport=TCP",
+                "sip:alice@AtLanTa.CoM;Transport=tcp",
+            ),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"),
+            (
+                "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+                "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+            ),
+            (
+                "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+                "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+            ),
+            ("sip:a@[2001:db8::1]", "SIP:a@[2001:DB8:0::1]"),
+            ("tel:+44-20-7183-8750", "tel:+442071838750"),
+            (
+                "tel:7042;phone-context=Example.com;ext=1",
+                "tel:70-42;ext=1;phone-context=example.com",
+            ),
+            ("urn:service:sos", "URN:service:sos"),
+        ];
+        let different = [
+            (
+                "SIP:ALICE@AtLanTa.CoM;Transport=udp",
+                "sip:alice@AtLanTa.CoM;Transport=UDP",
+            ),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+            (
+                "sip:bob@biloxi.com",
+                "sip:bob@biloxi.com:6000;transport=tcp",
+            ),
+            (
+                "sip:carol@chicago.com",
+                "sip:carol@chicago.com?Subject=next%20meeting",
+            ),
+            ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+            ("sip:a@h", "sips:a@h"),
+            ("sip:a@h", "sip:h"),
+            ("sip:a@h", "sip:a:@h"),
+            ("sip:a@h;user=phone", "sip:a@h"),
+            ("sip:a@h;x=1", "sip:a@h;x=2"),
+            ("sip:a%3Bb@h", "sip:a;b@h"),
+            ("tel:+1", "tel:1"),
+            ("tel:1;phone-context=a", "tel:1"),
+            ("urn:a", "urn:A"),
+        ];
+        for (a, b) in same {
+            assert!(
+                uri(a).equivalent(&uri(b)) && uri(b).equivalent(&uri(a)),
+                "{a} is {b}"
+            );
+        }
+        for (a, b) in different {
+            assert!(
+                !uri(a).equivalent(&uri(b)) && !uri(b).equivalent(&uri(a)),
+                "{a} is not {b}"
+            );
+        }
+    }
 }

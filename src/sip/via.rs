@@ -78,7 +78,7 @@ impl<'a> Via<'a> {
                 },
                 rest,
             )),
-            Some(b';') => Err(ParseError::new(
+            Some(b';' | b'=') => Err(ParseError::new(
                 ParseErrorKind::Parameter,
                 scan::offset_in(value, rest),
             )),
@@ -186,4 +186,92 @@ fn sent_protocol_and_by(input: &[u8]) -> Grammar<'_, ProtocolAndBy<'_>> {
     let port_digits = map_opt(take_while1(|byte: u8| byte.is_ascii_digit()), scan::port);
     let port = opt(preceded(separator(b":"), port_digits));
     (terminated(transport, take_while1(scan::is_lws)), host, port).parse(input)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // A test that cannot read its own Via has failed.
+
+    use super::*;
+
+    fn via(text: &str) -> Via<'_> {
+        Via::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_parts_of_a_via() {
+        let plain = via("SIP/2.0/UDP gw.example:5080;branch=z9hG4bK=1=2;rport;received=192.0.2.7");
+        assert_eq!((plain.transport, plain.port), (Transport::Udp, Some(5080)));
+        assert_eq!(plain.host, Host::Domain(b"gw.example"));
+        assert_eq!(plain.branch(), Some(&b"z9hG4bK=1=2"[..]));
+        assert_eq!(
+            (plain.rport(), plain.received()),
+            (Some(None), Some(IpAddr::from([192, 0, 2, 7])))
+        );
+        assert!(plain.branch_is_unique());
+
+        let spread = via(
+            "SIP\r\n / 2.0 / tls\r\n\t[2001:db8::9]\t: 5061 ; rport = 99 ;\r\n branch = 390skd ",
+        );
+        assert_eq!(
+            (spread.transport, spread.port, spread.rport()),
+            (Transport::Tls, Some(5061), Some(Some(99)))
+        );
+        assert_eq!(spread.host, Host::Ipv6("2001:db8::9".parse().unwrap()));
+        assert!(!spread.branch_is_unique());
+        assert!(!via("SIP/2.0/UDP h;branch=z9hG4bK").branch_is_unique());
+    }
+
+    #[test]
+    fn received_takes_ipv6_with_and_without_brackets() {
+        let address: IpAddr = "2001:db8::9:255".parse().unwrap();
+        assert_eq!(
+            via("SIP/2.0/UDP h;received=[2001:db8::9:255]").received(),
+            Some(address)
+        );
+        assert_eq!(
+            via("SIP/2.0/UDP h;received=2001:db8::9:255").received(),
+            Some(address)
+        );
+        assert_eq!(via("SIP/2.0/UDP h;received=gw.example").received(), None);
+    }
+
+    #[test]
+    fn unknown_transports_are_kept() {
+        assert_eq!(
+            via("SIP/2.0/Pigeon h").transport,
+            Transport::Other(b"Pigeon")
+        );
+        assert_eq!(via("SIP/2.0/wss h").transport.as_bytes(), b"WSS");
+    }
+
+    #[test]
+    fn what_is_no_via_is_refused() {
+        for wrong in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0 h",
+            "SIP/2.0/UDPh",
+            "SIP/2.0/UDP 2001:db8::1",
+            "SIP/2.0/UDP h:70000",
+            "SIP/2.0/UDP h;;,;,,",
+            "SIP/2.0/UDP h;branch=",
+            "SIP/2.0/UDP h x",
+            "SIP/2.0/UDP a, SIP/2.0/UDP b",
+        ] {
+            assert!(Via::parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_a_list_is_read_up_to_its_comma() {
+        let (first, rest) = Via::parse_first(b"SIP/2.0/UDP a;x=\",\" , SIP/2.0/UDP b").unwrap();
+        assert_eq!(
+            (first.host, rest),
+            (Host::Domain(b"a"), &b", SIP/2.0/UDP b"[..])
+        );
+        let damaged = Via::salvage_first(b"SIP/2.0/UDP 192.0.2.15;;;x=\xff;branch=1,;,").unwrap();
+        assert_eq!(damaged.branch(), Some(&b"1"[..]));
+        assert!(Via::salvage_first(b"SIP/2.0/UDP ;;").is_none());
+    }
 }

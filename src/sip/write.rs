@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use arrayvec::ArrayVec;
-use memchr::memchr3;
+use memchr::{memchr, memchr3};
 
 use super::address::has_tag;
 use super::header::CommaList;
@@ -170,7 +170,8 @@ fn is_answerable(target: IpAddr, source: IpAddr) -> bool {
 fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u8>) {
     let address = source.ip().to_canonical();
     let element = CommaList::new(list).next().unwrap_or(list);
-    let params_at = scan::offset_in(list, via.params.as_bytes());
+    let params = via.params.as_bytes();
+    let params_at = scan::offset_in(list, params) + memchr(b';', params).unwrap_or(params.len());
     let element_end = scan::offset_in(list, element) + element.len();
     let params = list.get(params_at..element_end).unwrap_or_default();
     write_clean(list.get(..params_at).unwrap_or_default(), out);
@@ -227,4 +228,243 @@ fn write_clean(value: &[u8], out: &mut Vec<u8>) {
         rest = tail.get(fold..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // A test that cannot read its own message has failed.
+
+    use super::*;
+
+    fn request(via: &str, to: &str) -> String {
+        format!(
+            "INVITE sip:+442071838750@192.0.2.1 SIP/2.0\r\nv: {via}\r\nMax-Forwards: 70\r\n\
+             Via:  SIP/2.0/TCP  far.example ;received=9.9.9.9;rport=1\r\n\
+             From: \"J\r\n \t Doe\" <sip:a%0d%0a@b>;tag=1\r\nt: {to}\r\ni: id@b\r\nCSeq: 7 INVITE\r\n\
+             Timestamp: 54\r\nSubject: none\r\n\r\n"
+        )
+    }
+
+    fn reply(
+        text: &str,
+        write: impl for<'m, 'a> FnOnce(Reply<'m, 'a>) -> Reply<'m, 'a>,
+        status: StatusCode,
+    ) -> String {
+        let message = Message::parse_datagram(text.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        write(Reply::new(&message, status)).write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// The top Via of a reply to a request from that source.
+    fn answered_via(via: &str, source: &str) -> String {
+        let text = request(via, "<sip:c@d>");
+        let source = source.parse().unwrap();
+        let out = reply(&text, |reply| reply.source(source), StatusCode::OK);
+        out.lines()
+            .nth(1)
+            .unwrap()
+            .strip_prefix("Via: ")
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn a_reply_is_made_of_the_request() {
+        let out = reply(
+            &request("SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1", "<sip:c@d>"),
+            |reply| {
+                reply
+                    .to_tag(b"t7")
+                    .header(b"Contact", b"<sip:x@y>;q=1.0")
+                    .header(b"Reason", b"Q.850;cause=1\r\nEvil: yes\0")
+            },
+            StatusCode::MOVED_TEMPORARILY,
+        );
+        assert_eq!(
+            out,
+            "SIP/2.0 302 Moved Temporarily\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\n\
+             Via: SIP/2.0/TCP  far.example ;received=9.9.9.9;rport=1\r\n\
+             From: \"J Doe\" <sip:a%0d%0a@b>;tag=1\r\nTo: <sip:c@d>;tag=t7\r\nCall-ID: id@b\r\nCSeq: 7 INVITE\r\n\
+             Contact: <sip:x@y>;q=1.0\r\nReason: Q.850;cause=1 Evil: yes \r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_tag_is_added_only_where_there_is_none() {
+        for (to, expected) in [
+            ("<sip:c@d>;tag=old", "To: <sip:c@d>;tag=old"),
+            ("<sip:c@d> ; TAG = old", "To: <sip:c@d> ; TAG = old"),
+            ("<sip:c@d;tag=uri>", "To: <sip:c@d;tag=uri>;tag=new"),
+            ("sip:c@d;x=\";tag=1\"", "To: sip:c@d;x=\";tag=1\";tag=new"),
+        ] {
+            let out = reply(
+                &request("SIP/2.0/UDP h", to),
+                |reply| reply.to_tag(b"new"),
+                StatusCode::OK,
+            );
+            assert_eq!(
+                out.lines().find(|line| line.starts_with("To:")),
+                Some(expected)
+            );
+        }
+    }
+
+    #[test]
+    fn trying_repeats_the_timestamp_and_a_reason_may_be_ours() {
+        let text = request("SIP/2.0/UDP h", "<sip:c@d>");
+        let out = reply(
+            &text,
+            |reply| reply.reason(b"Your call\r\nis\0important"),
+            StatusCode::TRYING,
+        );
+        assert!(
+            out.starts_with("SIP/2.0 100 Your call is important\r\n")
+                && out.contains("\r\nTimestamp: 54\r\n")
+        );
+        assert!(!reply(&text, |reply| reply, StatusCode::OK).contains("Timestamp"));
+    }
+
+    #[test]
+    fn the_top_via_says_where_the_packet_came_from() {
+        for (via, source, expected) in [
+            (
+                "SIP/2.0/UDP 192.0.2.9;branch=1",
+                "192.0.2.9:5060",
+                "SIP/2.0/UDP 192.0.2.9;branch=1",
+            ),
+            (
+                "SIP/2.0/UDP 192.0.2.9;branch=1",
+                "[::ffff:192.0.2.9]:5060",
+                "SIP/2.0/UDP 192.0.2.9;branch=1",
+            ),
+            (
+                "SIP/2.0/UDP 192.0.2.9;branch=1",
+                "192.0.2.7:99",
+                "SIP/2.0/UDP 192.0.2.9;branch=1;received=192.0.2.7",
+            ),
+            (
+                "SIP/2.0/UDP gw.example",
+                "192.0.2.7:99",
+                "SIP/2.0/UDP gw.example;received=192.0.2.7",
+            ),
+            (
+                "SIP/2.0/UDP 192.0.2.9;rport;branch=1",
+                "192.0.2.9:99",
+                "SIP/2.0/UDP 192.0.2.9;rport=99;branch=1;received=192.0.2.9",
+            ),
+            (
+                "SIP/2.0/UDP h ; received = 6.6.6.6 ;rport=1;RPORT; x=\";rport\" , SIP/2.0/UDP b;rport",
+                "[2001:db8::7]:99",
+                "SIP/2.0/UDP h ;rport=99; x=\";rport\";received=2001:db8::7 , SIP/2.0/UDP b;rport",
+            ),
+            (
+                "SIP/2.0/UDP 192.0.2.9;received=6.6.6.6",
+                "192.0.2.9:1",
+                "SIP/2.0/UDP 192.0.2.9",
+            ),
+            (
+                "SIP / 2.0\r\n /UDP 192.0.2.9 ;\r\n branch = 1",
+                "192.0.2.9:1",
+                "SIP / 2.0 /UDP 192.0.2.9 ; branch = 1",
+            ),
+        ] {
+            assert_eq!(answered_via(via, source), expected, "{via} from {source}");
+        }
+    }
+
+    #[test]
+    fn no_byte_breaks_a_line() {
+        let clean = |text: &[u8]| {
+            let mut out = Vec::new();
+            write_clean(text, &mut out);
+            out
+        };
+        assert_eq!(clean(b"a \t\r\n\t b"), b"a b");
+        assert_eq!(clean(b"a\rb\nc\0d"), b"a b c d");
+        assert_eq!(
+            clean(b"\"\\\0\" \\\\\0"),
+            b"\"\\\0\" \\\\ ",
+            "an escaped NUL is the peer's own text"
+        );
+        assert_eq!(clean(b"%0d%0a"), b"%0d%0a");
+        assert_eq!(clean(b"\r\n"), b" ");
+    }
+
+    #[test]
+    fn an_answer_goes_where_the_request_came_from() {
+        for (via, source, expected) in [
+            ("SIP/2.0/UDP h", "192.0.2.7:99", "192.0.2.7:5060"),
+            ("SIP/2.0/UDP h:5080", "192.0.2.7:99", "192.0.2.7:5080"),
+            ("SIP/2.0/UDP h:5080;rport", "192.0.2.7:99", "192.0.2.7:99"),
+            ("SIP/2.0/UDP h:0", "192.0.2.7:99", "192.0.2.7:5060"),
+            ("SIP/2.0/UDP h:5080;rport", "192.0.2.7:0", "192.0.2.7:5080"),
+            (
+                "SIP/2.0/UDP h;received=6.6.6.6",
+                "192.0.2.7:99",
+                "192.0.2.7:5060",
+            ),
+            (
+                "SIP/2.0/UDP h:5080;maddr=192.0.2.8;rport",
+                "192.0.2.7:99",
+                "192.0.2.8:5080",
+            ),
+            (
+                "SIP/2.0/UDP h;maddr=239.255.255.1",
+                "192.0.2.7:99",
+                "192.0.2.7:5060",
+            ),
+            (
+                "SIP/2.0/UDP h;maddr=255.255.255.255",
+                "192.0.2.7:99",
+                "192.0.2.7:5060",
+            ),
+            (
+                "SIP/2.0/UDP h;maddr=0.0.0.0",
+                "192.0.2.7:99",
+                "192.0.2.7:5060",
+            ),
+            (
+                "SIP/2.0/UDP h;maddr=127.0.0.1",
+                "192.0.2.7:99",
+                "192.0.2.7:5060",
+            ),
+            (
+                "SIP/2.0/UDP h;maddr=127.0.0.2",
+                "127.0.0.1:99",
+                "127.0.0.2:5060",
+            ),
+            (
+                "SIP/2.0/UDP h;maddr=gw.example",
+                "192.0.2.7:99",
+                "192.0.2.7:5060",
+            ),
+            (
+                "SIP/2.0/UDP h;maddr=[ff02::1]",
+                "[2001:db8::7]:99",
+                "[2001:db8::7]:5060",
+            ),
+            (
+                "SIP/2.0/UDP h;maddr=2001:db8::8",
+                "[2001:db8::7]:99",
+                "[2001:db8::8]:5060",
+            ),
+            (
+                "SIP/2.0/UDP h;maddr=2001:db8::8",
+                "192.0.2.7:99",
+                "192.0.2.7:5060",
+            ),
+            (
+                "SIP/2.0/UDP 255.255.255.255:5060",
+                "192.0.2.7:99",
+                "192.0.2.7:5060",
+            ),
+        ] {
+            let target = reply_target(
+                &Via::parse(via.as_bytes()).unwrap(),
+                source.parse().unwrap(),
+            );
+            assert_eq!(target.to_string(), expected, "{via} from {source}");
+        }
+    }
 }

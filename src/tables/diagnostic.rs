@@ -481,3 +481,100 @@ pub fn either<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_name_is_the_one_meant() {
+        let groups = ["reception", "pstn", "teams", "trunk_group"];
+        for (typed, meant) in [
+            ("recepton", Some("reception")),
+            ("Teams", Some("teams")),
+            ("taems", Some("teams")),
+            ("trunk-grup", Some("trunk_group")),
+            ("psnt", Some("pstn")),
+            ("voicemail", None),
+            ("", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(typed, groups), meant, "{typed}");
+        }
+        assert_eq!(nearest(&"a".repeat(1 << 20), groups), None);
+    }
+
+    #[test]
+    fn codes_count_from_one_without_gaps() {
+        for (index, code) in (1..).zip(Code::ALL) {
+            assert_eq!(code.as_str(), format!("T{index:03}"));
+            assert!(!code.title().is_empty());
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_section_in_the_manual() {
+        let manual = include_str!("../../docs/diagnostics.md");
+        let headings: Vec<&str> = manual
+            .lines()
+            .filter_map(|line| line.strip_prefix("## T"))
+            .collect();
+        let expected: Vec<String> = Code::ALL
+            .iter()
+            .map(|code| format!("{} {}", &code.as_str()[1..], code.title()))
+            .collect();
+        assert_eq!(headings, expected);
+    }
+
+    fn numbered(code: Code, severity: Severity, number: usize) -> Diagnostic {
+        Diagnostic::new(code, severity, number.to_string())
+    }
+
+    #[test]
+    fn an_error_is_kept_when_warnings_fill_the_room() {
+        let diagnostics = Diagnostics::new();
+        for number in 0..limits::DIAGNOSTICS_MAX * 2 {
+            diagnostics.push(numbered(Code::NeverUsed, Severity::Warning, number));
+        }
+        diagnostics.push(numbered(Code::CaseFailed, Severity::Error, 0));
+        let report = diagnostics.into_report();
+        assert!(report.has_errors());
+        assert!(
+            report
+                .diagnostics
+                .iter()
+                .any(|d| d.code == Code::CaseFailed)
+        );
+        assert_eq!(report.diagnostics.len(), limits::DIAGNOSTICS_MAX);
+        assert_eq!(
+            report.left_out,
+            [(Code::NeverUsed, limits::DIAGNOSTICS_MAX as u64 + 1)]
+        );
+    }
+
+    #[test]
+    fn a_flood_of_one_kind_does_not_hide_the_first_of_another() {
+        let diagnostics = Diagnostics::new();
+        for number in 0..limits::DIAGNOSTICS_MAX * 3 {
+            diagnostics.push(numbered(Code::DamagedNumber, Severity::Error, number));
+        }
+        diagnostics.push(numbered(Code::UnknownName, Severity::Error, 0));
+        let report = diagnostics.into_report();
+        assert!(
+            report
+                .diagnostics
+                .iter()
+                .any(|d| d.code == Code::UnknownName)
+        );
+        assert_eq!(report.errors, limits::DIAGNOSTICS_MAX as u64 * 3 + 1);
+        let left_out: u64 = report.left_out.iter().map(|(_, count)| count).sum();
+        assert_eq!(report.errors, left_out + report.diagnostics.len() as u64);
+    }
+
+    #[test]
+    fn quoted_values_fit_one_line() {
+        assert_eq!(quoted("a\nb\u{202e}"), "\"a\\u{a}b\\u{202e}\"");
+        assert!(quoted(&"x".repeat(1_000)).chars().count() < 100);
+        assert_eq!(either(["a", "b", "c"]), "\"a\", \"b\" or \"c\"");
+    }
+}

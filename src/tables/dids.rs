@@ -414,3 +414,6 @@ impl LostPlusses {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

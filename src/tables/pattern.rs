@@ -321,3 +321,6 @@ impl std::fmt::Display for Pattern {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

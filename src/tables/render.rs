@@ -39,7 +39,8 @@ impl Diagnostic {
         if let Some(note) = &self.note {
             group = group.element(Level::NOTE.message(one_line(note)));
         }
-        renderer.render(&[group])
+        let rendered = renderer.render(&[group]);
+        self.places.iter().fold(rendered, with_true_column)
     }
 
     /// The finding as editors and `grep` read it: `file:line:col: error T004: message`.
@@ -107,18 +108,26 @@ fn with_place<'a>(group: Group<'a>, place: &'a Place, kind: AnnotationKind) -> G
     if place.is_whole_file() {
         return group.element(Origin::path(path));
     }
-    let origin = Origin::path(path.clone())
-        .line(place.line as usize)
-        .char_column(place.column as usize);
     let line = visible(&place.line_text);
     let label = (!place.label.is_empty()).then(|| one_line(&place.label));
     let annotation = kind.span(byte_span(&line, place)).label(label);
-    let snippet = Snippet::source(line).line_start(place.line as usize);
+    group.element(
+        Snippet::source(line)
+            .path(path)
+            .line_start(place.line as usize)
+            .annotation(annotation),
+    )
+}
+
+/// The header above a line that was cut on the left: the renderer counts columns from
+/// the cut, the reader of the file does not.
+fn with_true_column(rendered: String, place: &Place) -> String {
     if place.text_column <= 1 {
-        return group.element(snippet.path(path).annotation(annotation));
+        return rendered;
     }
-    // The line has been cut on the left, and the column is that of the file.
-    group.element(origin).element(snippet.annotation(annotation))
+    let header = |column: u32| format!("{}:{}:{column}\n", one_line(&place.file), place.line);
+    let counted_from_cut = place.column - place.text_column.min(place.column) + 1;
+    rendered.replacen(&header(counted_from_cut), &header(place.column), 1)
 }
 
 /// Where the place stands in its line, in bytes. `line` has the characters of
@@ -235,3 +244,6 @@ impl Serialize for Report {
         report.end()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -669,3 +669,6 @@ pub fn duration_text(duration_ms: u64) -> String {
         None => format!("{duration_ms}ms"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,10 @@ pub(super) fn report(
     let mut lines = Vec::with_capacity(errors.len());
     let mut first_places = None;
     let mut last_seen = None;
+    let mut line = Line {
+        offset: 0,
+        number: 1,
+    };
     for error in errors {
         let range = error.span().unwrap_or(0..0);
         let seen = Some((range.clone(), error.message()));
@@ -26,7 +30,7 @@ pub(super) fn report(
             continue;
         }
         last_seen = seen;
-        lines.push(source.line_of(range.start));
+        lines.push(line.at(source, range.start));
         let twice = error.message() == "duplicate key";
         let code = if twice {
             Code::DefinedTwice
@@ -45,6 +49,29 @@ pub(super) fn report(
     lines.sort_unstable();
     lines.dedup();
     lines
+}
+
+/// Errors come mostly in order: counting on from the last one keeps a file with an
+/// error in every line from being counted through again and again.
+struct Line {
+    offset: usize,
+    number: u32,
+}
+
+impl Line {
+    fn at(&mut self, source: &SourceFile, offset: usize) -> u32 {
+        let passed = source.text().as_bytes().get(self.offset..offset);
+        self.number = match passed {
+            Some(passed) => {
+                let feeds = memchr::memchr_iter(b'\n', passed).count();
+                self.number
+                    .saturating_add(u32::try_from(feeds).unwrap_or(u32::MAX))
+            }
+            None => source.line_of(offset),
+        };
+        self.offset = offset.min(source.text().len());
+        self.number
+    }
 }
 
 fn syntax_error(source: &SourceFile, range: Range<usize>, message: &str) -> Diagnostic {
@@ -88,8 +115,11 @@ struct FirstPlaces<'s> {
     /// Headers without white space, with where each stands, in order.
     headers: HashMap<String, Vec<Range<usize>>>,
     /// Keys with where each stands and the inline table it stands in.
-    keys: HashMap<&'s str, Vec<(Range<usize>, Option<Range<usize>>)>>,
+    keys: HashMap<&'s str, Vec<KeyPlace>>,
 }
+
+/// Where a key stands, and the inline table around it.
+type KeyPlace = (Range<usize>, Option<Range<usize>>);
 
 impl<'s> FirstPlaces<'s> {
     fn find(source: &SourceFile, root: &'s DeTable<'_>) -> Self {

@@ -166,3 +166,113 @@ impl TransactionTable {
         self.awaiting_ack
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+    use crate::sip::Message;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    fn key(number: u8, seed: &RandomState) -> TransactionKey {
+        let text = format!(
+            "INVITE sip:1@a SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK{number}\r\n\r\n"
+        );
+        let message = Message::parse_datagram(text.as_bytes()).unwrap();
+        TransactionKey::of_invite(&message, seed).unwrap()
+    }
+
+    fn to(number: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 1], 5000 + u16::from(number)))
+    }
+
+    #[test]
+    fn above_the_bound_nothing_is_kept() {
+        let (seed, now) = (RandomState::new(), Instant::now());
+        let mut table = TransactionTable::new(2, seed.clone());
+        let kept: Vec<bool> = [1, 1, 2, 3]
+            .map(|n| table.insert(now, key(n, &seed), 302, b"x", to(n)))
+            .into();
+        assert_eq!(kept, [true, false, true, false]);
+        assert_eq!((table.len(), table.awaiting_ack()), (2, 2));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Insert(u8),
+        Request(u8),
+        Ack(u8),
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..12_u8).prop_map(Step::Insert),
+            (0..12_u8).prop_map(Step::Request),
+            (0..12_u8).prop_map(Step::Ack),
+            (0..9000_u64).prop_map(Step::Wait),
+        ]
+    }
+
+    proptest! {
+        /// Against a list of what is known: bounded, every repeat is the right answer to
+        /// the right place, ACKs are counted exactly, and at rest nothing is left.
+        #[test]
+        fn keeps_what_it_was_given_and_forgets_it_in_time(steps in prop::collection::vec(step(), 0..80)) {
+            let seed = RandomState::new();
+            let mut table = TransactionTable::new(8, seed.clone());
+            let mut unacknowledged: BTreeMap<u8, Instant> = BTreeMap::new();
+            let mut now = Instant::now();
+            let mut out = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Insert(n) => {
+                        let known = table.contains(key(n, &seed));
+                        let room = table.len() < 8;
+                        let kept = table.insert(now, key(n, &seed), 404, &[n], to(n));
+                        prop_assert_eq!(kept, room && !known);
+                        if kept {
+                            unacknowledged.insert(n, now);
+                        }
+                    }
+                    Step::Request(n) => {
+                        out.clear();
+                        let known = table.contains(key(n, &seed));
+                        let repeated = table.request(now, key(n, &seed), &mut out);
+                        prop_assert_eq!(repeated.is_some(), known);
+                        let repeats = unacknowledged.contains_key(&n);
+                        prop_assert_eq!(repeated.flatten(), repeats.then(|| to(n)));
+                        prop_assert_eq!(out.as_slice(), if repeats { &[n][..] } else { &[] });
+                    }
+                    Step::Ack(n) => {
+                        let known = table.contains(key(n, &seed));
+                        prop_assert_eq!(table.ack(now, key(n, &seed)), known);
+                        unacknowledged.remove(&n);
+                    }
+                    Step::Wait(ms) => {
+                        now += Duration::from_millis(ms);
+                        out.clear();
+                        while let Some(target) = table.poll_timer(now, &mut out) {
+                            let n = out.pop().unwrap();
+                            prop_assert_eq!(target, to(n));
+                            prop_assert!(unacknowledged.contains_key(&n));
+                        }
+                        let alive = |begun: &Instant| now < *begun + super::super::timers::H;
+                        unacknowledged.retain(|_, begun| alive(begun));
+                    }
+                }
+                prop_assert!(table.len() <= 8);
+                prop_assert_eq!(table.due.len(), table.len());
+                prop_assert_eq!(table.awaiting_ack(), unacknowledged.len());
+            }
+            while let Some(due) = table.deadline() {
+                out.clear();
+                table.poll_timer(due.max(now), &mut out);
+                now = due.max(now);
+            }
+            prop_assert!(table.is_empty() && table.awaiting_ack() == 0);
+        }
+    }
+}

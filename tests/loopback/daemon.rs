@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -42,18 +43,22 @@ impl Daemon {
     }
 
     fn spawn(folder: &Path, more: &str) -> Child {
+        Self::command(folder, more).spawn().unwrap()
+    }
+
+    fn command(folder: &Path, more: &str) -> Command {
         let config = format!(
             "tables = \".\"\nworkers = 2\n[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\nmode = \"redirect\"\n{more}"
         );
         let place = folder.join("config");
         fs::create_dir_all(&place).unwrap();
         write(&place, "trunkline.toml", &config.replace("\".\"", "\"..\""));
-        Command::new(env!("CARGO_BIN_EXE_trunkline"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+        command
             .args(["run", "--config"])
-            .arg(place.join("trunkline.toml"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .arg(place.join("trunkline.toml"));
+        command.stderr(Stdio::piped());
+        command
     }
 
     /// The next line of the log that holds `text`.
@@ -73,6 +78,20 @@ impl Daemon {
 
     fn signal(&self, name: &str) {
         signal(&self.process, name);
+    }
+
+    /// Pastes what follows the level of a line into a shell, beside the configuration.
+    fn paste(&self, line: &str) -> (Option<i32>, String) {
+        let command = line.split_once(" INFO ").unwrap().1;
+        let programs = Path::new(env!("CARGO_BIN_EXE_trunkline")).parent().unwrap();
+        let shell = Command::new("sh")
+            .arg("-c")
+            .arg(format!("PATH={}:$PATH; {command}", programs.display()))
+            .current_dir(self.folder.path().join("config"))
+            .output()
+            .unwrap();
+        let told = [shell.stdout, shell.stderr].concat();
+        (shell.status.code(), String::from_utf8(told).unwrap())
     }
 
     fn exit_code(&mut self) -> Option<i32> {
@@ -112,12 +131,19 @@ fn a_decision_is_a_line_that_can_be_pasted_into_a_shell() {
         )
     );
     assert!(cid.ends_with(" cid='x\\x27;reboot;\\x27@h'"), "{line}");
-    phone.ask(&phone.invite("$(reboot)", "c2"));
+    let (code, explained) = daemon.paste(&line);
     assert!(
-        daemon
-            .line_with("trunkline route ")
-            .contains("trunkline route '$(reboot)' --from pstn ")
+        code == Some(0) && explained.contains("teams-1"),
+        "{explained}"
     );
+    phone.ask(&phone.invite("'$(touch$IFS$9hacked)'", "c2"));
+    let line = daemon.line_with("trunkline route ");
+    assert!(
+        line.contains(r"trunkline route '\x27$(touch$IFS$9hacked)\x27' --from pstn "),
+        "{line}"
+    );
+    assert_eq!(daemon.paste(&line).0, Some(1), "no such number");
+    assert!(!daemon.folder.path().join("config/hacked").exists());
 }
 
 #[test]
@@ -287,4 +313,43 @@ fn strangers_cannot_flood_the_log() {
         (10..=40).contains(&lines),
         "{lines} lines about 300 datagrams"
     );
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let folder = tables();
+    let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let told = || {
+        let mut room = [0; 4096];
+        let length = manager.recv(&mut room).unwrap();
+        String::from_utf8(room[..length].to_vec()).unwrap()
+    };
+    let mut process = Daemon::command(folder.path(), "")
+        .env("NOTIFY_SOCKET", folder.path().join("notify"))
+        .spawn()
+        .unwrap();
+    assert_eq!(told(), "READY=1\nSTATUS=table gen 1, 0 DIDs, 3 rules\n");
+    write(
+        folder.path(),
+        "routes.toml",
+        &ROUTES.replace("\"teams\", ", "\"teems\", "),
+    );
+    signal(&process, "HUP");
+    let reloading = told();
+    let since = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+    assert!(
+        since.unwrap().trim_end().parse::<u64>().unwrap() > 0,
+        "{reloading}"
+    );
+    let refused = told();
+    assert!(
+        refused.starts_with("READY=1\nSTATUS=table gen 1, 0 DIDs, 3 rules; last reload refused: 1 error, first routes.toml:10:"),
+        "{refused}"
+    );
+    signal(&process, "TERM");
+    assert_eq!(told(), "STOPPING=1\n");
+    assert_eq!(process.wait().unwrap().code(), Some(0));
 }

@@ -1,0 +1,142 @@
+//! The first line of a message (RFC 3261 §7.1, §7.2).
+
+use memchr::{memchr3, memmem, memrchr};
+
+use super::{Method, ParseError, ParseErrorKind, Parsed, StatusCode, scan};
+
+/// The first line of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartLine<'a> {
+    /// RFC 3261 §7.1.
+    Request {
+        /// The method.
+        method: Method<'a>,
+        /// The Request-URI as it came.
+        uri: &'a [u8],
+    },
+    /// RFC 3261 §7.2.
+    Response {
+        /// The status code.
+        status: StatusCode,
+        /// The reason phrase as it came; may be empty.
+        reason: &'a [u8],
+    },
+}
+
+impl StartLine<'_> {
+    /// The error as one of a message with this line: nobody answers a response or
+    /// an ACK.
+    pub(super) fn blame(&self, error: ParseError) -> ParseError {
+        match self {
+            Self::Request {
+                method: Method::Ack,
+                ..
+            }
+            | Self::Response { .. } => error.unanswerable(),
+            Self::Request { .. } => error,
+        }
+    }
+}
+
+pub(super) type FirstLine<'a> = (StartLine<'a>, bool, usize);
+
+/// The start line, whether its version is ours, and where the next line begins.
+pub(super) fn read_start_line(bytes: &[u8]) -> Result<Parsed<FirstLine<'_>>, ParseError> {
+    let Some(at) = memchr3(b'\r', b'\n', 0, bytes) else {
+        return Ok(Parsed::Partial);
+    };
+    let (line, rest) = bytes.split_at_checked(at).unwrap_or((bytes, &[]));
+    let kind = match rest {
+        [b'\r', b'\n', ..] => {
+            return parse_start_line(line)
+                .map(|(start, ours)| Parsed::Complete((start, ours, at + 2)));
+        }
+        [b'\r'] => return Ok(Parsed::Partial),
+        [b'\r', ..] => ParseErrorKind::BareCr,
+        [b'\n', ..] => ParseErrorKind::BareLf,
+        _ => ParseErrorKind::Nul,
+    };
+    let error = ParseError::new(kind, at);
+    Err(match () {
+        () if is_status_line(line) => error.unanswerable(),
+        () if speaks_sip(line) => error,
+        () => ParseError::new(ParseErrorKind::NotSip, 0),
+    })
+}
+
+/// `Request-Line` or `Status-Line` (RFC 3261 §7.1, §7.2), single spaces only.
+fn parse_start_line(line: &[u8]) -> Result<(StartLine<'_>, bool), ParseError> {
+    if is_status_line(line) {
+        let response =
+            parse_status_line(line).ok_or(ParseError::new(ParseErrorKind::StatusLine, 0));
+        return response.map(|response| (response, true));
+    }
+    parse_request_line(line).ok_or_else(|| {
+        let kind = if speaks_sip(line) {
+            ParseErrorKind::RequestLine
+        } else {
+            ParseErrorKind::NotSip
+        };
+        ParseError::new(kind, 0)
+    })
+}
+
+fn parse_request_line(line: &[u8]) -> Option<(StartLine<'_>, bool)> {
+    let (method, rest) = split_method(line)?;
+    let (uri, version) = rest.split_at_checked(memrchr(b' ', rest)?)?;
+    let version = version.get(1..)?;
+    let blank = uri.iter().any(|byte| *byte <= b' ' || *byte == 0x7f);
+    if uri.is_empty() || blank || !is_version(version) {
+        return None;
+    }
+    let ours = version.get(4..) == Some(b"2.0");
+    Some((
+        StartLine::Request {
+            method: Method::from_bytes(method),
+            uri,
+        },
+        ours,
+    ))
+}
+
+/// The method and what stands behind the space after it.
+pub(super) fn split_method(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = line.iter().position(|byte| !scan::is(*byte, scan::TOKEN))?;
+    let (method, rest) = line.split_at_checked(end)?;
+    let rest = rest.strip_prefix(b" ")?;
+    (!method.is_empty()).then_some((method, rest))
+}
+
+fn parse_status_line(line: &[u8]) -> Option<StartLine<'_>> {
+    let rest = line.get(4..)?.strip_prefix(b"2.0 ")?;
+    let (code, rest) = rest.split_at_checked(3)?;
+    let status = scan::port(code).and_then(StatusCode::new)?;
+    // Some leave out the space when there is no phrase.
+    let reason = if rest.is_empty() {
+        rest
+    } else {
+        rest.strip_prefix(b" ")?
+    };
+    Some(StartLine::Response { status, reason })
+}
+
+fn is_status_line(line: &[u8]) -> bool {
+    line.get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
+}
+
+/// `SIP "/" 1*DIGIT "." 1*DIGIT`.
+fn is_version(text: &[u8]) -> bool {
+    let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = text
+        .get(4..)
+        .unwrap_or_default()
+        .splitn(2, |byte| *byte == b'.');
+    is_status_line(text) && parts.next().is_some_and(digits) && parts.next().is_some_and(digits)
+}
+
+/// Whether the line is meant as SIP, right or wrong.
+pub(super) fn speaks_sip(line: &[u8]) -> bool {
+    const SIGNS: [&[u8]; 4] = [b"SIP/", b"sip/", b"sip:", b"sips:"];
+    SIGNS.iter().any(|sign| memmem::find(line, sign).is_some())
+}
