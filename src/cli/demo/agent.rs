@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use rsip::prelude::*;
-use rsip::{Method, Request, SipMessage, StatusCode};
+use rsip::{Method, Request, StatusCode};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-use super::message;
+use super::message::{self, Asked};
 use crate::limits::MESSAGE_BYTES_MAX;
 
 /// Calls an agent keeps; whoever calls beyond it hears 503.
@@ -40,7 +40,7 @@ pub(super) struct Agent {
     /// What people call it.
     pub(super) name: &'static str,
     /// The host in a Contact that means it.
-    pub(super) label: &'static str,
+    pub(super) host: &'static str,
     /// Where it listens.
     pub(super) address: SocketAddr,
     mood: Arc<AtomicU8>,
@@ -48,11 +48,16 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// Opens a socket and answers on it.
+    /// Opens a socket and answers on it. `by_label`: it takes no call without a trunk group
+    /// label, as Genesys does.
     ///
     /// # Errors
     /// What the system said.
-    pub(super) async fn start(name: &'static str, label: &'static str) -> io::Result<Self> {
+    pub(super) async fn start(
+        name: &'static str,
+        host: &'static str,
+        by_label: bool,
+    ) -> io::Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
         let address = socket.local_addr()?;
         let mood = Arc::new(AtomicU8::new(Mood::Answers as u8));
@@ -60,11 +65,12 @@ impl Agent {
             socket,
             address,
             mood: Arc::clone(&mood),
+            by_label,
             calls: HashMap::new(),
         };
         Ok(Self {
             name,
-            label,
+            host,
             address,
             mood,
             task: tokio::spawn(desk.serve()),
@@ -86,6 +92,7 @@ struct Desk {
     socket: UdpSocket,
     address: SocketAddr,
     mood: Arc<AtomicU8>,
+    by_label: bool,
     calls: HashMap<String, Answered>,
 }
 
@@ -108,8 +115,8 @@ impl Desk {
                     // Another's error on our socket is not ours.
                     let Ok((length, peer)) = received else { continue };
                     let bytes = room.get(..length).unwrap_or_default();
-                    if let Some(SipMessage::Request(request)) = message::read(bytes) {
-                        self.request(&request, peer).await;
+                    if let Some(asked) = Asked::read(bytes) {
+                        self.request(&asked, peer).await;
                     }
                 }
                 _ = repeat.tick() => self.repeat().await,
@@ -117,7 +124,8 @@ impl Desk {
         }
     }
 
-    async fn request(&mut self, request: &Request, peer: SocketAddr) {
+    async fn request(&mut self, asked: &Asked, peer: SocketAddr) {
+        let request = &asked.request;
         let mood = self.mood.load(Ordering::Relaxed);
         if mood == Mood::Silent as u8 {
             return;
@@ -130,6 +138,9 @@ impl Desk {
             Method::Invite if mood == Mood::Unavailable as u8 => {
                 self.reply(request, StatusCode::ServiceUnavailable, peer)
                     .await;
+            }
+            Method::Invite if self.by_label && !asked.is_labelled => {
+                self.reply(request, StatusCode::NotFound, peer).await;
             }
             Method::Invite => self.invite(request, call_id, peer).await,
             Method::Ack => {

@@ -160,15 +160,37 @@ pub(super) fn accept(invite: &Request, tag: &str, local: SocketAddr) -> Option<R
     Some(response)
 }
 
-/// Reads a datagram. What `rsip` cannot read is nothing that we were sent.
-pub(super) fn read(bytes: &[u8]) -> Option<SipMessage> {
-    SipMessage::try_from(bytes).ok()
+/// A request, and what its Request-URI asks for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The request, its Request-URI replaced: `rsip` fails at a label's dots.
+    pub(super) request: Request,
+    /// Whether the Request-URI names a trunk (RFC 4904 §5.3: by both parameters).
+    pub(super) is_labelled: bool,
+}
+
+impl Asked {
+    /// A datagram that is a request. What `rsip` cannot read was not sent by us.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut words = bytes.splitn(3, |byte| *byte == b' ');
+        let (method, uri, rest) = (words.next()?, words.next()?, words.next()?);
+        let user = Uri::parse(uri).ok()?.user;
+        let has = |name: &[u8]| user.is_some_and(|user| user.param(name).is_some());
+        let readable = [method, b" sip:agent@127.0.0.1 ", rest].concat();
+        let SipMessage::Request(request) = SipMessage::try_from(readable).ok()? else {
+            return None;
+        };
+        Some(Self {
+            request,
+            is_labelled: has(b"tgrp") && has(b"trunk-context"),
+        })
+    }
 }
 
 impl Heard {
     /// A datagram that is a response.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let SipMessage::Response(response) = read(bytes)? else {
+        let SipMessage::Response(response) = SipMessage::try_from(bytes).ok()? else {
             return None;
         };
         let line = bytes.split(|byte| *byte == b'\r').next()?;
@@ -327,6 +349,11 @@ mod tests {
         assert_eq!(targets[0].tgrp.as_deref(), Some("g-1"));
         for target in &targets {
             assert_eq!(target.uri.to_string(), target.text, "written as it came");
+            let leg = Leg::new("+442079460122", "127.0.0.1:5070".parse().unwrap());
+            let to = typed::To::from(at("0122", leg.local)).into();
+            let bytes: Vec<u8> = leg.invite(target.uri.clone(), to, 2).into();
+            let asked = Asked::read(&bytes).unwrap();
+            assert_eq!(asked.is_labelled, target.tgrp.is_some());
         }
         assert_eq!(heard.reason, "Moved Temporarily");
     }
@@ -345,9 +372,9 @@ mod tests {
         );
         assert_eq!(message.call_id().unwrap(), leg.call_id.as_bytes());
         assert!(message.body().starts_with(b"v=0\r\n"));
-        let Some(SipMessage::Request(invite)) = read(&bytes) else {
-            unreachable!("it is a request")
-        };
+        let invite = Asked::read(&bytes).unwrap();
+        assert!(!invite.is_labelled);
+        let invite = invite.request;
         let answer = accept(&invite, "t", local).unwrap();
         let answer = Heard::read(&Vec::<u8>::from(answer)).unwrap();
         assert!(answer.answers(&invite) && answer.status() == 200);
@@ -367,7 +394,7 @@ mod tests {
             b"\xff\xfe\0",
             b"INVITE",
         ] {
-            assert!(read(bytes).is_none() && Heard::read(bytes).is_none());
+            assert!(Asked::read(bytes).is_none() && Heard::read(bytes).is_none());
         }
     }
 }

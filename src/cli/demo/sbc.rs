@@ -131,7 +131,7 @@ impl Row {
     /// The rows that lead to these agents.
     pub(super) fn to(agents: &[Agent]) -> Arc<[Self]> {
         let row = |agent: &Agent| Self {
-            host: agent.label,
+            host: agent.host,
             name: agent.name,
             address: agent.address,
         };

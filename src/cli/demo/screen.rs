@@ -5,6 +5,9 @@ use std::io::Write as _;
 use super::message::Target;
 use super::sbc::{Call, Came, Placed, TRUNK_WAIT};
 
+/// A call that needs more is shown on two lines.
+const LINE_WIDTH: usize = 95;
+
 /// Standard output, in colour or not. A closed pipe is no reason to complain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
@@ -35,12 +38,13 @@ impl Screen {
     /// A call in one line: who called what, what Trunkline said, who answered.
     pub(super) fn call(self, call: &Call, placed: &Placed) {
         let (from, dialled) = (call.from.name(), call.dialled);
-        let answer = trunkline_said(placed);
-        let end = self.paint("32", &outcome(placed));
+        let asked = format!("{from} calls {dialled}: {}", trunkline_said(placed));
+        let ended = outcome(placed);
         let took_ms = placed.took.as_secs_f64() * 1e3;
-        self.line(&format!(
-            "{from} calls {dialled}: {answer} → {end}, {took_ms:.1} ms"
-        ));
+        let room = LINE_WIDTH.saturating_sub(asked.chars().count() + ended.chars().count());
+        let between = if room > 0 { " " } else { "\n       " };
+        let ended = self.paint("32", &ended);
+        self.line(&format!("{asked}{between}→ {ended}, {took_ms:.1} ms"));
     }
 
     /// Text of several lines, as it is.
@@ -68,26 +72,39 @@ fn trunkline_said(placed: &Placed) -> String {
     let Some(status) = placed.status else {
         return String::from("no answer");
     };
-    let first = placed.targets.first();
-    let contact = |target: &Target| {
-        let label = target.tgrp.as_ref();
-        let label = label
-            .map(|tgrp| format!(";tgrp={tgrp}"))
-            .unwrap_or_default();
-        let host = &target.host;
-        // The number is shown where it is not the one just shown.
-        if first.is_some_and(|first| first.number == target.number) {
-            format!("{host}{label}")
-        } else {
-            format!("{}@{host}{label}", target.number)
-        }
-    };
-    let contacts: Vec<String> = placed.targets.iter().map(contact).collect();
+    let mut contacts: Vec<String> = Vec::new();
+    let mut rest = placed.targets.as_slice();
+    while let [target, behind @ ..] = rest {
+        let alike = behind.iter().take_while(|other| is_alike(target, other));
+        let alike = alike.count();
+        contacts.push(contact(target, placed.targets.first(), alike));
+        rest = behind.get(alike..).unwrap_or_default();
+    }
     if contacts.is_empty() {
         format!("{status} {}", placed.reason)
     } else {
         format!("{status} {}", contacts.join(", "))
     }
+}
+
+/// Whether only the labels differ.
+fn is_alike(one: &Target, other: &Target) -> bool {
+    one.host == other.host && one.number == other.number && other.tgrp.is_some()
+}
+
+/// The host with its label; the number where it is not that of the first Contact.
+fn contact(target: &Target, first: Option<&Target>, alike: usize) -> String {
+    let number = match first {
+        Some(first) if first.number == target.number => String::new(),
+        _ => format!("{}@", target.number),
+    };
+    let tgrp = target.tgrp.as_ref();
+    let label = tgrp.map_or_else(String::new, |tgrp| format!(";tgrp={tgrp}"));
+    let more = match alike {
+        0 => String::new(),
+        alike => format!(" and {alike} more labels"),
+    };
+    format!("{number}{}{label}{more}", target.host)
 }
 
 /// `Teams answers +442079460123`, with what was tried before.

@@ -19,14 +19,15 @@ use super::table::TableCopy;
 use crate::observe::Log;
 use crate::server::{Config, ListenerConfig, Server, ServerHandle, StartError};
 
-/// The hosts of the table's addresses, and who stands behind them.
-const AGENTS: [(&str, &str); 6] = [
-    ("Teams", "teams.route"),
-    ("Genesys", "genesys.route"),
-    ("Carrier A Docklands", DOCKLANDS),
-    ("Carrier A Slough", SLOUGH),
-    ("Carrier B Berlin", "carrier-b.route"),
-    ("Voicemail", "voicemail.route"),
+/// Who answers: the name, the host of the table's addresses that means it, and whether it
+/// knows its trunks by their label.
+const AGENTS: [(&str, &str, bool); 6] = [
+    ("Teams", "teams.route", false),
+    ("Genesys", "genesys.route", true),
+    ("Carrier A Docklands", DOCKLANDS, false),
+    ("Carrier A Slough", SLOUGH, false),
+    ("Carrier B Berlin", "carrier-b.route", false),
+    ("Voicemail", "voicemail.route", false),
 ];
 const DOCKLANDS: &str = "carrier-a-docklands.route";
 const SLOUGH: &str = "carrier-a-slough.route";
@@ -67,9 +68,9 @@ impl Stage {
         let trunkline = server.local_addrs().first().copied();
         let trunkline = trunkline.context("the server listens nowhere")?;
         let mut agents = Vec::with_capacity(AGENTS.len());
-        for (name, label) in AGENTS {
+        for (name, host, by_label) in AGENTS {
             agents.push(
-                Agent::start(name, label)
+                Agent::start(name, host, by_label)
                     .await
                     .context("cannot open a socket")?,
             );
@@ -108,7 +109,7 @@ impl Stage {
     /// Takes both data centres of carrier A down, or brings them back.
     pub(super) fn set_carrier_a(&self, is_up: bool) {
         for agent in &self.agents {
-            match agent.label {
+            match agent.host {
                 _ if is_up => agent.set_mood(Mood::Answers),
                 DOCKLANDS => agent.set_mood(Mood::Unavailable),
                 SLOUGH => agent.set_mood(Mood::Silent),
