@@ -1,5 +1,8 @@
 //! The story in order.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use jiff::Timestamp;
 
 use super::change::change_the_table;
@@ -8,6 +11,9 @@ use super::screen::Screen;
 use super::stage::{Stage, shown};
 use super::story::{CAROL, End, OUTAGE, SCENES, Scene, judge, table_says};
 use crate::cli::route_text;
+
+/// The table of the demo, in a checkout.
+const EXAMPLE: &str = "routing-tables/example";
 
 /// What was placed, and what went wrong.
 #[derive(Debug, Default)]
@@ -119,12 +125,12 @@ async fn explain(stage: &Stage, screen: Screen, call_id: &str) -> anyhow::Result
     let command = line
         .split_once(" # ")
         .map_or(&*line, |(command, _)| command);
-    screen.block(&format!(
-        "$ {command} --table {}",
-        shown(&stage.copy.tables())
-    ));
+    let tables = shown(&stage.copy.tables());
+    screen.block(&format!("$ {command} --table {tables}"));
+    let at = command.split_once(" --at ").map(|(_, at)| at.trim());
+    let at = at.context("the log does not say when the call was")?;
     let snapshot = stage.server.tables().snapshot();
-    let report = table_says(&snapshot, &CAROL, call_id, Timestamp::now())?;
+    let report = table_says(&snapshot, &CAROL, call_id, at.parse()?)?;
     screen.block(&route_text::one(&report, screen.color));
     Ok(())
 }
@@ -132,30 +138,13 @@ async fn explain(stage: &Stage, screen: Screen, call_id: &str) -> anyhow::Result
 /// What may be tried next. `program` is how this one was called.
 pub(super) fn suggest(screen: Screen, program: &str) {
     screen.chapter("Try next");
-    for (arguments, what) in [
-        (
-            "demo --stay",
-            "keep all of this running, to call it yourself",
-        ),
-        (
-            "check routing-tables/example",
-            "read it first: it is four short files",
-        ),
-        (
-            "route 02079460100 --from carrier-a --at 'Sun 10:00' --table routing-tables/example",
-            "",
-        ),
-        (
-            "run --config trunkline.toml",
-            "README.md has the smallest one",
-        ),
-    ] {
-        let remark = if what.is_empty() {
-            String::new()
-        } else {
-            format!("   # {what}")
-        };
-        screen.line(&format!("{program} {arguments}{remark}"));
+    screen.line(&format!("{program} demo --stay"));
+    if Path::new(EXAMPLE).exists() {
+        screen.line(&format!("{program} check {EXAMPLE}"));
+        screen.line(&format!(
+            "{program} route 02079460100 --from carrier-a --at 'Sun 10:00' --table {EXAMPLE}"
+        ));
+        screen.line("and read README.md, docs/how-a-call-is-routed.md, docs/routing-tables.md");
     }
 }
 

@@ -63,7 +63,7 @@ impl Screen {
     }
 
     fn write(self, text: &str) {
-        let _ = anstream::stdout().write_all(text.as_bytes());
+        let _ = std::io::stdout().write_all(text.as_bytes());
     }
 }
 
