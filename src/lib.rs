@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod routing;
 pub mod server;
 pub mod sip;
+pub mod system;
 pub mod tables;
 pub mod transaction;
 pub mod transport;

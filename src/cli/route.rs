@@ -55,6 +55,9 @@ pub(super) struct RouteCall {
     /// Trunk group label of the Request-URI (RFC 4904)
     #[arg(long, conflicts_with = "invite")]
     tgrp: Option<String>,
+    /// Call-ID: what weighted and least-loaded groups draw their order from
+    #[arg(long, conflicts_with = "invite")]
+    call_id: Option<String>,
     /// Phone-context of the number (RFC 3966)
     #[arg(long, conflicts_with = "invite")]
     phone_context: Option<String>,
@@ -195,7 +198,10 @@ impl RouteCall {
                 host: &host,
                 tgrp: self.tgrp.as_ref().map(|_| &*tgrp),
                 at,
-                call_hash: 0,
+                call_hash: self
+                    .call_id
+                    .as_ref()
+                    .map_or(0, |id| call_hash(id.as_bytes())),
             };
             Explanation::of(snapshot, &facts, b"").1
         };
