@@ -40,7 +40,7 @@ fn the_story_is_told_from_anywhere_and_leaves_nothing_behind() {
         "482 This number lives on Genesys → refused,",
         "Teams calls +449098790000: 403 Premium-rate numbers are barred → refused,",
         "Teams calls 112: 302 carrier-b.route → Carrier B Berlin answers 112,",
-        "→ carrier-a-docklands.route says 503, carrier-a-slough.route silent for 500 ms, \
+        "→ carrier-a-docklands.route says 503, carrier-a-slough.route silent for 800 ms, \
          Carrier B Berlin answers 00441214960000,",
         "reload gen 1->2 dids=20 ",
         "Carrier A calls 02079460125: 302 teams.route, +442079460500@teams.route → Teams answers +442079460125,",

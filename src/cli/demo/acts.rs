@@ -155,7 +155,7 @@ pub(super) fn invite_callers(stage: &Stage, screen: Screen, program: &str) {
     let process = std::process::id();
     screen.chapter("Still serving, until Ctrl-C");
     screen.line(&format!(
-        "sipp -sn uac -m 1 -s {dialled} {}   # shows the 302; follows none",
+        "sipp -sn uac -m 1 -s {dialled} -trace_msg -message_file answer.txt {}   # sees the 302, follows none",
         stage.trunkline
     ));
     screen.line(&format!(
@@ -165,5 +165,5 @@ pub(super) fn invite_callers(stage: &Stage, screen: Screen, program: &str) {
     screen.line(&format!(
         "edit {tables}/dids/teams.csv, then: kill -HUP {process}"
     ));
-    screen.line(&format!("tail -f {log}"));
+    screen.line(&format!("tail -f {log}   # a line for every call"));
 }

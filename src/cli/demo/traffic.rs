@@ -2,15 +2,18 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use tokio::task::JoinHandle;
 
 use super::sbc::{Call, Sbc};
 
 /// Between the end of a call and the next.
 const PAUSE: Duration = Duration::from_millis(2);
+/// How long a handful of calls may take.
+const FLOW_WAIT: Duration = Duration::from_secs(10);
 /// Changes from one agent to another that are kept: one is to come.
 const TURNS_MAX: usize = 16;
 
@@ -18,6 +21,7 @@ const TURNS_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct Traffic {
     stop: Arc<AtomicBool>,
+    placed: Arc<AtomicU64>,
     task: JoinHandle<io::Result<Flow>>,
 }
 
@@ -37,16 +41,35 @@ impl Traffic {
     pub(super) fn start(mut sbc: Sbc, call: Call) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let calls = Arc::new(AtomicU64::new(0));
+        let placed = Arc::clone(&calls);
         let task = tokio::spawn(async move {
             let mut flow = Flow::default();
             while !stopped.load(Ordering::Relaxed) {
-                let placed = sbc.place(&call).await?;
-                flow.count(placed.answered_by);
+                flow.count(sbc.place(&call).await?.answered_by);
+                calls.store(flow.calls, Ordering::Relaxed);
                 tokio::time::sleep(PAUSE).await;
             }
             Ok(flow)
         });
-        Self { stop, task }
+        Self { stop, placed, task }
+    }
+
+    /// Waits until so many more calls were placed.
+    ///
+    /// # Errors
+    /// They were not, within a time that suffices for hundreds.
+    pub(super) async fn flow(&self, calls: u64) -> anyhow::Result<()> {
+        let enough = self.placed.load(Ordering::Relaxed) + calls;
+        let deadline = Instant::now() + FLOW_WAIT;
+        while self.placed.load(Ordering::Relaxed) < enough {
+            ensure!(
+                Instant::now() < deadline,
+                "the calls in the background stand still"
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
     }
 
     /// Ends after the call in progress.
