@@ -94,7 +94,7 @@ fn without_room_for_the_table_it_says_so() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
-        text.starts_with("trunkline: the demo stopped: cannot write a copy of the example table: ")
+        text.starts_with("trunkline: the demo failed: cannot write a copy of the example table: ")
             && text.contains("/nowhere/at/all"),
         "{text}"
     );

@@ -54,7 +54,7 @@ impl Demo {
             Err(error) => Err(error.into()),
         };
         ended.unwrap_or_else(|error| {
-            anstream::eprintln!("trunkline: the demo stopped: {error:#}");
+            anstream::eprintln!("trunkline: the demo failed: {error:#}");
             ExitCode::from(1)
         })
     }
@@ -84,9 +84,12 @@ impl Demo {
         } else {
             acts::suggest(screen, &program);
         }
-        let troubles = ledger.troubles.len();
-        if troubles > 0 {
-            bail!("{troubles} of the calls and reloads did not end as the table says");
+        if let [first, more @ ..] = ledger.troubles.as_slice() {
+            let more = match more.len() {
+                0 => String::new(),
+                more => format!(" ({more} more above)"),
+            };
+            bail!("not everything ended as the table says: {first}{more}");
         }
         Ok(ExitCode::SUCCESS)
     }
