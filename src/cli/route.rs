@@ -83,9 +83,11 @@ pub(super) struct RouteCall {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// To be read
+    /// In full: every rule, every route
     #[default]
     Text,
+    /// A few lines: number, row, rule and routes
+    Short,
     /// One JSON object
     Json,
 }
@@ -122,7 +124,8 @@ impl RouteCall {
                 by_from: many,
             }),
             (Format::Text, [one]) => route_text::one(one, color),
-            (Format::Text, many) => route_text::by_group(many, color),
+            (Format::Short, [one]) => route_text::short(one, color),
+            (Format::Text | Format::Short, many) => route_text::by_group(many, color),
         };
         // A closed pipe is no reason to complain.
         let _ = anstream::stdout().write_all(text.as_bytes());

@@ -381,7 +381,7 @@ fn number_report(
         (None, _) => String::new(),
         (Some(step @ (NormaliseStep::AlreadyGlobal | NormaliseStep::NotANumber)), _)
         | (Some(step), None) => step.to_string(),
-        (Some(step), Some(plan)) => format!("{step} (dial plan {plan})"),
+        (Some(step), Some(plan)) => format!("{step}, dial plan {plan}"),
     };
     NumberReport {
         dialled: text(dialled.number),
