@@ -128,7 +128,7 @@ impl RouteCall {
             (Format::Text | Format::Short, many) => route_text::by_group(many, color),
         };
         // A closed pipe is no reason to complain.
-        let _ = anstream::stdout().write_all(text.as_bytes());
+        let _ = std::io::stdout().write_all(text.as_bytes());
         let routed = reports.iter().any(|report| report.outcome == "route");
         if routed {
             ExitCode::SUCCESS
