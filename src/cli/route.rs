@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// route, with 1 when the call is rejected or has none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  trunkline route '020 7946 0750' --from carrier-a --at 'Sun 10:00' --table routing-tables/example
+  trunkline route '020 7946 0750' --from carrier-a --at 'Sun 10:00' --timezone Europe/London --table routing-tables/example
   trunkline route +442079460750 --table routing-tables/example      # from every trunk group
   trunkline route --invite invite.sip --source 10.20.0.11 --table routing-tables/example")]
 pub(super) struct RouteCall {

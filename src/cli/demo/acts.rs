@@ -142,7 +142,7 @@ pub(super) fn suggest(screen: Screen, program: &str) {
     if Path::new(EXAMPLE).exists() {
         screen.line(&format!("{program} check {EXAMPLE}"));
         screen.line(&format!(
-            "{program} route 02079460100 --from carrier-a --at 'Sun 10:00' --table {EXAMPLE}"
+            "{program} route 02079460100 --from carrier-a --at 'Sun 10:00' --timezone Europe/London --table {EXAMPLE}"
         ));
         screen.line("and read README.md, docs/how-a-call-is-routed.md, docs/routing-tables.md");
     }
