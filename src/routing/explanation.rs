@@ -1,4 +1,4 @@
-//! An explanation: the walk of [`route`](super::route), written down.
+//! An explanation: the walk of [`route`], written down.
 
 use super::decision::{Caller, End, Outcome, Route, Trace};
 use super::dial_plan::{NormaliseStep, Normalised};
