@@ -4,11 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use memchr::{memchr, memmem};
 
+use crate::limits::{HEADERS_MAX, REPLY_HEADERS_MAX};
+
 use super::header::CommaList;
 use super::scan::{is_escaped, is_lws, offset_in};
 use super::{
     CSeq, Diversion, Frame, Framer, HeaderName, HistoryInfo, Host, Message, NameAddr, ParseError,
-    Parsed, Reply, Scheme, StartLine, StatusCode, Uri, Via, reply_target,
+    ParseErrorKind, Parsed, Reply, Scheme, StartLine, StatusCode, Uri, Via, reply_target,
 };
 
 /// Where the tests' requests come from.
@@ -397,6 +399,11 @@ fn answer_is_a_message(request: &Message<'_>, status: StatusCode) {
     let out = answer(request, status);
     let response = match Message::parse_datagram(&out) {
         Ok(response) => response,
+        // All its Vias come back, and more beside them.
+        Err(error) if error.kind == ParseErrorKind::TooManyHeaders => {
+            assert!(request.headers().count() + REPLY_HEADERS_MAX >= HEADERS_MAX);
+            return;
+        }
         Err(error) => panic!("{error}: {}", out.escape_ascii()),
     };
     assert_eq!(response.status(), Some(status));
