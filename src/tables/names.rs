@@ -238,7 +238,20 @@ pub(super) fn report_circles(
                         names.kind,
                         round.join(" -> ")
                     );
-                    context.error(Code::Circular, spot, "closes the circle", message);
+                    let mut diagnostic = Diagnostic::error(Code::Circular, message)
+                        .at(context.sources.place(spot, "closes the circle"));
+                    for (id, position) in path.iter().skip(from).take(CIRCLE_PLACES_MAX) {
+                        // `position` is the reference after the one that is being followed.
+                        let followed = next
+                            .get(usize::from(*id))
+                            .and_then(|edges| edges.get(position.checked_sub(1)?))
+                            .filter(|(_, at)| *at != spot);
+                        if let Some((_, at)) = followed {
+                            let label = format!("{} goes on here", quoted(names.name(*id)));
+                            diagnostic = diagnostic.at(context.sources.place(*at, label));
+                        }
+                    }
+                    context.diagnostics.push(diagnostic);
                 }
                 _ => {}
             }
@@ -246,6 +259,9 @@ pub(super) fn report_circles(
     }
     found
 }
+
+/// Places shown of one circle: a longer one is named in full in the sentence.
+const CIRCLE_PLACES_MAX: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Visit {

@@ -380,6 +380,13 @@ impl<'d> Reader<'d> {
         self.table.contains_key(key)
     }
 
+    /// Whether the key is there and its value is a list without items.
+    #[must_use]
+    pub fn is_empty_list(&self, key: &str) -> bool {
+        let value = self.table.get(key).map(Spanned::get_ref);
+        matches!(value, Some(DeValue::Array(items)) if items.is_empty())
+    }
+
     /// Where the table begins: its header, its braces, or the start of the file.
     #[must_use]
     pub const fn spot(&self) -> Spot {

@@ -318,8 +318,8 @@ impl CsvList<'_> {
             .max(self.columns.group.unwrap_or_default());
         if record.len() <= needed {
             let message = format!(
-                "the row has {} columns, its header has {}",
-                record.len(),
+                "the row has {}, its header has {}",
+                columns(record.len()),
                 self.columns.count
             );
             self.row_error(line, 0, message, None);
@@ -332,8 +332,8 @@ impl CsvList<'_> {
             .any(|cell| !cell.trim_ascii().is_empty());
         if surplus && needed + 1 == self.columns.count {
             let message = format!(
-                "the row has {} columns, its header has {}",
-                record.len(),
+                "the row has {}, its header has {}",
+                columns(record.len()),
                 self.columns.count
             );
             let help = "put quotes around a field with a delimiter in it";
@@ -434,6 +434,13 @@ impl CsvList<'_> {
 
     fn cell(&self, line: u32, column: usize, label: &str) -> Place {
         cell_place(self.source, line, self.delimiter, column, label)
+    }
+}
+
+fn columns(count: usize) -> String {
+    match count {
+        1 => String::from("1 column"),
+        count => format!("{count} columns"),
     }
 }
 
