@@ -66,6 +66,10 @@ pub const UDP_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// source address must not gain an amplifier.
 pub const UNKNOWN_SOURCE_GAIN_BYTES_MAX: usize = 512;
 
+/// Answers per second, worker and listener to unknown sources: enough for somebody who
+/// sets up an SBC to see the 403, too few to bounce a flood off us.
+pub const STRANGER_ANSWERS_PER_SECOND_MAX: u32 = 100;
+
 /// Log lines per second and cause about what peers do wrong; the rest is counted.
 pub const PEER_ERROR_LINES_PER_SECOND_MAX: u32 = 10;
 

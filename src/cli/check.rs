@@ -61,7 +61,7 @@ impl Check {
         let begun = std::time::Instant::now();
         let loaded = tables::load(&self.folder);
         let took = begun.elapsed();
-        let mut out = anstream::stdout().lock();
+        let mut out = std::io::stdout().lock();
         let written = match self.format {
             Format::Json => self.json(&loaded),
             Format::Short => loaded.report.short(),

@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// route, with 1 when the call is rejected or has none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  trunkline route '020 7946 0750' --from carrier-a --at 'Sun 10:00' --table routing-tables/example
+  trunkline route '020 7946 0750' --from carrier-a --at 'Sun 10:00' --timezone Europe/London --table routing-tables/example
   trunkline route +442079460750 --table routing-tables/example      # from every trunk group
   trunkline route --invite invite.sip --source 10.20.0.11 --table routing-tables/example")]
 pub(super) struct RouteCall {
@@ -46,12 +46,18 @@ pub(super) struct RouteCall {
     /// Time of the call: 'Mon 10:00', '2026-12-25 10:00' or RFC 3339; without it, now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// Time zone of a wall-clock --at, where the table's schedules differ: Europe/London
+    #[arg(long, value_name = "ZONE", requires = "at")]
+    timezone: Option<String>,
     /// Host of the Request-URI
     #[arg(long, conflicts_with = "invite")]
     host: Option<String>,
     /// Trunk group label of the Request-URI (RFC 4904)
     #[arg(long, conflicts_with = "invite")]
     tgrp: Option<String>,
+    /// Call-ID: what weighted and least-loaded groups draw their order from
+    #[arg(long, conflicts_with = "invite")]
+    call_id: Option<String>,
     /// Phone-context of the number (RFC 3966)
     #[arg(long, conflicts_with = "invite")]
     phone_context: Option<String>,
@@ -77,9 +83,11 @@ pub(super) struct RouteCall {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// To be read
+    /// In full: every rule, every route
     #[default]
     Text,
+    /// A few lines: number, row, rule and routes
+    Short,
     /// One JSON object
     Json,
 }
@@ -116,10 +124,11 @@ impl RouteCall {
                 by_from: many,
             }),
             (Format::Text, [one]) => route_text::one(one, color),
-            (Format::Text, many) => route_text::by_group(many, color),
+            (Format::Short, [one]) => route_text::short(one, color),
+            (Format::Text | Format::Short, many) => route_text::by_group(many, color),
         };
         // A closed pipe is no reason to complain.
-        let _ = anstream::stdout().write_all(text.as_bytes());
+        let _ = std::io::stdout().write_all(text.as_bytes());
         let routed = reports.iter().any(|report| report.outcome == "route");
         if routed {
             ExitCode::SUCCESS
@@ -135,7 +144,8 @@ impl RouteCall {
             return Err(Failure::Table(loaded.report));
         };
         let at = match &self.at {
-            Some(text) => tables::parse_time(&table, text).map_err(anyhow::Error::msg)?,
+            Some(text) => tables::parse_time(&table, text, self.timezone.as_deref())
+                .map_err(anyhow::Error::msg)?,
             None => Timestamp::now(),
         };
         let snapshot = Snapshot::new(Arc::new(table));
@@ -191,7 +201,10 @@ impl RouteCall {
                 host: &host,
                 tgrp: self.tgrp.as_ref().map(|_| &*tgrp),
                 at,
-                call_hash: 0,
+                call_hash: self
+                    .call_id
+                    .as_ref()
+                    .map_or(0, |id| call_hash(id.as_bytes())),
             };
             Explanation::of(snapshot, &facts, b"").1
         };

@@ -169,6 +169,8 @@ counted! {
         Unanswerable = "unanswerable",
         /// The answer to an unknown source would be much longer than its request.
         Amplification = "amplification",
+        /// As many unknown sources were answered in this second as are answered in one.
+        Flood = "flood",
         /// A defect of ours: what it did was undone, and the datagram forgotten.
         Defect = "defect",
     }

@@ -7,9 +7,10 @@ mod contacts;
 mod event;
 mod facts;
 mod redirect;
-
+mod strangers;
 #[cfg(test)]
 mod tests;
+mod to_tag;
 
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
 pub use facts::{CallFacts, UserText, call_hash, is_answerable};

@@ -1,7 +1,7 @@
 //! The redirect server: RFC 3261 §8.3, as a stateless UAS (§8.2.7) or with INVITE
 //! server transactions (§17.2.1) that repeat an answer until it is acknowledged.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use super::contacts::Contacts;
 use super::event::{Answer, CallEvent, DropReason, Fate, MethodKind, Refusal, Refused};
 use super::facts::{CallFacts, call_hash, is_answerable};
+use super::strangers::Strangers;
+use super::to_tag::to_tag;
 use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
 use crate::routing::{
     self, Decision, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
@@ -30,6 +32,7 @@ pub struct RedirectServer {
     server_header: Option<Box<str>>,
     transactions: Option<TransactionTable>,
     contacts: Contacts,
+    strangers: Strangers,
     draining: bool,
     unkept: u64,
 }
@@ -81,6 +84,7 @@ impl RedirectServer {
             tag_key,
             server_header: server_header.map(Into::into),
             contacts: Contacts::default(),
+            strangers: Strangers::default(),
             draining: false,
             unkept: 0,
         }
@@ -127,6 +131,9 @@ impl RedirectServer {
         if method == Method::Ack {
             self.ack(&asked);
             return Fate::Absorbed(MethodKind::Ack);
+        }
+        if !known && !self.strangers.admit(now.instant) {
+            return Fate::Dropped(DropReason::Flood);
         }
         match broken.map_or_else(|| message.check_request(), Err) {
             _ if !known => self.refuse(
@@ -435,7 +442,7 @@ impl RedirectServer {
         if !is_answerable(to) {
             return None;
         }
-        let tag = self.to_tag(message);
+        let tag = to_tag(&self.tag_key, message);
         let mut reply = Reply::new(message, status).source(source).to_tag(&tag);
         if !reason.is_empty() {
             reply = reply.reason(reason);
@@ -451,29 +458,6 @@ impl RedirectServer {
         }
         reply.write(out);
         Some(to)
-    }
-
-    /// RFC 3261 §8.2.7: a stateless server gives every retransmission the same To tag,
-    /// so it is drawn from the request. Keyed, so that nobody can foresee it (§19.3).
-    fn to_tag(&self, message: &Message<'_>) -> [u8; 16] {
-        let mut hasher = self.tag_key.build_hasher();
-        let mut add = |bytes: &[u8]| {
-            hasher.write_usize(bytes.len());
-            hasher.write(bytes);
-        };
-        add(message.call_id().unwrap_or_default());
-        add(message
-            .from()
-            .ok()
-            .and_then(|from| from.tag())
-            .unwrap_or_default());
-        add(message
-            .top_via()
-            .ok()
-            .and_then(|via| via.branch())
-            .unwrap_or_default());
-        add(message.request_uri().unwrap_or_default());
-        hex(hasher.finish())
     }
 }
 
@@ -508,16 +492,4 @@ fn reason<'t>(table: &'t RoutingTable, decision: &Decision<'_>, status: StatusCo
         }
         _ => b"",
     }
-}
-
-fn hex(number: u64) -> [u8; 16] {
-    let bytes = number.to_be_bytes();
-    std::array::from_fn(|i| {
-        let byte = bytes.get(i / 2).copied().unwrap_or_default();
-        let digit = if i % 2 == 0 { byte >> 4 } else { byte & 0xf };
-        b"0123456789abcdef"
-            .get(usize::from(digit))
-            .copied()
-            .unwrap_or(b'0')
-    })
 }

@@ -369,6 +369,23 @@ fn an_unknown_source_learns_nothing() {
 }
 
 #[test]
+fn a_flood_of_strangers_bounces_off_nobody_and_delays_no_call() {
+    let mut rig = Rig::new(false);
+    let from = "172.16.0.1:5060";
+    let mut answered = 0;
+    for _ in 0..1000 {
+        answered += usize::from(rig.send_from(from, &invite(LONDON)) != "dropped flood");
+    }
+    assert_eq!(answered, 100);
+    assert_eq!(rig.status(&invite(LONDON)), 302);
+    rig.advance(1000);
+    assert!(
+        rig.send_from(from, &invite(LONDON))
+            .starts_with("SIP/2.0 403 ")
+    );
+}
+
+#[test]
 fn answers_never_leave_for_crowds_or_nowhere() {
     let mut rig = Rig::new(false);
     for source in [

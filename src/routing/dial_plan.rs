@@ -39,7 +39,7 @@ pub struct Extension {
     /// Digits in all.
     pub length: u8,
     /// First digits, if not all of that length are extensions. Only with it may an
-    /// extension start with the national prefix.
+    /// extension start with the national or an international prefix.
     pub first: Option<Number>,
     /// Put in front of the dialled digits: `+442071838` makes 750 `+442071838750`.
     pub prefix: Number,
@@ -154,12 +154,16 @@ impl DialPlan {
     }
 
     fn as_dialled_here(&self, number: &Number) -> Option<Step> {
+        // An extension whose first digits are written down is meant, whatever else it looks like.
+        if let Some(extension) = self.extension(number, |e| e.first.is_some()) {
+            return Some(extension);
+        }
         // A number with an international prefix is international or nothing: 00 is not
         // the national prefix 0 before an area code 0….
         if let Some(prefix) = self.international_prefix(number) {
             return self.international(number, &prefix);
         }
-        self.extension(number)
+        self.extension(number, |e| e.first.is_none())
             .or_else(|| self.national(number))
             .or_else(|| self.local(number))
     }
@@ -224,13 +228,13 @@ impl DialPlan {
         Some((global, NormaliseStep::International(*prefix)))
     }
 
-    fn extension(&self, number: &Number) -> Option<Step> {
+    fn extension(&self, number: &Number, among: impl Fn(&Extension) -> bool) -> Option<Step> {
         let is_national = self.starts_national(number);
         let (index, extension) = self.extensions.iter().enumerate().find(|(_, extension)| {
             let first_fits = extension
                 .first
                 .map_or(!is_national, |first| number.starts_with(first.as_bytes()));
-            first_fits && usize::from(extension.length) == number.len()
+            among(extension) && first_fits && usize::from(extension.length) == number.len()
         })?;
         let global = join(&[extension.prefix.as_bytes(), number.as_bytes()])?;
         Some((global, NormaliseStep::Extension(index)))

@@ -24,6 +24,7 @@ pub use store::{Reload, TableStore};
 
 use crate::routing::RoutingTable;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use names::Context;
 use schema::Schema;
 use std::path::Path;
@@ -117,11 +118,22 @@ fn read_schema(sources: &source::Sources, diagnostics: &Diagnostics) -> (Schema,
     (schema, is_damaged)
 }
 
-/// Reads a time as `--at` takes it: on the clock of the table's schedules where it names no
-/// zone.
+/// Reads a time as `--at` takes it: a wall-clock time is read in `timezone` (a name of the
+/// IANA database), or on the clock of the table's schedules where they have one in common.
 ///
 /// # Errors
 /// A sentence that names the forms.
-pub fn parse_time(table: &RoutingTable, text: &str) -> Result<Timestamp, String> {
-    cases::parse_time(table, text, cases::common_zone(table).as_ref())
+pub fn parse_time(
+    table: &RoutingTable,
+    text: &str,
+    timezone: Option<&str>,
+) -> Result<Timestamp, String> {
+    let zone = match timezone {
+        Some(name) => Some(
+            TimeZone::get(name)
+                .map_err(|_| format!("{} is not a time zone", diagnostic::quoted(name)))?,
+        ),
+        None => cases::common_zone(table),
+    };
+    cases::parse_time(table, text, zone.as_ref())
 }

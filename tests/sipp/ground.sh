@@ -85,11 +85,13 @@ stop_server() {
     [[ $status == 0 ]] || fail "SIGTERM ended the server with exit $status"
 }
 
-# start_calls RATE CALLS NUMBERS: SIPp calls in the background.
+# start_calls RATE CALLS NUMBERS: SIPp calls in the background, at most RATE calls a second
+# and 50 at a time. With more open calls than a slow machine answers within T1, SIPp would
+# measure its own retransmissions.
 start_calls() {
     rm -f "$work"/sipp.*
     TERM=${TERM:-dumb} sipp "127.0.0.1:$port" -i 127.0.0.1 -nostdin -sf "$root/tests/sipp/redirect.xml" \
-        -inf "$3" -r "$1" -m "$2" -l 5000 -max_retrans 6 -buff_size 4194304 \
+        -inf "$3" -r "$1" -m "$2" -l 50 -deadcall_wait 0 -buff_size 4194304 \
         -trace_err -error_file "$work/sipp.err" \
         -trace_stat -stf "$work/sipp.csv" -fd 1 >"$work/sipp.out" 2>&1 &
     caller=$!
@@ -107,7 +109,7 @@ finish_calls() {
 finish_calls_well() {
     finish_calls
     if [[ $calls_status != 0 ]]; then
-        head -c 2000 "$work/sipp.err" >&2 2>/dev/null || true
+        grep -m 5 -aE "Failed regexp|unexpected|Regexp matched|timeout" "$work/sipp.err" >&2 2>/dev/null || true
         fail "SIPp ended with exit $calls_status, $(counted 'FailedCall(C)') calls failed"
     fi
 }
@@ -154,6 +156,11 @@ generation() {
 # Resident memory of the server in MiB.
 resident() {
     awk '/^VmRSS/ { printf "%d", $2 / 1024 }' "/proc/$server/status"
+}
+
+# Processor time the server has used, in milliseconds.
+processor_ms() {
+    awk -v hertz="$(getconf CLK_TCK)" '{ printf "%d", ($14 + $15) * 1000 / hertz }' "/proc/$server/stat"
 }
 
 milliseconds() {

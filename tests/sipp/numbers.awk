@@ -22,7 +22,8 @@ function dialled(i,   whole) {
     whole = number(i)
     if (i % 4 == 1) return "00" substr(whole, 2)
     if (whole ~ /^\+44/ && i % 4 == 2) return "0" substr(whole, 4)
-    if (whole ~ /^\+44/ && i % 4 == 3) return substr(whole, 10)
+    # As an extension, unless it begins with 00, which is the international prefix.
+    if (whole ~ /^\+44/ && i % 4 == 3 && i >= 100) return substr(whole, 10)
     return whole
 }
 

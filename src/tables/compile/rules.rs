@@ -208,9 +208,9 @@ fn groups(context: &Context<'_>, names: &AllNames<'_>, list: &[Text]) -> Box<[Gr
             continue;
         };
         if negated {
-            unwanted.push(id)
+            unwanted.push(id);
         } else {
-            wanted.push(id)
+            wanted.push(id);
         }
     }
     if wanted.is_empty() {
