@@ -123,3 +123,8 @@ pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
 /// Weeks searched for an ordinary day, almost four years: who has a dated line in every
 /// one of them gets the first, and `Mon 10:00` then sees its dated lines.
 pub const ORDINARY_WEEKS_MAX: usize = 200;
+
+/// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
+/// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
+/// 100,000 of them took it minutes.
+pub const TOML_LATE_HEADERS_MAX: usize = 1_000;

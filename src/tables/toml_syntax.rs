@@ -1,12 +1,14 @@
 //! Syntax errors of a TOML file as findings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue, Error};
 
 use super::diagnostic::{Code, Diagnostic, Diagnostics, Severity, quoted};
 use super::source::SourceFile;
+use crate::limits::TOML_LATE_HEADERS_MAX;
 
 /// Reports every error and returns the lines they stand in, sorted.
 pub(super) fn report(
@@ -70,6 +72,34 @@ pub(super) fn report(
     lines.sort_unstable();
     lines.dedup();
     lines
+}
+
+/// The header that is one too many of those that stand behind the headers of their own
+/// parts, as `[a]` behind `[a.b]`: the parser moves all its tables for each of them.
+/// Lines of a long string that look like headers are counted too.
+pub(super) fn header_over_limit(text: &str) -> Option<Range<usize>> {
+    let mut parents = HashSet::new();
+    let mut late = 0;
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let at = start + line.len() - line.trim_start().len();
+        start += line.len();
+        let Some(header) = header_of(line) else {
+            continue;
+        };
+        let mut name = DefaultHasher::new();
+        for byte in header.bytes().filter(|byte| !b" \t\"'[]".contains(byte)) {
+            if byte == b'.' {
+                parents.insert(name.finish());
+            }
+            name.write_u8(byte);
+        }
+        late += usize::from(parents.remove(&name.finish()));
+        if late > TOML_LATE_HEADERS_MAX {
+            return Some(at..at + header.len());
+        }
+    }
+    None
 }
 
 /// Errors come mostly in order: counting on from the last one keeps a file with an

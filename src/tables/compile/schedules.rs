@@ -119,7 +119,10 @@ pub(in crate::tables) fn time_zone(context: &Context<'_>, text: &Text) -> Option
     if zone.is_err() {
         let message = format!("{} is not a time zone", quoted(text.as_str()));
         let known: Vec<_> = jiff::tz::db().available().collect();
-        let help = match nearest(text.as_str(), known.iter().map(|name| name.as_str())) {
+        // Not "GMT+0" for "GMT+1": a place was meant.
+        let places = known.iter().map(|name| name.as_str());
+        let places = places.filter(|name| name.contains('/'));
+        let help = match nearest(text.as_str(), places) {
             Some(meant) => format!("did you mean {}?", quoted(meant)),
             None => "write a name of the IANA database such as \"Europe/London\"".to_owned(),
         };
