@@ -128,3 +128,7 @@ pub const ORDINARY_WEEKS_MAX: usize = 200;
 /// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
 /// 100,000 of them took it minutes.
 pub const TOML_LATE_HEADERS_MAX: usize = 1_000;
+
+/// Longest line of a DID list, in bytes: a row of a number, a name and a comment has a
+/// hundred. A file without line ends would be one row of millions of columns.
+pub const CSV_LINE_BYTES_MAX: usize = 1 << 20;

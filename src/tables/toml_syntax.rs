@@ -343,17 +343,23 @@ fn stands_behind(text: &str, at: usize, marks: &[char]) -> bool {
 
 /// The header that a key at `range` stands in.
 fn header_around<'t>(text: &'t str, range: &Range<usize>) -> Option<&'t str> {
-    let start = text
-        .get(..range.start)?
-        .rfind('\n')
-        .map_or(0, |feed| feed + 1);
-    let line = text.get(start..)?.lines().next()?;
-    header_of(line).filter(|_| {
-        !text
-            .get(start..range.start)
-            .is_some_and(|before| before.contains('='))
-    })
+    // No further back: a line may be as long as a file, and have as many errors.
+    let window = range.start.saturating_sub(HEADER_BYTES_MAX);
+    let before = text.as_bytes().get(window..range.start)?;
+    let start = match memchr::memrchr(b'\n', before) {
+        Some(feed) => window + feed + 1,
+        None if window == 0 => 0,
+        None => return None,
+    };
+    let before = text.get(start..range.start)?;
+    if before.contains('=') || !before.trim_start().starts_with('[') {
+        return None;
+    }
+    header_of(text.get(start..)?.lines().next()?)
 }
+
+/// A longer header is taken for something else.
+const HEADER_BYTES_MAX: usize = 1 << 10;
 
 /// `[a.b]` or `[[a]]` of a line that is a header.
 fn header_of(line: &str) -> Option<&str> {
