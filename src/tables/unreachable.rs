@@ -296,3 +296,6 @@ fn is_listed(table: &RoutingTable, id: ListId, number: &Number) -> bool {
         None => table.did(number).is_some_and(|row| row.value.list == id),
     }
 }
+
+#[cfg(test)]
+mod tests;
