@@ -110,14 +110,9 @@ fn row() -> impl Strategy<Value = Row> {
 /// The rows as files: one TOML file for each list, named by `file_name`.
 fn write_table(folder: &Path, rows: &[Row], file_name: impl Fn(usize) -> String) {
     let mut toml = String::new();
-    for group in GROUPS {
+    for (index, group) in GROUPS.iter().enumerate() {
         writeln!(toml, "[trunk_group.{group}]\ntrunks = [\"{group}\"]").unwrap();
-        writeln!(
-            toml,
-            "accept_from = [\"192.0.2.{}\"]",
-            group.len() * 10 + group.find('r').unwrap()
-        )
-        .unwrap();
+        writeln!(toml, "accept_from = [\"192.0.2.{index}\"]").unwrap();
         writeln!(toml, "[trunk.{group}]\naddress = \"sip:192.0.2.1\"").unwrap();
     }
     toml.push_str("[[rule]]\nname = \"DIDs\"\ncalled = [\"did:*\"]\nroute_to = [\"assigned\"]\n");
@@ -332,7 +327,8 @@ proptest! {
                 prop_assert!(place.line as usize <= lines, "{}", found.short());
             }
             let text = found.text(false);
-            prop_assert!(!text.is_empty() && !text.contains('\u{1b}'));
+            let escapes = text.contains('\u{1b}');
+            prop_assert!(!text.is_empty() && !escapes);
         }
         prop_assert!(serde_json::to_string(report).is_ok());
     }
