@@ -11,6 +11,7 @@ pub mod availability;
 pub mod classification;
 pub mod decision;
 pub mod dial_plan;
+pub mod did_map;
 pub mod explanation;
 mod ids;
 pub mod manipulation;
@@ -25,13 +26,14 @@ pub mod trunk;
 pub use availability::Availability;
 pub use classification::{Arrival, Classification, Label, classify, is_known_source};
 pub use decision::{Caller, Decision, End, Outcome, Route, Trace};
+pub use did_map::Did;
 pub use explanation::Explanation;
 pub use ids::{
     DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, RuleId, ScheduleId, TrunkId,
 };
 pub use number::Number;
 pub use rule::{Miss, Rule};
-pub use table::{Did, RoutingTable};
+pub use table::RoutingTable;
 pub use trunk::{TrunkState, User};
 
 use arrayvec::ArrayVec;

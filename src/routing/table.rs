@@ -1,6 +1,7 @@
 //! The compiled routing table: immutable, ids instead of names.
 
 use super::dial_plan::DialPlan;
+use super::did_map::{Did, DidMap};
 use super::manipulation::Manipulation;
 use super::number::Number;
 use super::prefix_map::{Match, PrefixMap};
@@ -13,17 +14,6 @@ use super::{
 use ipnet::IpNet;
 use jiff::Timestamp;
 use std::fmt;
-
-/// What a DID row says: 8 bytes beside each number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Did {
-    /// The trunk group it is assigned to.
-    pub group: Option<GroupId>,
-    /// The list it stands in.
-    pub list: ListId,
-    /// Line of the list's file, counted from 1.
-    pub line: u32,
-}
 
 /// A DID list.
 #[derive(Debug)]
@@ -108,7 +98,7 @@ pub struct TableParts {
     /// DID lists by [`ListId`].
     pub lists: Vec<DidList>,
     /// The one number space of all lists that assign trunk groups.
-    pub dids: PrefixMap<Did>,
+    pub dids: DidMap,
     /// SHA-256 of all files.
     pub hash: [u8; 32],
 }
@@ -285,7 +275,7 @@ impl RoutingTable {
 
     /// The number space of all lists that assign trunk groups.
     #[must_use]
-    pub fn dids(&self) -> &PrefixMap<Did> {
+    pub fn dids(&self) -> &DidMap {
         &self.parts.dids
     }
 
@@ -314,14 +304,11 @@ impl RoutingTable {
         format!("{}:{}", self.file_name(origin.file), origin.line)
     }
 
-    /// Place of a DID row.
+    /// Place of a DID row that stands in this line of its list.
     #[must_use]
-    pub fn did_place(&self, did: Did) -> String {
+    pub fn did_place(&self, did: Did, line: u32) -> String {
         let file = self.list(did.list).map_or(u16::MAX, |list| list.file);
-        self.place(Origin {
-            file,
-            line: did.line,
-        })
+        self.place(Origin { file, line })
     }
 
     /// The dial plan of a group.
