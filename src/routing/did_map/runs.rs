@@ -121,7 +121,7 @@ impl Runs {
     /// their way while other numbers are looked at.
     pub(super) fn touch_block(&self, at: usize) -> u64 {
         self.blocks.get(at).map_or(0, |block| {
-            let [first, .., last] = block.keys;
+            let [[first, ..], .., [.., last]] = block.keys;
             let [word, ..] = block.words;
             first ^ last ^ u64::from(word)
         })
@@ -131,7 +131,7 @@ impl Runs {
     pub(super) fn touch_node(&self, level: usize, at: usize) -> u64 {
         let node = self.levels.get(level).and_then(|nodes| nodes.get(at));
         node.map_or(0, |node| {
-            let [first, .., last] = node.keys;
+            let [[first, ..], .., [.., last]] = node.keys;
             first ^ last
         })
     }
@@ -181,7 +181,7 @@ const UNUSED: Key = Key::MAX;
 #[repr(align(64))]
 #[derive(Clone, Debug)]
 struct Block {
-    keys: [Key; BLOCK_RUNS],
+    keys: Keys,
     words: [u32; BLOCK_RUNS],
 }
 
@@ -189,8 +189,8 @@ impl Block {
     /// The last run that does not begin behind `key`: where it stands, how it begins and
     /// its word.
     fn last_not_greater(&self, key: Key) -> Option<(usize, Key, u32)> {
-        let slot = not_greater(&self.keys, key).checked_sub(1)?;
-        Some((slot, *self.keys.get(slot)?, *self.words.get(slot)?))
+        let (slot, first) = last_not_greater(&self.keys, key)?;
+        Some((slot, first, *self.words.get(slot)?))
     }
 }
 
@@ -198,19 +198,30 @@ impl Block {
 #[repr(align(64))]
 #[derive(Clone, Debug)]
 struct Node {
-    keys: [Key; BLOCK_RUNS],
+    keys: Keys,
 }
 
 impl Node {
     fn child(&self, at: usize, key: Key) -> Option<usize> {
-        let slot = not_greater(&self.keys, key).checked_sub(1)?;
+        let (slot, _) = last_not_greater(&self.keys, key)?;
         Some(at * BLOCK_RUNS + slot)
     }
 }
 
-/// How many of the sorted keys are not greater. Counting has no branch to mispredict.
-fn not_greater(keys: &[Key; BLOCK_RUNS], key: Key) -> usize {
-    keys.iter().map(|other| usize::from(*other <= key)).sum()
+/// Sixteen sorted keys, in quarters.
+type Keys = [[Key; QUARTER]; QUARTER];
+const QUARTER: usize = 4;
+
+/// The last of the sorted keys that is not greater, and where it stands. First the quarter,
+/// then the key in it: counting has no branch to mispredict.
+fn last_not_greater(keys: &Keys, key: Key) -> Option<(usize, Key)> {
+    let [_, [second, ..], [third, ..], [fourth, ..]] = *keys;
+    let quarter =
+        usize::from(second <= key) + usize::from(third <= key) + usize::from(fourth <= key);
+    let [a, b, c, d] = *keys.get(quarter)?;
+    let within = usize::from(b <= key) + usize::from(c <= key) + usize::from(d <= key);
+    let found = *[a, b, c, d].get(within)?;
+    (a <= key).then_some((quarter * QUARTER + within, found))
 }
 
 /// Rows from the first that are one run.
@@ -243,12 +254,16 @@ impl Layout {
         let slot = self.lines.len() % BLOCK_RUNS;
         if slot == 0 {
             self.blocks.push(Block {
-                keys: [UNUSED; BLOCK_RUNS],
+                keys: [[UNUSED; QUARTER]; QUARTER],
                 words: [0; BLOCK_RUNS],
             });
         }
         if let Some(block) = self.blocks.last_mut()
-            && let Some((key, slot_word)) = block.keys.get_mut(slot).zip(block.words.get_mut(slot))
+            && let Some((key, slot_word)) = block
+                .keys
+                .as_flattened_mut()
+                .get_mut(slot)
+                .zip(block.words.get_mut(slot))
         {
             (*key, *slot_word) = (first.key, word);
         }
@@ -268,7 +283,7 @@ fn index(blocks: &[Block]) -> Box<[Box<[Node]>]> {
     let mut levels: Vec<Box<[Node]>> = Vec::new();
     let mut firsts: Vec<Key> = blocks
         .iter()
-        .filter_map(|block| block.keys.first().copied())
+        .filter_map(|block| block.keys.as_flattened().first().copied())
         .collect();
     while firsts.len() > 1 {
         let nodes: Box<[Node]> = firsts.chunks(BLOCK_RUNS).map(node).collect();
@@ -279,8 +294,8 @@ fn index(blocks: &[Block]) -> Box<[Box<[Node]>]> {
 }
 
 fn node(firsts: &[Key]) -> Node {
-    let mut keys = [UNUSED; BLOCK_RUNS];
-    for (key, first) in keys.iter_mut().zip(firsts) {
+    let mut keys = [[UNUSED; QUARTER]; QUARTER];
+    for (key, first) in keys.as_flattened_mut().iter_mut().zip(firsts) {
         *key = *first;
     }
     Node { keys }
