@@ -11,6 +11,7 @@ mod trie;
 use std::hint::black_box;
 use std::time::Instant;
 
+use chase::Chase;
 use flat::Flat;
 use numbers::{assigned, assigned_by_chance, clustered, drawn, scattered};
 use trie::Trie;
@@ -23,8 +24,8 @@ use trunkline::routing::prefix_map::{Entry, PrefixMap, Remaining};
 const BATCH: usize = 16;
 
 /// Lookups that are timed together, and how often: what counts is the median.
-const SLICE: usize = 4_096;
-const SLICES: usize = 256;
+const SLICE: usize = 2_048;
+const SLICES: usize = 512;
 
 /// So many numbers are asked again and again when caches are warm.
 const WARM: usize = 1_000;
@@ -39,21 +40,21 @@ fn main() {
         sizes
     };
     println!(
-        "| numbers | layout | bytes each | build ms | cold ns | misses | of 16 ns | misses | warm ns |"
+        "| numbers | layout | bytes each | build ms | miss ns | cold ns | misses | of 16 ns | misses | warm ns |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for size in sizes {
-        let list = scattered(size);
-        compare(&format!("{size} scattered"), &list, |number, _| {
-            assigned_by_chance(number)
-        });
+        compare(
+            &format!("{size} scattered"),
+            &scattered(size),
+            |number, _| assigned_by_chance(number),
+        );
         compare(&format!("{size} clustered"), &clustered(size), assigned);
     }
 }
 
 fn compare(name: &str, list: &[u64], did: impl Fn(u64, usize) -> Did) {
-    let cold = drawn(list, SLICE * SLICES);
-    let warm: Vec<Number> = cold.iter().copied().cycle().take(WARM).collect();
+    let queries = drawn(list, SLICE * SLICES);
     let rows: Vec<(u64, Did)> = list
         .iter()
         .enumerate()
@@ -61,23 +62,12 @@ fn compare(name: &str, list: &[u64], did: impl Fn(u64, usize) -> Did) {
         .collect();
     let words: Vec<(u64, u32)> = rows
         .iter()
-        .map(|(number, did)| (*number, did.group.map_or(0, |group| u32::from(group.0))))
+        .map(|(number, did)| (*number, value(Some(*did))))
         .collect();
-    let line = |layout: &str,
-                memory: usize,
-                build_ms: f64,
-                one: f64,
-                batch: Option<f64>,
-                warm: f64| {
-        let miss = chase::step_ns(memory);
+    let measure = |layout: &str, memory: usize, build_ms: f64, ways: &Ways<'_>| {
         let each = memory as f64 / list.len() as f64;
-        let batch = batch.map_or(String::from("– | –"), |ns| {
-            format!("{ns:.0} | {:.2}", ns / miss)
-        });
-        println!(
-            "| {name} | {layout} | {each:.1} | {build_ms:.0} | {one:.0} | {:.2} | {batch} | {warm:.0} |",
-            one / miss
-        );
+        let figures = ways.measure(&queries, Chase::over(memory));
+        println!("| {name} | {layout} | {each:.1} | {build_ms:.0} | {figures} |");
     };
 
     let (build_ms, map) = timed(|| chained(&rows));
@@ -85,98 +75,130 @@ fn compare(name: &str, list: &[u64], did: impl Fn(u64, usize) -> Did) {
         map.longest(number)
             .map_or(0, |found| u32::from(found.value.group))
     };
-    line(
+    let ways = Ways {
+        one: &find,
+        batch: None,
+    };
+    measure(
         "sorted keys, links to shorter prefixes",
         map.memory_bytes(),
         build_ms,
-        dependent(&cold, find),
-        None,
-        dependent(&warm, find),
+        &ways,
     );
     drop(map);
 
     let (build_ms, trie) = timed(|| Trie::build(&words));
     let find = |number: &Number| digits(number).and_then(|n| trie.find(n)).unwrap_or(0);
-    line(
+    let ways = Ways {
+        one: &find,
+        batch: None,
+    };
+    measure(
         "trie, bitmap nodes behind six digits",
         trie.memory_bytes(),
         build_ms,
-        dependent(&cold, find),
-        None,
-        dependent(&warm, find),
+        &ways,
     );
     drop(trie);
 
     let (build_ms, flat) = timed(|| Flat::build(&words));
     let find = |number: &Number| digits(number).and_then(|n| flat.find(n)).unwrap_or(0);
-    line(
+    let ways = Ways {
+        one: &find,
+        batch: None,
+    };
+    measure(
         "sorted runs behind six digits",
         flat.memory_bytes(),
         build_ms,
-        dependent(&cold, find),
-        None,
-        dependent(&warm, find),
+        &ways,
     );
     drop(flat);
 
     let (build_ms, map) = timed(|| did_map(&rows));
     let find = |number: &Number| value(map.longest(number).map(|found| found.value));
-    let batch = batches(&cold, |sixteen| {
+    let batch = |sixteen: &[Number; BATCH]| {
         map.longest_batch(sixteen)
             .iter()
             .flatten()
             .map(|found| value(Some(found.value)))
             .sum()
-    });
-    line(
+    };
+    let ways = Ways {
+        one: &find,
+        batch: Some(&batch),
+    };
+    measure(
         "blocks of runs under a B-tree (served)",
         map.memory_bytes(),
         build_ms,
-        dependent(&cold, find),
-        Some(batch),
-        dependent(&warm, find),
+        &ways,
     );
 }
 
+/// How a layout is asked.
+struct Ways<'l> {
+    one: &'l dyn Fn(&Number) -> u32,
+    batch: Option<&'l dyn Fn(&[Number; BATCH]) -> u32>,
+}
+
+impl Ways<'_> {
+    /// Medians over slices that are too short to be interrupted often. A slice of each
+    /// kind takes its turn, so that whatever else the machine does hits all of them.
+    fn measure(&self, queries: &[Number], mut chase: Chase) -> String {
+        let warm = queries.get(..WARM).unwrap_or(queries);
+        let (mut miss, mut cold, mut batch, mut near) = (vec![], vec![], vec![], vec![]);
+        for (turn, slice) in queries.chunks_exact(SLICE).enumerate() {
+            miss.push(chase.step_ns());
+            // Numbers that have not been asked before.
+            match self.batch {
+                Some(ask) if turn % 2 == 1 => batch.push(batches_ns(slice, ask)),
+                _ => cold.push(dependent_ns(slice, self.one)),
+            }
+            dependent_ns(warm, self.one);
+            near.push(dependent_ns(warm, self.one));
+        }
+        let (miss, cold, near) = (median(miss), median(cold), median(near));
+        let batch = if batch.is_empty() {
+            String::from("– | –")
+        } else {
+            let batch = median(batch);
+            format!("{batch:.0} | {:.2}", batch / miss)
+        };
+        format!(
+            "{miss:.0} | {cold:.0} | {:.2} | {batch} | {near:.0}",
+            cold / miss
+        )
+    }
+}
+
 /// Nanoseconds of one lookup whose number is not known before the last answer.
-fn dependent(queries: &[Number], find: impl Fn(&Number) -> u32) -> f64 {
+fn dependent_ns(queries: &[Number], find: &dyn Fn(&Number) -> u32) -> f64 {
     let nothing = black_box(0);
     let mut last = 0;
-    let slices = queries.chunks_exact(SLICE.min(queries.len()));
-    median(slices.cycle().take(SLICES), |slice| {
-        for at in 0..slice.len() {
-            // Always `at`, but only the answer before tells.
-            last = find(&slice[at + (last & nothing) as usize]);
-        }
-        black_box(last);
-    })
+    let begun = Instant::now();
+    for at in 0..queries.len() {
+        // Always `at`, but only the answer before tells.
+        last = find(&queries[at + (last & nothing) as usize]);
+    }
+    black_box(last);
+    begun.elapsed().as_nanos() as f64 / queries.len() as f64
 }
 
 /// Nanoseconds of one lookup among sixteen; the next sixteen wait for the last answer.
-fn batches(queries: &[Number], find: impl Fn(&[Number; BATCH]) -> u32) -> f64 {
+fn batches_ns(queries: &[Number], find: &dyn Fn(&[Number; BATCH]) -> u32) -> f64 {
     let nothing = black_box(0);
     let mut last = 0;
-    median(queries.chunks_exact(SLICE).take(SLICES), |slice| {
-        for at in (0..SLICE - BATCH + 1).step_by(BATCH) {
-            let from = at + (last & nothing) as usize;
-            last = find(slice[from..].first_chunk().expect("sixteen"));
-        }
-        black_box(last);
-    })
+    let begun = Instant::now();
+    for at in (0..queries.len() - BATCH + 1).step_by(BATCH) {
+        let from = at + (last & nothing) as usize;
+        last = find(queries[from..].first_chunk().expect("sixteen"));
+    }
+    black_box(last);
+    begun.elapsed().as_nanos() as f64 / queries.len() as f64
 }
 
-/// The median over slices, each too short to be interrupted often: nanoseconds a lookup.
-fn median<'q>(
-    slices: impl Iterator<Item = &'q [Number]>,
-    mut ask: impl FnMut(&'q [Number]),
-) -> f64 {
-    let mut ns: Vec<f64> = slices
-        .map(|slice| {
-            let begun = Instant::now();
-            ask(slice);
-            begun.elapsed().as_nanos() as f64 / slice.len() as f64
-        })
-        .collect();
+fn median(mut ns: Vec<f64>) -> f64 {
     ns.sort_by(f64::total_cmp);
     ns[ns.len() / 2]
 }
