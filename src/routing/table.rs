@@ -5,6 +5,7 @@ use super::did_map::{Did, DidMap};
 use super::manipulation::Manipulation;
 use super::number::Number;
 use super::prefix_map::{Match, PrefixMap};
+use super::rule_index::{Called, Candidates, RuleIndex};
 use super::schedule::{Schedule, Verdict};
 use super::trunk::{Hunt, Trunk, TrunkGroup, User};
 use super::{
@@ -108,8 +109,7 @@ pub struct TableParts {
 pub struct RoutingTable {
     parts: TableParts,
     generation: u64,
-    /// Rules each group's calls can meet, in order.
-    rules_by_group: Box<[Box<[RuleId]>]>,
+    rule_index: RuleIndex,
     /// Whether a rule reads the host or the label, so that logs need to carry them.
     reads_host: bool,
     reads_tgrp: bool,
@@ -122,28 +122,13 @@ impl RoutingTable {
         parts
             .networks
             .sort_by_key(|(net, _)| std::cmp::Reverse(net.prefix_len()));
-        let applies = |rule: &Rule, group: GroupId| {
-            rule.from
-                .as_ref()
-                .is_none_or(|groups| groups.contains(&group))
-        };
-        let rules_by_group = (0..parts.groups.len())
-            .map(|group| {
-                let group = GroupId(group as u16);
-                ids(&parts.rules)
-                    .map(RuleId)
-                    .zip(&parts.rules)
-                    .filter(|(_, rule)| applies(rule, group))
-                    .map(|(id, _)| id)
-                    .collect()
-            })
-            .collect();
+        let rule_index = RuleIndex::new(&parts.rules, parts.groups.len(), &parts.lists);
         let reads_host = parts.rules.iter().any(|rule| !rule.host.is_unconditional());
         let reads_tgrp = parts.rules.iter().any(|rule| !rule.tgrp.is_unconditional());
         Self {
             parts,
             generation: 0,
-            rules_by_group,
+            rule_index,
             reads_host,
             reads_tgrp,
         }
@@ -443,10 +428,9 @@ impl RoutingTable {
                 .sum::<usize>()
     }
 
-    pub(super) fn rules_of(&self, group: GroupId) -> &[RuleId] {
-        self.rules_by_group
-            .get(group.index())
-            .map_or(&[], |rules| rules)
+    /// The rules a call can meet, top to bottom.
+    pub(super) fn candidates(&self, from: GroupId, called: &Called<'_>) -> Candidates<'_> {
+        self.rule_index.candidates(from, called)
     }
 
     pub(super) fn list_marks(&self, id: ListId) -> Option<&PrefixMap<()>> {
