@@ -44,7 +44,7 @@ pub fn fuzz_datagram(bytes: &[u8]) {
     }
 }
 
-/// A stream frames alike however its bytes are cut, and each frame parses.
+/// A stream frames alike however its bytes are cut, and no frame is half a message.
 /// `cuts` are lengths of the pieces, taken in turn; a zero counts as one.
 ///
 /// # Panics
@@ -56,10 +56,12 @@ pub fn fuzz_stream(bytes: &[u8], cuts: &[u8]) {
     for frame in whole.0 {
         let (taken, tail) = rest.split_at_checked(frame.length()).unwrap_or((rest, &[]));
         if let Frame::Message(length) = frame {
-            let parsed = Message::parse_stream(taken);
-            assert!(
-                matches!(&parsed, Ok(Parsed::Complete(message)) if message.bytes().len() == length)
-            );
+            match Message::parse_stream(taken) {
+                Ok(Parsed::Complete(message)) => assert_eq!(message.bytes().len(), length),
+                Ok(Parsed::Partial) => panic!("a frame of half a message"),
+                // Its end was certain, whatever is wrong with it.
+                Err(_) => {}
+            }
         }
         rest = tail;
     }
