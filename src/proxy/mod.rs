@@ -6,6 +6,7 @@
 mod contacts;
 mod event;
 mod facts;
+mod laws;
 mod redirect;
 mod strangers;
 #[cfg(test)]
@@ -14,4 +15,6 @@ mod to_tag;
 
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
 pub use facts::{CallFacts, UserText, call_hash, is_answerable};
+#[doc(hidden)]
+pub use laws::fuzz_redirect;
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};

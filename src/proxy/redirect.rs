@@ -135,7 +135,17 @@ impl RedirectServer {
         if !known && !self.strangers.admit(now.instant) {
             return Fate::Dropped(DropReason::Flood);
         }
-        match broken.map_or_else(|| message.check_request(), Err) {
+        let was_parsed = broken.is_none();
+        let checked = broken.map_or_else(|| message.check_request(), Err);
+        // What is wrong may be the Via: salvaged, it still says whom to answer.
+        let salvaged = (was_parsed && checked.is_err())
+            .then(|| Message::salvage(datagram.bytes))
+            .flatten();
+        let asked = Asked {
+            message: salvaged.as_ref().unwrap_or(&message),
+            ..asked
+        };
+        match checked {
             _ if !known => self.refuse(
                 &asked,
                 Refusal::UnknownSource.into(),

@@ -14,6 +14,7 @@ pub mod dial_plan;
 pub mod did_map;
 pub mod explanation;
 mod ids;
+mod laws;
 pub mod manipulation;
 pub mod number;
 pub mod prefix_map;
@@ -32,6 +33,8 @@ pub use explanation::Explanation;
 pub use ids::{
     DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, RuleId, ScheduleId, TrunkId,
 };
+#[doc(hidden)]
+pub use laws::{fuzz_explanation, fuzz_prefix_map};
 pub use number::Number;
 pub use rule::{Miss, Rule};
 pub use table::RoutingTable;

@@ -51,7 +51,7 @@ pub use frame::{Frame, Framer};
 pub use header::{CSeq, Header, HeaderName};
 pub use host::Host;
 #[doc(hidden)]
-pub use laws::{fuzz_datagram, fuzz_stream, fuzz_value};
+pub use laws::{fuzz_datagram, fuzz_header, fuzz_stream, fuzz_uri, fuzz_value, fuzz_via};
 pub use message::Message;
 pub use method::Method;
 pub use param::{Param, Params};

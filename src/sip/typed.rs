@@ -226,8 +226,11 @@ impl<'a> Message<'a> {
         if raw.len() > URI_BYTES_MAX {
             return Err(self.wrong(raw, ParseErrorKind::UriTooLong));
         }
-        match self.uri()?.scheme {
-            super::Scheme::Other(_) => Err(self.wrong(raw, ParseErrorKind::UriScheme)),
+        let uri = self.uri()?;
+        match (uri.scheme, uri.headers) {
+            (super::Scheme::Other(_), _) => Err(self.wrong(raw, ParseErrorKind::UriScheme)),
+            // RFC 3261 §19.1.1: no headers in a Request-URI.
+            (_, Some(headers)) => Err(self.wrong(headers, ParseErrorKind::UriHeaders)),
             _ => Ok(()),
         }
     }

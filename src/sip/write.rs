@@ -9,7 +9,7 @@ use memchr::{memchr, memchr3};
 use super::address::has_tag;
 use super::header::CommaList;
 use super::param::{Param, Params};
-use super::{HeaderName, Message, StatusCode, Via, scan};
+use super::{HeaderName, Message, StatusCode, Transport, Via, scan};
 use crate::limits::REPLY_HEADERS_MAX;
 
 /// An answer to a request (RFC 3261 §8.2.6), made of the request's own bytes.
@@ -132,7 +132,7 @@ impl<'m, 'a> Reply<'m, 'a> {
 
 /// Where the answer to a request over UDP goes (RFC 3261 §18.2.2, RFC 3581 §4):
 /// to `maddr`, else to the source of the packet, at its port if `rport` asks for
-/// that, else at the port of sent-by.
+/// that or the Via is of another transport, else at the port of sent-by.
 ///
 /// The Via is what the peer wrote, so it is believed only within reason: never a
 /// multicast, broadcast or unspecified address, no loopback for a source that is
@@ -149,7 +149,9 @@ pub fn reply_target(top_via: &Via<'_>, source: SocketAddr) -> SocketAddr {
     {
         return SocketAddr::new(maddr, sent_by_port);
     }
-    if top_via.rport().is_some() && source.port() != 0 {
+    // The port of another transport is no port of this one.
+    let believed = top_via.transport == Transport::Udp && top_via.rport().is_none();
+    if !believed && source.port() != 0 {
         return source;
     }
     let mut target = source;
@@ -397,6 +399,8 @@ mod tests {
             ("SIP/2.0/UDP h", "192.0.2.7:99", "192.0.2.7:5060"),
             ("SIP/2.0/UDP h:5080", "192.0.2.7:99", "192.0.2.7:5080"),
             ("SIP/2.0/UDP h:5080;rport", "192.0.2.7:99", "192.0.2.7:99"),
+            ("SIP/2.0/TLS h:5061", "192.0.2.7:99", "192.0.2.7:99"),
+            ("SIP/2.0/TCP h:5080", "192.0.2.7:0", "192.0.2.7:5080"),
             ("SIP/2.0/UDP h:0", "192.0.2.7:99", "192.0.2.7:5060"),
             ("SIP/2.0/UDP h:5080;rport", "192.0.2.7:0", "192.0.2.7:5080"),
             (
