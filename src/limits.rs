@@ -123,3 +123,7 @@ pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
 /// Weeks searched for an ordinary day, almost four years: who has a dated line in every
 /// one of them gets the first, and `Mon 10:00` then sees its dated lines.
 pub const ORDINARY_WEEKS_MAX: usize = 200;
+
+/// Changes to one message on its way: a proxy makes about eight (Request-URI, two Vias'
+/// worth, Record-Routes, Route, Max-Forwards, Content-Length), manipulations the rest.
+pub const EDITS_MAX: usize = 32;
