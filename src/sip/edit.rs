@@ -1,14 +1,21 @@
 //! Changes to a message on its way: what is not changed leaves as it came.
 
+mod change;
+mod laws;
+#[cfg(test)]
+mod tests;
+mod text;
+
 use std::fmt;
-use std::io::Write as _;
 use std::net::SocketAddr;
 
 use arrayvec::ArrayVec;
 use memchr::{memchr, memchr3};
 
-use super::header::CommaList;
-use super::param::{Param, Params};
+use change::{Change, What};
+pub use laws::fuzz_edit;
+use text::{Splice, Text, Transcript};
+
 use super::{Header, HeaderName, Message, NameAddr, ParseError, Scheme, Via, scan};
 use crate::limits::EDITS_MAX;
 
@@ -48,49 +55,6 @@ pub enum EditError {
     NoHopsLeft,
     /// What is to be changed cannot be read.
     Unreadable(ParseError),
-}
-
-/// New text in the place of bytes of the message.
-#[derive(Debug, Clone, Copy)]
-struct Splice<'a> {
-    from: usize,
-    to: usize,
-    text: Text<'a>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Text<'a> {
-    Bytes(&'a [u8]),
-    Decimal(u32),
-    /// A user and its `@`.
-    User(&'a [u8]),
-    /// `;tag=` and its value.
-    Tag(&'a [u8]),
-    /// The parameters of a Via, told where the request came from.
-    Seen {
-        params: &'a [u8],
-        source: SocketAddr,
-        sent_from_there: bool,
-    },
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Change<'a> {
-    known: HeaderName,
-    name: &'a [u8],
-    what: What<'a>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum What<'a> {
-    /// One more line, above the first of that name.
-    Push(Text<'a>),
-    /// The first field gets this value, the others go.
-    Set(&'a [u8]),
-    /// All fields go.
-    Remove,
-    /// So many values go, from the top.
-    Pop(usize),
 }
 
 impl<'a> Edit<'a> {
@@ -268,10 +232,7 @@ impl<'a> Edit<'a> {
         match (hops, self.message.first(HeaderName::MaxForwards)) {
             (Some(0), _) => Err(EditError::NoHopsLeft),
             (Some(hops), Some(old)) => self.splice(old, Text::Decimal(u32::from(hops) - 1)),
-            _ => self.change(
-                HeaderName::MaxForwards.as_str().as_bytes(),
-                What::Push(Text::Decimal(MAX_FORWARDS)),
-            ),
+            _ => self.push_number(HeaderName::MaxForwards, MAX_FORWARDS),
         }
     }
 
@@ -284,10 +245,7 @@ impl<'a> Edit<'a> {
             return Ok(());
         }
         let length = u32::try_from(self.message.body().len()).map_err(|_| EditError::Text)?;
-        self.change(
-            HeaderName::ContentLength.as_str().as_bytes(),
-            What::Push(Text::Decimal(length)),
-        )
+        self.push_number(HeaderName::ContentLength, length)
     }
 
     /// This tag for To, in the place of the one it may have.
@@ -342,7 +300,7 @@ impl<'a> Edit<'a> {
     pub fn write(&self, out: &mut Vec<u8>) {
         let bytes = self.message.bytes();
         out.reserve(bytes.len() + 256);
-        let mut copy = Copy {
+        let mut copy = Transcript {
             bytes,
             at: 0,
             splices: &self.splices,
@@ -358,10 +316,12 @@ impl<'a> Edit<'a> {
         self.write_fields(fields_end, &mut copy);
         copy.up_to(fields_end);
         for change in self.changes.iter().rev() {
-            let missing = change.known != HeaderName::Via && !self.has(change);
             match change.what {
-                What::Push(text) if missing => change.write_line(text, copy.out),
-                What::Set(value) if missing => change.write_line(Text::Bytes(value), copy.out),
+                _ if self.has(change) => {}
+                What::Push(text) if change.known != HeaderName::Via => {
+                    change.write_line(text, copy.out);
+                }
+                What::Set(value) => change.write_line(Text::Bytes(value), copy.out),
                 _ => {}
             }
         }
@@ -369,7 +329,7 @@ impl<'a> Edit<'a> {
     }
 
     /// The header fields as far as they are touched.
-    fn write_fields(&self, fields_end: usize, copy: &mut Copy<'_, 'a>) {
+    fn write_fields(&self, fields_end: usize, copy: &mut Transcript<'_, 'a>) {
         let bytes = copy.bytes;
         let begins = |header: &Header<'_>| scan::offset_in(bytes, header.name_bytes);
         let mut headers = self.message.headers().peekable();
@@ -399,7 +359,7 @@ impl<'a> Edit<'a> {
         known: HeaderName,
         name: &[u8],
         progress: &mut [usize; EDITS_MAX],
-        copy: &mut Copy<'_, 'a>,
+        copy: &mut Transcript<'_, 'a>,
     ) {
         for (change, progress) in self.changes.iter().zip(progress).rev() {
             if let What::Push(text) = change.what
@@ -410,6 +370,17 @@ impl<'a> Edit<'a> {
                 change.write_line(text, copy.out);
             }
         }
+    }
+
+    /// The line with that number, however often it is asked for.
+    fn push_number(&mut self, name: HeaderName, number: u32) -> Result<(), EditError> {
+        let same = |change: &Change<'_>| {
+            change.known == name && matches!(change.what, What::Push(Text::Decimal(_)))
+        };
+        if self.changes.iter().any(same) {
+            return Ok(());
+        }
+        self.change(name.as_str().as_bytes(), What::Push(Text::Decimal(number)))
     }
 
     fn pop(&mut self, name: HeaderName) -> Result<(), EditError> {
@@ -462,147 +433,16 @@ impl<'a> Edit<'a> {
     fn splice(&mut self, old: &[u8], text: Text<'a>) -> Result<(), EditError> {
         let from = scan::offset_in(self.message.bytes(), old);
         let to = from + old.len();
-        self.splices
-            .retain(|other| other.to < from || to < other.from);
-        let place = self
-            .splices
-            .iter()
-            .take_while(|other| other.to < from)
-            .count();
+        self.splices.retain(|other| {
+            let apart = other.to <= from || to <= other.from;
+            let both_nothing = (other.from, other.to) == (from, to) && from == to;
+            apart && !both_nothing
+        });
+        let before = |other: &&Splice<'_>| (other.from, other.to) < (from, to);
+        let place = self.splices.iter().take_while(before).count();
         self.splices
             .try_insert(place, Splice { from, to, text })
             .map_err(|_| EditError::Full)
-    }
-}
-
-impl<'a> Change<'a> {
-    fn is_about(&self, known: HeaderName, name: &[u8]) -> bool {
-        self.known == known && (known != HeaderName::Other || self.name.eq_ignore_ascii_case(name))
-    }
-
-    /// What becomes of one field, whose line ends where `next` begins.
-    fn apply(
-        &self,
-        header: &Header<'a>,
-        next: usize,
-        progress: &mut usize,
-        copy: &mut Copy<'_, 'a>,
-    ) {
-        let value_at = scan::offset_in(copy.bytes, header.value);
-        match self.what {
-            What::Push(_) => {}
-            What::Set(value) if *progress == 0 => {
-                *progress = 1;
-                copy.up_to(value_at);
-                copy.out.extend_from_slice(value);
-                copy.skip_to(value_at + header.value.len());
-            }
-            What::Set(_) | What::Remove => copy.skip_to(next),
-            What::Pop(count) => {
-                let mut left = CommaList::new(header.value).skip_while(|_| {
-                    let gone = *progress < count;
-                    *progress += usize::from(gone);
-                    gone
-                });
-                let before = CommaList::new(header.value).next();
-                match (before, left.next()) {
-                    (Some(_), None) => copy.skip_to(next),
-                    (Some(first), Some(kept)) if first.as_ptr() != kept.as_ptr() => {
-                        copy.up_to(value_at);
-                        copy.skip_to(scan::offset_in(copy.bytes, kept));
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    /// The line, its name spelled in full if it is known.
-    fn write_line(&self, text: Text<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(match self.known {
-            HeaderName::Other => self.name,
-            known => known.as_str().as_bytes(),
-        });
-        out.extend_from_slice(b": ");
-        text.write(out);
-        out.extend_from_slice(b"\r\n");
-    }
-}
-
-impl Text<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
-        // Writing to a Vec does not fail.
-        match *self {
-            Text::Bytes(bytes) => out.extend_from_slice(bytes),
-            Text::Decimal(number) => drop(write!(out, "{number}")),
-            Text::User(user) => out.extend([user, b"@"].into_iter().flatten()),
-            Text::Tag(tag) => out.extend([b";tag=", tag].into_iter().flatten()),
-            Text::Seen {
-                params,
-                source,
-                sent_from_there,
-            } => {
-                write_seen(params, source, sent_from_there, out);
-            }
-        }
-    }
-}
-
-/// The parameters of a Via with `received` and `rport` as the packet has them.
-fn write_seen(params: &[u8], source: SocketAddr, sent_from_there: bool, out: &mut Vec<u8>) {
-    let mut asked = false;
-    for segment in Params::new(params).segments() {
-        let name = Param::from_segment(segment).name;
-        if name.eq_ignore_ascii_case(b"rport") {
-            if !asked {
-                drop(write!(out, ";rport={}", source.port()));
-            }
-            asked = true;
-        } else if !name.eq_ignore_ascii_case(b"received") {
-            out.push(b';');
-            out.extend_from_slice(segment);
-        }
-    }
-    if asked || !sent_from_there {
-        drop(write!(out, ";received={}", source.ip().to_canonical()));
-    }
-}
-
-/// The message on its way into `out`.
-struct Copy<'o, 'a> {
-    bytes: &'a [u8],
-    /// What stands before it is dealt with.
-    at: usize,
-    /// What is still to be spliced in.
-    splices: &'o [Splice<'a>],
-    out: &'o mut Vec<u8>,
-}
-
-impl Copy<'_, '_> {
-    /// Copies what stands before `end`, with its splices.
-    fn up_to(&mut self, end: usize) {
-        while let Some((splice, rest)) = self.splices.split_first()
-            && splice.from < end
-        {
-            self.splices = rest;
-            if splice.from >= self.at {
-                self.copy(splice.from);
-                splice.text.write(self.out);
-                self.at = splice.to;
-            }
-        }
-        self.copy(end);
-        self.at = self.at.max(end);
-    }
-
-    /// Leaves out what stands before `end`.
-    fn skip_to(&mut self, end: usize) {
-        self.at = self.at.max(end);
-    }
-
-    fn copy(&mut self, end: usize) {
-        self.out
-            .extend_from_slice(self.bytes.get(self.at..end).unwrap_or_default());
     }
 }
 

@@ -50,6 +50,8 @@ mod via;
 mod write;
 
 pub use address::{Diversion, HistoryInfo, NameAddr};
+#[doc(hidden)]
+pub use edit::fuzz_edit;
 pub use edit::{Edit, EditError};
 pub use error::{ParseError, ParseErrorKind};
 pub use frame::{Frame, Framer};
