@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::timers::{Repeat, first_of};
-use super::{Action, Actions, Event, TimerName, Timers, Transport};
+use super::{Action, Actions, Event, StateName, TimerName, Timers, Transport};
 use crate::sip::{Message, write_ack};
 
 /// One INVITE client transaction.
@@ -109,6 +109,18 @@ impl ClientInvite {
     #[must_use]
     pub const fn is_proceeding(&self) -> bool {
         matches!(self.state, State::Proceeding)
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub const fn state(&self) -> StateName {
+        match self.state {
+            State::Calling { .. } => StateName::Calling,
+            State::Proceeding => StateName::Proceeding,
+            State::Accepted { .. } => StateName::Accepted,
+            State::Completed { .. } => StateName::Completed,
+            State::Terminated => StateName::Terminated,
+        }
     }
 
     /// Whether the transaction is over and can be forgotten.
