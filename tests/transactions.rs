@@ -348,6 +348,9 @@ fn schedule(figure: u8, transport: Transport, history: &[Happening]) -> (Vec<u12
     (sent_ms, (stage.now - begun).as_millis(), end)
 }
 
+/// Figure, transport, history; when something is sent, when and how it ends.
+type Case<'a> = (u8, Transport, &'a [Happening], &'a [u128], u128, &'a str);
+
 #[test]
 fn the_times_of_the_timers() {
     use Happening::{Ack, Answer, Response, Timer};
@@ -360,7 +363,7 @@ fn the_times_of_the_timers() {
     ];
     let after_1xx = [500, 4_500, 8_500, 12_500, 16_500, 20_500, 24_500, 28_500];
     #[rustfmt::skip]
-    let cases: &[(u8, Transport, &[Happening], &[u128], u128, &str)] = &[
+    let cases: &[Case<'_>] = &[
         (5, Unreliable, &[], &a, 32_000, lost),
         (5, Reliable, &[], &[], 32_000, lost),
         (5, Unreliable, &[Response(302)], &[], 32_000, over),
