@@ -132,3 +132,7 @@ pub const TOML_LATE_HEADERS_MAX: usize = 1_000;
 /// Longest line of a DID list, in bytes: a row of a number, a name and a comment has a
 /// hundred. A file without line ends would be one row of millions of columns.
 pub const CSV_LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Changes to one message on its way: a proxy makes about eight (Request-URI, two Vias'
+/// worth, Record-Routes, Route, Max-Forwards, Content-Length), manipulations the rest.
+pub const EDITS_MAX: usize = 32;

@@ -22,9 +22,12 @@
 //! | `param`, `host`, `uri`, `address`, `via` | the values |
 //! | `frame` | message boundaries on a stream |
 //! | `write` | replies, and where they go |
+//! | `edit` | changes to a message that goes on |
+//! | `request_write` | ACK, CANCEL and OPTIONS of our own |
 //! | `laws` | what must hold for any bytes; for tests and fuzz targets |
 
 mod address;
+mod edit;
 mod error;
 mod frame;
 mod grammar;
@@ -34,6 +37,7 @@ mod laws;
 mod message;
 mod method;
 mod param;
+mod request_write;
 #[cfg(test)]
 mod round_trip;
 mod salvage;
@@ -46,6 +50,9 @@ mod via;
 mod write;
 
 pub use address::{Diversion, HistoryInfo, NameAddr};
+#[doc(hidden)]
+pub use edit::fuzz_edit;
+pub use edit::{Edit, EditError};
 pub use error::{ParseError, ParseErrorKind};
 pub use frame::{Frame, Framer};
 pub use header::{CSeq, Header, HeaderName};
@@ -55,6 +62,7 @@ pub use laws::{fuzz_datagram, fuzz_header, fuzz_stream, fuzz_uri, fuzz_value, fu
 pub use message::Message;
 pub use method::Method;
 pub use param::{Param, Params};
+pub use request_write::{OptionsProbe, write_ack, write_cancel};
 pub use start_line::StartLine;
 pub use status::StatusCode;
 pub use uri::{Scheme, Uri, UserPart};
