@@ -1,6 +1,5 @@
-//! What attackers have done to other SIP servers, tried on this one. The numbers are those
-//! of the list of abuse cases in docs/threat-model.md; what is missing here concerns faces
-//! that are not there.
+//! What attackers have done to other SIP servers, tried on this one. docs/testing.md lists
+//! the cases by number; numbers that are missing concern faces that are not there.
 
 #![allow(clippy::unwrap_used)] // A case that cannot be set up has failed.
 
