@@ -74,7 +74,8 @@ impl<'a> CallFacts<'a> {
 
     /// Appends the parameters that stood behind the dialled number and belong to it
     /// (`;ext=100`), each with its `;`. The caller's trunk group label and the context of
-    /// a local number name what only the caller knows: they stay behind.
+    /// a local number name what only the caller knows: they stay behind. Out of a tel URI
+    /// they come escaped as a user part wants it (RFC 3261 §19.1.6).
     pub fn write_carried(&self, out: &mut Vec<u8>) {
         let Some(user) = self.request_uri.user else {
             return;
@@ -86,9 +87,19 @@ impl<'a> CallFacts<'a> {
                 .unwrap_or_default();
             if !name.is_empty() && !NOT_CARRIED.iter().any(|not| name.eq_ignore_ascii_case(not)) {
                 out.push(b';');
-                out.extend_from_slice(parameter);
+                parameter.iter().for_each(|byte| write_in_user(*byte, out));
             }
         }
+    }
+}
+
+/// Writes what a parameter of a tel URI may hold (RFC 3966 §3) and a user part may not.
+fn write_in_user(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        b':' => out.extend_from_slice(b"%3A"),
+        b'[' => out.extend_from_slice(b"%5B"),
+        b']' => out.extend_from_slice(b"%5D"),
+        other => out.push(other),
     }
 }
 
@@ -279,6 +290,20 @@ mod tests {
         for refused in [&b"1%00"[..], b"1%0d%0a", &[b'1'; 65]] {
             assert!(decoded(refused).is_none());
         }
+    }
+
+    /// Found by fuzzing: a colon would have made a password of what follows it.
+    #[test]
+    fn parameters_of_a_tel_uri_are_carried_as_a_user_part_can_hold_them() {
+        let request = "INVITE tel:7042;a:b=[c]/d;ext=3;phone-context=x SIP/2.0\r\nFrom: <tel:1>;tag=1\r\n\r\n";
+        let message = Message::parse_datagram(request.as_bytes()).unwrap();
+        let mut carried = Vec::new();
+        CallFacts::read(&message)
+            .unwrap()
+            .write_carried(&mut carried);
+        assert_eq!(carried, b";a%3Ab=%5Bc%5D/d;ext=3");
+        let uri = [b"sip:7042", &carried[..], b"@gw.example"].concat();
+        assert!(Uri::parse(&uri).is_ok());
     }
 
     #[test]
