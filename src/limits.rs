@@ -123,3 +123,9 @@ pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
 /// Weeks searched for an ordinary day, almost four years: who has a dated line in every
 /// one of them gets the first, and `Mon 10:00` then sees its dated lines.
 pub const ORDINARY_WEEKS_MAX: usize = 200;
+
+/// Threads that read one DID list: reading is bound by memory long before this.
+pub const LIST_THREADS_MAX: usize = 8;
+
+/// Bytes of a list for one more thread to read: some 30,000 rows, ten milliseconds.
+pub const LIST_PIECE_BYTES_MIN: usize = 1 << 20;

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::{DidRows, GroupsOfList, ListId, LostPlusses, Origin, UNASSIGNED};
+use super::csv_pieces::{self, Piece};
+use super::{DidRow, DidRows, GroupsOfList, ListId, LostPlusses, Origin, UNASSIGNED};
 use crate::limits;
-use crate::routing::number::Number;
+use crate::routing::number::symbol_code;
 use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity, nearest, quoted};
 use crate::tables::pattern::{Pattern, PatternError};
 use crate::tables::source::SourceFile;
@@ -16,21 +17,18 @@ const NUMBER: &str = "number";
 const TRUNK_GROUP: &str = "trunk_group";
 const COMMENT: &str = "comment";
 
+/// Reads a list in so many pieces at once, if it is sound; else from top to bottom.
 pub(super) fn read(
     rows: &mut DidRows,
     source: &SourceFile,
     diagnostics: &Diagnostics,
+    pieces: usize,
 ) -> Option<ListId> {
     let text = source.text();
     let delimiter = delimiter_of(text);
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .comment(Some(b'#'))
-        .from_reader(text.as_bytes());
+    let mut reader = reader(text, delimiter);
     let mut record = ByteRecord::new();
-    let mut start = Start { byte: 0, line: 1 };
+    let mut start = Start::default();
     // Reading from memory never fails, and flexible records never differ in length.
     let found = reader.read_byte_record(&mut record).unwrap_or(false);
     start.skip_to_record(text, &record);
@@ -55,23 +53,35 @@ pub(super) fn read(
         rows,
         source,
         diagnostics,
-        delimiter,
         columns,
         list,
         groups: GroupsOfList::default(),
         lost_plusses: LostPlusses::default(),
     };
-    while reader.read_byte_record(&mut record).unwrap_or(false) {
-        start.skip_to_record(text, &record);
-        let end = usize::try_from(reader.position().byte()).unwrap_or(text.len());
-        if !csv.add(&record, &start, end) {
-            break;
+    let behind_header = usize::try_from(reader.position().byte()).unwrap_or(text.len());
+    if pieces < 2 || !csv.add_pieces(behind_header, pieces) {
+        while reader.read_byte_record(&mut record).unwrap_or(false) {
+            start.skip_to_record(text, &record);
+            let end = usize::try_from(reader.position().byte()).unwrap_or(text.len());
+            if !csv.add(&record, &start, end) {
+                break;
+            }
         }
     }
     csv.lost_plusses
         .report(|line| csv.cell(line, csv.columns.number, ""), diagnostics);
     formula_errors(source, diagnostics);
     Some(list)
+}
+
+/// The records of a text, whatever their number of fields.
+pub(super) fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
+    ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .comment(Some(b'#'))
+        .from_reader(text.as_bytes())
 }
 
 /// Comma, semicolon or tab: whichever the header line has most of.
@@ -91,47 +101,128 @@ fn delimiter_of(text: &str) -> u8 {
 
 /// Where the record just read begins. The reader's own position is where the record
 /// before it ended: comments, empty lines and half of a CRLF may lie between.
-struct Start {
+#[derive(Default)]
+pub(super) struct Start {
     byte: usize,
-    line: u32,
+    pub(super) line: u32,
 }
 
 impl Start {
-    fn skip_to_record(&mut self, text: &str, record: &ByteRecord) {
-        let read_from = record.position().map_or(0, |position| position.byte());
-        let read_from = usize::try_from(read_from).unwrap_or(text.len());
-        self.count_lines(text, read_from);
+    pub(super) fn skip_to_record(&mut self, text: &str, record: &ByteRecord) {
+        let (byte, line) = record
+            .position()
+            .map_or((0, 1), |position| (position.byte(), position.line()));
+        self.byte = usize::try_from(byte).unwrap_or(text.len());
+        self.line = u32::try_from(line).unwrap_or(u32::MAX);
         let bytes = text.as_bytes();
         while let Some(byte) = bytes.get(self.byte) {
-            let rest = bytes.get(self.byte..).unwrap_or_default();
             match byte {
-                b'\r' | b'\n' => self.count_lines(text, self.byte + 1),
+                b'\r' => self.byte += 1,
+                b'\n' => self.pass_line_end(self.byte),
                 // A comment ends with its line feed: the reader takes no other end.
                 b'#' => {
-                    let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |feed| feed + 1);
-                    self.count_lines(text, self.byte + end);
+                    let rest = bytes.get(self.byte..).unwrap_or_default();
+                    match memchr::memchr(b'\n', rest) {
+                        Some(feed) => self.pass_line_end(self.byte + feed),
+                        None => self.byte = bytes.len(),
+                    }
                 }
                 _ => break,
             }
         }
     }
 
-    fn count_lines(&mut self, text: &str, until: usize) {
-        let passed = text.as_bytes().get(self.byte..until).unwrap_or_default();
-        let feeds = memchr::memchr_iter(b'\n', passed).count();
-        self.line = self
-            .line
-            .saturating_add(u32::try_from(feeds).unwrap_or(u32::MAX));
-        self.byte = self.byte.max(until);
+    fn pass_line_end(&mut self, at: usize) {
+        self.byte = at + 1;
+        self.line = self.line.saturating_add(1);
     }
 }
 
 /// Which column holds what.
-struct Columns {
+pub(super) struct Columns {
+    pub(super) delimiter: u8,
     number: usize,
     group: Option<usize>,
     count: usize,
 }
+
+impl Columns {
+    /// Spreadsheets end lists with rows of nothing but delimiters.
+    pub(super) fn is_blank(&self, record: &ByteRecord) -> bool {
+        record.iter().all(|cell| cell.trim_ascii().is_empty())
+    }
+
+    /// The last column that means something.
+    fn needed(&self) -> usize {
+        self.number.max(self.group.unwrap_or_default())
+    }
+
+    /// Whether it can be known what is what in a row.
+    pub(super) fn fit(&self, record: &ByteRecord) -> bool {
+        record.len() > self.needed() && !self.has_surplus(record)
+    }
+
+    /// A comma in a comment that stands last shifts nothing that matters.
+    fn has_surplus(&self, record: &ByteRecord) -> bool {
+        let surplus = record.iter().skip(self.count);
+        self.needed() + 1 == self.count
+            && surplus
+                .into_iter()
+                .any(|cell| !cell.trim_ascii().is_empty())
+    }
+
+    pub(super) fn group_name<'r>(&self, record: &'r ByteRecord) -> &'r [u8] {
+        self.group
+            .and_then(|column| record.get(column))
+            .unwrap_or_default()
+            .trim_ascii()
+    }
+
+    /// The row of a record, its group still missing; or what is wrong with its number, and
+    /// `None` for a cell that is no text, which cells of a text are not.
+    pub(super) fn row<'r>(
+        &self,
+        record: &'r ByteRecord,
+        line: u32,
+        list: ListId,
+        lost_plusses: &mut LostPlusses,
+    ) -> Result<DidRow, Option<(PatternError, &'r str)>> {
+        let cell = record.get(self.number).unwrap_or_default();
+        if let Some(packed) = plain_number(cell) {
+            return Ok(DidRow::new(packed, 1, line, list));
+        }
+        let cell = str::from_utf8(cell).map_err(|_| None)?;
+        let pattern = Pattern::parse(cell).map_err(|error| Some((error, cell)))?;
+        lost_plusses.look_at(line, &pattern);
+        Ok(DidRow::of(&pattern, line, list))
+    }
+}
+
+/// The ordinary cell, packed: a plus and at most fifteen digits, nothing that could be
+/// damaged or have lost its plus.
+fn plain_number(cell: &[u8]) -> Option<u128> {
+    let (b'+', digits) = cell.split_first()? else {
+        return None;
+    };
+    if !(1..=15).contains(&digits.len()) {
+        return None;
+    }
+    let mut packed = u64::from(symbol_code(b'+')?);
+    for digit in digits {
+        // Every digit's code is its value and that of 0.
+        packed = packed << 4 | u64::from(digit.wrapping_sub(b'0')) + u64::from(ZERO_CODE);
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+    }
+    Some(u128::from(packed << (4 * (15 - digits.len()))) << 64)
+}
+
+/// The code of the digit 0; the others follow.
+const ZERO_CODE: u8 = match symbol_code(b'0') {
+    Some(code) => code,
+    None => 0,
+};
 
 /// The first record, which names the columns.
 struct Header<'h> {
@@ -168,6 +259,7 @@ impl Header<'_> {
             self.no_number(&names);
         }
         sound.then_some(Columns {
+            delimiter: self.delimiter,
             number: number?,
             group: at(TRUNK_GROUP),
             count: names.len(),
@@ -246,7 +338,6 @@ struct CsvList<'r> {
     rows: &'r mut DidRows,
     source: &'r SourceFile,
     diagnostics: &'r Diagnostics,
-    delimiter: u8,
     columns: Columns,
     list: ListId,
     groups: GroupsOfList,
@@ -254,10 +345,56 @@ struct CsvList<'r> {
 }
 
 impl CsvList<'_> {
+    /// Adds all rows behind the header, if there is nothing to say about any of them.
+    /// False when there is, or when there are too many: nothing has been added then.
+    fn add_pieces(&mut self, behind_header: usize, pieces: usize) -> bool {
+        let text = self.source.text();
+        let Some((header, rows)) = text.split_at_checked(behind_header) else {
+            return false;
+        };
+        let pieces = csv_pieces::read(self.source, rows, &self.columns, self.list, pieces);
+        let Some(pieces) = pieces else { return false };
+        let more: usize = pieces.iter().map(|piece| piece.rows.len()).sum();
+        let groups: usize = pieces.iter().map(|piece| piece.groups.len()).sum();
+        let is_room = self.rows.rows.len() + more <= limits::DID_ROWS_MAX
+            && self.rows.groups.len() + groups <= limits::NAMES_MAX;
+        if !is_room {
+            return false;
+        }
+        self.rows.rows.reserve_exact(more);
+        let ends = memchr::memchr_iter(b'\n', header.as_bytes()).count();
+        let mut line_before = u32::try_from(ends).unwrap_or(u32::MAX);
+        for piece in pieces {
+            line_before = line_before.saturating_add(self.add_piece(piece, line_before));
+        }
+        true
+    }
+
+    /// Adds the rows of a piece and answers how many lines it had.
+    fn add_piece(&mut self, piece: Piece, line_before: u32) -> u32 {
+        let groups: Vec<u16> = piece
+            .groups
+            .iter()
+            .map(|group| {
+                self.group(&group.name, group.line + line_before)
+                    .unwrap_or(UNASSIGNED)
+            })
+            .collect();
+        self.lost_plusses.add(&piece.lost_plusses, line_before);
+        for row in piece.rows {
+            let group = groups.get(usize::from(row.group)).copied();
+            self.rows.push(DidRow {
+                position: row.position.saturating_add(line_before),
+                group: group.unwrap_or(UNASSIGNED),
+                ..row
+            });
+        }
+        piece.line_ends
+    }
+
     /// Adds one record. False when there is no point in reading on.
     fn add(&mut self, record: &ByteRecord, start: &Start, end: usize) -> bool {
-        // Spreadsheets end lists with rows of nothing but delimiters.
-        if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
+        if self.columns.is_blank(record) {
             return true;
         }
         if let Some(swallowed) = self.swallowed_row(start, end) {
@@ -272,21 +409,21 @@ impl CsvList<'_> {
         if !self.check_shape(record, start.line) {
             return true;
         }
-        let cell = record.get(self.columns.number).unwrap_or_default();
-        let Some(pattern) = self.pattern(cell, start.line) else {
-            return true;
+        let columns = &self.columns;
+        let row = match columns.row(record, start.line, self.list, &mut self.lost_plusses) {
+            Ok(row) => row,
+            Err(wrong) => {
+                if let Some((error, cell)) = wrong {
+                    self.pattern_error(&error, cell, start.line);
+                }
+                return true;
+            }
         };
-        let Some(group) = self.group(record, start.line) else {
+        let Some(group) = self.group(self.columns.group_name(record), start.line) else {
             return false;
         };
-        self.rows.add_row(
-            &pattern,
-            start.line,
-            self.list,
-            group,
-            self.source,
-            self.diagnostics,
-        )
+        let row = DidRow { group, ..row };
+        self.rows.add_row(row, self.source, self.diagnostics)
     }
 
     /// The first further line of a record that begins as rows do: a quote that was
@@ -296,7 +433,7 @@ impl CsvList<'_> {
         memchr::memchr(b'\n', raw.as_bytes())?;
         let looks_like_row = |line: &str| {
             let cell = line
-                .split(char::from(self.delimiter))
+                .split(char::from(self.columns.delimiter))
                 .nth(self.columns.number)
                 .unwrap_or_default();
             Pattern::parse(cell).is_ok()
@@ -312,67 +449,32 @@ impl CsvList<'_> {
 
     /// T016 for a row with a column too few or too many to know what is what.
     fn check_shape(&self, record: &ByteRecord, line: u32) -> bool {
-        let needed = self
-            .columns
-            .number
-            .max(self.columns.group.unwrap_or_default());
-        if record.len() <= needed {
-            let message = format!(
-                "the row has {} columns, its header has {}",
-                record.len(),
-                self.columns.count
-            );
+        if self.columns.fit(record) {
+            return true;
+        }
+        let count = self.columns.count;
+        let message = format!(
+            "the row has {} columns, its header has {count}",
+            record.len()
+        );
+        if record.len() <= self.columns.needed() {
             self.row_error(line, 0, message, None);
-            return false;
-        }
-        // A comma in a comment that stands last shifts nothing that matters.
-        let surplus = record
-            .iter()
-            .skip(self.columns.count)
-            .any(|cell| !cell.trim_ascii().is_empty());
-        if surplus && needed + 1 == self.columns.count {
-            let message = format!(
-                "the row has {} columns, its header has {}",
-                record.len(),
-                self.columns.count
-            );
-            let help = "put quotes around a field with a delimiter in it";
-            self.row_error(line, self.columns.count, message, Some(help.to_owned()));
-            return false;
-        }
-        true
-    }
-
-    fn pattern(&mut self, cell: &[u8], line: u32) -> Option<Pattern> {
-        // The ordinary cell: a plus and digits, nothing that could be damaged.
-        let plain = cell
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || *byte == b'+');
-        let number = if plain {
-            Number::parse(cell).filter(|number| number.as_bytes() != b"+")
         } else {
-            None
-        };
-        let pattern = match number {
-            Some(number) => Pattern::Exact(number),
-            None => match str::from_utf8(cell).map(|cell| (cell, Pattern::parse(cell))) {
-                Ok((_, Ok(pattern))) => pattern,
-                Ok((cell, Err(error))) => {
-                    self.pattern_error(&error, cell, line);
-                    return None;
-                }
-                // Cells of a text are cut at ASCII bytes and stay text.
-                Err(_) => return None,
-            },
-        };
-        self.lost_plusses.look_at(line, &pattern);
-        Some(pattern)
+            let help = "put quotes around a field with a delimiter in it";
+            self.row_error(line, count, message, Some(help.to_owned()));
+        }
+        false
     }
 
     fn pattern_error(&self, error: &PatternError, cell: &str, line: u32) {
         self.diagnostics
             .push_with(error.code(), Severity::Error, || {
-                let range = cell_range(self.source, line, self.delimiter, self.columns.number);
+                let range = cell_range(
+                    self.source,
+                    line,
+                    self.columns.delimiter,
+                    self.columns.number,
+                );
                 let raw = self.source.text().get(range.clone()).unwrap_or_default();
                 // Inside the cell only where nothing was taken off it: quotes, blanks.
                 let range = match cell.find(raw) {
@@ -389,15 +491,9 @@ impl CsvList<'_> {
             });
     }
 
-    /// The group of a row, [`UNASSIGNED`] for an empty cell; `None` and T017 when there
+    /// The group of that name, [`UNASSIGNED`] for an empty one; `None` and T017 when there
     /// are too many different ones.
-    fn group(&mut self, record: &ByteRecord, line: u32) -> Option<u16> {
-        let name = self
-            .columns
-            .group
-            .and_then(|column| record.get(column))
-            .unwrap_or_default()
-            .trim_ascii();
+    fn group(&mut self, name: &[u8], line: u32) -> Option<u16> {
         if name.is_empty() {
             return Some(UNASSIGNED);
         }
@@ -415,9 +511,12 @@ impl CsvList<'_> {
                 .push(Diagnostic::error(Code::OverLimit, message).at(place));
             return None;
         }
-        let spot = self
-            .source
-            .spot(cell_range(self.source, line, self.delimiter, column));
+        let spot = self.source.spot(cell_range(
+            self.source,
+            line,
+            self.columns.delimiter,
+            column,
+        ));
         let group = self.rows.add_group(&String::from_utf8_lossy(name), spot);
         self.groups.add(name, group);
         Some(group)
@@ -433,7 +532,7 @@ impl CsvList<'_> {
     }
 
     fn cell(&self, line: u32, column: usize, label: &str) -> Place {
-        cell_place(self.source, line, self.delimiter, column, label)
+        cell_place(self.source, line, self.columns.delimiter, column, label)
     }
 }
 
