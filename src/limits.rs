@@ -129,3 +129,12 @@ pub const LIST_THREADS_MAX: usize = 8;
 
 /// Bytes of a list for one more thread to read: some 30,000 rows, ten milliseconds.
 pub const LIST_PIECE_BYTES_MIN: usize = 1 << 20;
+
+/// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
+/// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
+/// 100,000 of them took it minutes.
+pub const TOML_LATE_HEADERS_MAX: usize = 1_000;
+
+/// Longest line of a DID list, in bytes: a row of a number, a name and a comment has a
+/// hundred. A file without line ends would be one row of millions of columns.
+pub const CSV_LINE_BYTES_MAX: usize = 1 << 20;

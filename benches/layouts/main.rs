@@ -136,10 +136,13 @@ fn compare(name: &str, list: &[u64], did: impl Fn(u64, usize) -> Did) {
     );
 }
 
+/// Looks up a batch and sums what it finds, so that nothing is optimised away.
+type BatchLookup<'l> = &'l dyn Fn(&[Number; BATCH]) -> u32;
+
 /// How a layout is asked.
 struct Ways<'l> {
     one: &'l dyn Fn(&Number) -> u32,
-    batch: Option<&'l dyn Fn(&[Number; BATCH]) -> u32>,
+    batch: Option<BatchLookup<'l>>,
 }
 
 impl Ways<'_> {

@@ -11,7 +11,7 @@
 mod decimal;
 mod runs;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::number::Number;
@@ -21,7 +21,7 @@ use crate::limits::PREFIX_MAP_ENTRIES_MAX;
 use runs::{ASSIGNMENTS_MAX, Found, LINES_MAX, Row, Runs};
 
 /// What a DID row says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Did {
     /// The trunk group it is assigned to.
     pub group: Option<GroupId>,
@@ -199,7 +199,7 @@ pub struct DidMapBuilder {
     whole: [Vec<Row>; SYMBOLS_MAX],
     open: PrefixMapBuilder<Placed>,
     assignments: Vec<Did>,
-    known: HashMap<Did, u32>,
+    known: BTreeMap<Did, u32>,
 }
 
 impl DidMapBuilder {

@@ -1,4 +1,4 @@
-//! An explanation: the walk of [`route`](super::route), written down.
+//! An explanation: the walk of [`route`], written down.
 
 use super::decision::{Caller, End, Outcome, Route, Trace};
 use super::dial_plan::{NormaliseStep, Normalised};
@@ -381,7 +381,7 @@ fn number_report(
         (None, _) => String::new(),
         (Some(step @ (NormaliseStep::AlreadyGlobal | NormaliseStep::NotANumber)), _)
         | (Some(step), None) => step.to_string(),
-        (Some(step), Some(plan)) => format!("{step} (dial plan {plan})"),
+        (Some(step), Some(plan)) => format!("{step}, dial plan {plan}"),
     };
     NumberReport {
         dialled: text(dialled.number),

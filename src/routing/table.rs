@@ -406,13 +406,13 @@ impl RoutingTable {
         }
     }
 
-    /// Whether some group hunts by load.
+    /// Whether some group draws its order from the Call-ID, so that logs need to carry it.
     #[must_use]
-    pub fn counts_load(&self) -> bool {
+    pub fn draws(&self) -> bool {
         self.parts
             .groups
             .iter()
-            .any(|group| group.hunt == Hunt::LeastLoaded)
+            .any(|group| group.hunt != Hunt::TopDown)
     }
 
     /// Bytes of the number tables, which are nearly all of a large table.

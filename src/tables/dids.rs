@@ -4,6 +4,7 @@
 //! the number is packed, a range is its first number and how many there are, and the
 //! trunk group is an index into the distinct cells of its list.
 
+mod csv_header;
 mod csv_list;
 mod csv_pieces;
 mod overlaps;

@@ -1,16 +1,9 @@
 //! Arithmetic on the last three symbols of a packed number.
 
-/// Three symbols of 4 bits, of which digits are 4 to 13.
-pub(super) trait Decimals {
-    /// Whether all three are digits.
-    fn is_digits(self) -> bool;
-}
-
-impl Decimals for u32 {
-    fn is_digits(self) -> bool {
-        // 4 to 15 are what has one of the two upper bits, and no symbol is 14 or 15.
-        (self >> 2 | self >> 3) & 0x111 == 0x111
-    }
+/// Whether three symbols of 4 bits, of which digits are 4 to 13, are all digits.
+pub(super) fn all_digits(tail: u32) -> bool {
+    // 4 to 15 are what has one of the two upper bits, and no symbol is 14 or 15.
+    (tail >> 2 | tail >> 3) & 0x111 == 0x111
 }
 
 /// How many numbers lie from one to another that is not smaller, both of three digits.
@@ -43,9 +36,9 @@ mod tests {
 
     #[test]
     fn only_digits_are_digits() {
-        assert!(tail("000").is_digits() && tail("999").is_digits());
+        assert!(all_digits(tail("000")) && all_digits(tail("999")));
         for text in ["*00", "0*0", "00#", "+00", "12", "1"] {
-            assert!(!tail(text).is_digits(), "{text}");
+            assert!(!all_digits(tail(text)), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! B-tree of every block's first key stands above: a lookup waits for memory about once.
 //! Lines of files stand apart, so that they never take room in a cache.
 
-use super::decimal::{Decimals, digit_steps};
+use super::decimal::{all_digits, digit_steps};
 
 /// A number of a run's length, packed: 4 bits a symbol as in
 /// [`Number::packed`](crate::routing::Number::packed), the last in the lowest bits.
@@ -109,7 +109,7 @@ impl Runs {
         // Neighbours differ in their last three digits only, and are nothing but digits.
         let is_inside = (key ^ first) >> TAIL_BITS == 0
             && tail <= (word & TAIL_MASK as u32)
-            && tail.is_digits();
+            && all_digits(tail);
         (is_first || is_inside).then(|| Found {
             run: at * BLOCK_RUNS + slot,
             steps: if is_first {
@@ -230,14 +230,14 @@ fn last_not_greater(keys: &Keys, key: Key) -> Option<(usize, Key)> {
 
 /// Rows from the first that are one run.
 fn run_length(first: &Row, rows: &[Row]) -> usize {
-    if !((first.key & TAIL_MASK) as u32).is_digits() {
+    if !all_digits((first.key & TAIL_MASK) as u32) {
         return 1;
     }
     let neighbours = rows.iter().zip(rows.iter().skip(1)).take_while(|(a, b)| {
         let (tail, next) = ((a.key & TAIL_MASK) as u32, (b.key & TAIL_MASK) as u32);
         b.assignment == first.assignment
             && b.key >> TAIL_BITS == first.key >> TAIL_BITS
-            && next.is_digits()
+            && all_digits(next)
             && digit_steps(tail, next) == 1
     });
     1 + neighbours.count()

@@ -100,20 +100,7 @@ impl Lists {
         compiled: &mut Compiled,
     ) {
         let resolved = self.resolve(context, groups, schema);
-        let section_of = |id: dids::ListId| {
-            let position = self.by_section.iter().position(|list| *list == Some(id));
-            ListId(position.unwrap_or(0) as u16)
-        };
-        let sections: Vec<ListId> = (0..self.rows.lists().len())
-            .map(|index| {
-                let id = self
-                    .by_section
-                    .iter()
-                    .flatten()
-                    .find(|id| id.index() == index);
-                id.map_or(ListId(0), |id| section_of(*id))
-            })
-            .collect();
+        let sections = self.sections();
         let mut builder = DidMapBuilder::new();
         // Each cell belongs to one list, so it says all there is to say; without one the list does.
         let mut of_cells = vec![None; self.rows.groups().len()];
@@ -153,6 +140,17 @@ impl Lists {
             .zip(&self.by_section)
             .map(|(section, list)| self.list(section, *list, context))
             .collect();
+    }
+
+    /// The section each list was read for, by the number of the list.
+    fn sections(&self) -> Vec<ListId> {
+        let mut sections = vec![ListId(0); self.rows.lists().len()];
+        for (section, list) in (0u16..).map(ListId).zip(&self.by_section) {
+            if let Some(slot) = list.and_then(|id| sections.get_mut(id.index())) {
+                *slot = section;
+            }
+        }
+        sections
     }
 
     /// The trunk group of each distinct cell of the lists.

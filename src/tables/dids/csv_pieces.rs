@@ -9,7 +9,8 @@ use std::thread;
 
 use csv::ByteRecord;
 
-use super::csv_list::{Columns, Start, reader};
+use super::csv_header::Columns;
+use super::csv_list::{Start, reader};
 use super::{DidRow, GroupsOfList, ListId, LostPlusses, UNASSIGNED};
 use crate::limits::{LIST_PIECE_BYTES_MIN, LIST_THREADS_MAX, NAMES_MAX};
 use crate::tables::source::SourceFile;
