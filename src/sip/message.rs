@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 use memchr::memchr3;
 
 use super::header::CommaList;
+use super::line::plain_line;
 use super::start_line::{StartLine, read_start_line};
 use super::{Header, HeaderName, Method, ParseError, ParseErrorKind, Parsed, StatusCode, scan};
 use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
@@ -58,18 +59,23 @@ impl<'a> Message<'a> {
             return Err(ParseError::new(ParseErrorKind::Empty, 0));
         }
         let bounded = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
-        let Parsed::Complete((message, body_at)) = Self::parse_head(bounded)? else {
+        let Parsed::Complete((start_line, version_is_ours, at)) = read_start_line(bounded)? else {
             return Err(unterminated(bytes));
         };
+        // Filled where it stands: moving a message costs as much as reading five lines.
+        let mut message = Self::begin(bounded, start_line, version_is_ours);
+        let body_at = match message.read_headers(at) {
+            Ok(Parsed::Complete(body_at)) => body_at,
+            Ok(Parsed::Partial) => return Err(unterminated(bytes)),
+            Err(error) => return Err(message.blame(error)),
+        };
         let there = bytes.len() - body_at;
-        let length = message
-            .content_length()
-            .map_err(|error| message.blame(error))?
-            .unwrap_or(there);
+        let length = message.content_length()?.unwrap_or(there);
         if length > there {
             return Err(message.blame(ParseError::new(ParseErrorKind::BodyTooShort, body_at)));
         }
-        message.with_body(bytes, body_at, length)
+        message.take_body(bytes, body_at, length)?;
+        Ok(message)
     }
 
     /// Reads the first message of a stream (RFC 3261 §18.3): Content-Length is
@@ -82,7 +88,7 @@ impl<'a> Message<'a> {
     pub fn parse_stream(bytes: &'a [u8]) -> Result<Parsed<Self>, ParseError> {
         let bytes = skip_line_ends(bytes);
         let bounded = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
-        let Parsed::Complete((message, body_at)) = Self::parse_head(bounded)? else {
+        let Parsed::Complete((mut message, body_at)) = Self::parse_head(bounded)? else {
             return if bytes.len() < MESSAGE_BYTES_MAX {
                 Ok(Parsed::Partial)
             } else {
@@ -93,9 +99,8 @@ impl<'a> Message<'a> {
         if bytes.len() - body_at < length {
             return Ok(Parsed::Partial);
         }
-        message
-            .with_body(bytes, body_at, length)
-            .map(Parsed::Complete)
+        message.take_body(bytes, body_at, length)?;
+        Ok(Parsed::Complete(message))
     }
 
     /// The length of the body on a stream, of a message whose head ends at `body_at`.
@@ -148,6 +153,20 @@ impl<'a> Message<'a> {
             if let [b'\r', b'\n', ..] = rest {
                 return Ok(Parsed::Complete(at + 2));
             }
+            if let Some(line) = plain_line(rest) {
+                let span = Span {
+                    name: line.name,
+                    name_at: offset(at),
+                    name_end: offset(at + line.name_end),
+                    value_at: offset(at + line.value_at),
+                    value_end: offset(at + line.value_end),
+                };
+                if !self.push_span(span) {
+                    return Err(ParseError::new(ParseErrorKind::TooManyHeaders, at));
+                }
+                at += line.value_end + 2;
+                continue;
+            }
             let Parsed::Complete((name_end, value_at)) = read_name(bytes, at)? else {
                 return Ok(Parsed::Partial);
             };
@@ -172,7 +191,6 @@ impl<'a> Message<'a> {
         let name = HeaderName::from_bytes(self.bytes.get(name_at..name_end).unwrap_or_default());
         let value = scan::trim_lws(self.bytes.get(value_at..value_end).unwrap_or_default());
         let value_at = scan::offset_in(self.bytes, value);
-        let offset = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
         let span = Span {
             name,
             name_at: offset(name_at),
@@ -180,6 +198,12 @@ impl<'a> Message<'a> {
             value_at: offset(value_at),
             value_end: offset(value_at + value.len()),
         };
+        self.push_span(span)
+    }
+
+    #[inline]
+    fn push_span(&mut self, span: Span) -> bool {
+        let name = span.name;
         let position = u8::try_from(self.spans.len()).unwrap_or(ABSENT);
         if self.spans.try_push(span).is_err() {
             return false;
@@ -194,12 +218,12 @@ impl<'a> Message<'a> {
         true
     }
 
-    fn with_body(
-        mut self,
+    fn take_body(
+        &mut self,
         bytes: &'a [u8],
         body_at: usize,
         length: usize,
-    ) -> Result<Self, ParseError> {
+    ) -> Result<(), ParseError> {
         let whole = bytes
             .get(..body_at + length)
             .filter(|whole| whole.len() <= MESSAGE_BYTES_MAX);
@@ -208,7 +232,7 @@ impl<'a> Message<'a> {
         };
         self.bytes = whole;
         self.body = whole.get(body_at..).unwrap_or_default();
-        Ok(self)
+        Ok(())
     }
 
     pub(super) fn mark_salvaged(&mut self) {
@@ -341,6 +365,13 @@ impl fmt::Debug for Message<'_> {
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Bytes of a message are counted in 16 bits: `MESSAGE_BYTES_MAX` has seen to it.
+#[inline]
+fn offset(at: usize) -> u16 {
+    debug_assert!(at <= MESSAGE_BYTES_MAX);
+    at as u16
 }
 
 fn skip_line_ends(mut bytes: &[u8]) -> &[u8] {
