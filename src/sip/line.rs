@@ -23,28 +23,48 @@ const CONTROL_END: u8 = 0x0e;
 #[inline]
 pub(super) fn plain_line(rest: &[u8]) -> Option<PlainLine> {
     let words = words(rest.first_chunk::<WINDOW_BYTES>()?);
-    let name_end = colon(&words)?;
-    let name = HeaderName::from_words(&words, name_end);
-    if name == HeaderName::Other && !scan::all(rest.get(..name_end)?, scan::TOKEN) {
+    let (name, name_end) = name(&words)?;
+    if name == HeaderName::Other && (name_end == 0 || !scan::all(rest.get(..name_end)?, scan::TOKEN)) {
         return None;
     }
     let tail = rest.get(name_end + 1..)?;
     let length = line_length(tail)?;
-    let [b'\r', b'\n', next, ..] = tail.get(length..)? else {
+    let (line, end) = tail.split_at_checked(length)?;
+    let [b'\r', b'\n', next, ..] = end else {
         return None;
     };
-    let blank = usize::from(tail.first() == Some(&b' '));
-    let value = tail.get(blank..length)?;
-    let plain = |byte: Option<&u8>| byte.is_some_and(|byte| *byte > b' ');
-    if scan::is_wsp(*next) || name_end == 0 || !plain(value.first()) || !plain(value.last()) {
+    let value = line.strip_prefix(b" ").unwrap_or(line);
+    let (first, last) = (*value.first()?, *value.last()?);
+    if scan::is_wsp(*next) || first <= b' ' || last <= b' ' {
         return None;
     }
     Some(PlainLine {
         name,
         name_end,
-        value_at: name_end + 1 + blank,
+        value_at: name_end + 1 + line.len() - value.len(),
         value_end: name_end + 1 + length,
     })
+}
+
+/// The name before the first colon of the window, and its length.
+#[inline]
+fn name(words: &Words) -> Option<(HeaderName, usize)> {
+    let [first, second, third] = *words;
+    let colon = |word: u64| scan::below(word ^ scan::repeat(b':'), 1);
+    let position = |found: u64| found.trailing_zeros() as usize / 8;
+    let found = colon(first);
+    if found != 0 {
+        // The bytes before the lowest of the found bits, each the highest of its byte.
+        let before = ((found & found.wrapping_neg()) >> 7).wrapping_sub(1);
+        let length = position(found);
+        return Some((HeaderName::from_words(words, first & before, length), length));
+    }
+    let length = match (colon(second), colon(third)) {
+        (0, 0) => return None,
+        (0, found) => 16 + position(found),
+        (found, _) => 8 + position(found),
+    };
+    Some((HeaderName::from_words(words, first, length), length))
 }
 
 /// `Method SP Request-URI SP "SIP/2.0" CRLF` of a known method, and where the next
@@ -68,19 +88,6 @@ pub(super) fn plain_request_line(bytes: &[u8]) -> Option<(StartLine<'_>, usize)>
     Some((StartLine::Request { method, uri }, space + length + 2))
 }
 
-/// Where the first colon of the window stands.
-#[inline]
-fn colon(words: &Words) -> Option<usize> {
-    let mut at = 0;
-    for word in words {
-        if let Some(found) = scan::first_below(*word ^ scan::repeat(b':'), 1) {
-            return Some(at + found);
-        }
-        at += 8;
-    }
-    None
-}
-
 /// Bytes before the first control byte, if it is not among the last of `text`.
 #[inline]
 fn line_length(text: &[u8]) -> Option<usize> {
@@ -88,13 +95,14 @@ fn line_length(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     for block in blocks {
         if scan::any_of_16(block, |byte| byte < CONTROL_END) {
-            let (halves, _) = block.as_chunks::<8>();
-            for half in halves {
-                if let Some(found) = scan::first_below(u64::from_le_bytes(*half), CONTROL_END) {
-                    return Some(at + found);
-                }
-                at += 8;
-            }
+            let block = u128::from_le_bytes(*block);
+            let found = scan::below(block as u64, CONTROL_END);
+            return Some(if found != 0 {
+                at + found.trailing_zeros() as usize / 8
+            } else {
+                let found = scan::below((block >> 64) as u64, CONTROL_END);
+                at + 8 + found.trailing_zeros() as usize / 8
+            });
         }
         at += 16;
     }

@@ -62,20 +62,31 @@ impl<'a> Message<'a> {
         let Parsed::Complete((start_line, version_is_ours, at)) = read_start_line(bounded)? else {
             return Err(unterminated(bytes));
         };
-        // Filled where it stands: moving a message costs as much as reading five lines.
-        let mut message = Self::begin(bounded, start_line, version_is_ours);
-        let body_at = match message.read_headers(at) {
+        // Filled where the caller gets it: moving a message costs as much as reading
+        // three lines of it.
+        let mut parsed = Ok(Self::begin(bounded, start_line, version_is_ours));
+        if let Ok(message) = &mut parsed
+            && let Err(error) = message.read_datagram(bytes, at)
+        {
+            parsed = Err(error);
+        }
+        parsed
+    }
+
+    /// Header fields and body of a datagram whose headers begin at `at`.
+    #[inline]
+    fn read_datagram(&mut self, bytes: &'a [u8], at: usize) -> Result<(), ParseError> {
+        let body_at = match self.read_headers(at) {
             Ok(Parsed::Complete(body_at)) => body_at,
             Ok(Parsed::Partial) => return Err(unterminated(bytes)),
-            Err(error) => return Err(message.blame(error)),
+            Err(error) => return Err(self.blame(error)),
         };
         let there = bytes.len() - body_at;
-        let length = message.content_length()?.unwrap_or(there);
+        let length = self.content_length()?.unwrap_or(there);
         if length > there {
-            return Err(message.blame(ParseError::new(ParseErrorKind::BodyTooShort, body_at)));
+            return Err(self.blame(ParseError::new(ParseErrorKind::BodyTooShort, body_at)));
         }
-        message.take_body(bytes, body_at, length)?;
-        Ok(message)
+        self.take_body(bytes, body_at, length)
     }
 
     /// Reads the first message of a stream (RFC 3261 §18.3): Content-Length is
@@ -150,9 +161,6 @@ impl<'a> Message<'a> {
         let bytes = self.bytes;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
-            if let [b'\r', b'\n', ..] = rest {
-                return Ok(Parsed::Complete(at + 2));
-            }
             if let Some(line) = plain_line(rest) {
                 let span = Span {
                     name: line.name,
@@ -166,6 +174,9 @@ impl<'a> Message<'a> {
                 }
                 at += line.value_end + 2;
                 continue;
+            }
+            if let [b'\r', b'\n', ..] = rest {
+                return Ok(Parsed::Complete(at + 2));
             }
             let Parsed::Complete((name_end, value_at)) = read_name(bytes, at)? else {
                 return Ok(Parsed::Partial);
@@ -307,20 +318,26 @@ impl<'a> Message<'a> {
     pub fn first(&self, name: HeaderName) -> Option<&'a [u8]> {
         let position = *self.first.get(name.index())?;
         let span = self.spans.get(usize::from(position))?;
-        Some(self.header(span).value)
+        Some(self.part(span.value_at, span.value_end))
     }
 
     /// The values of all fields of that name, in order; lists not split.
     pub fn all(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + '_ {
-        let from = self
-            .first
-            .get(name.index())
-            .map_or(usize::MAX, |position| usize::from(*position));
-        let spans = self.spans.get(from..).unwrap_or_default();
-        spans
+        self.spans_from_first(name)
             .iter()
             .filter(move |span| span.name == name)
-            .map(|span| self.header(span).value)
+            .map(|span| self.part(span.value_at, span.value_end))
+    }
+
+    /// The spans among which all fields of that name are.
+    #[inline]
+    fn spans_from_first(&self, name: HeaderName) -> &[Span] {
+        let first = self.first.get(name.index()).copied().unwrap_or(ABSENT);
+        let spans = self.spans.get(usize::from(first)..).unwrap_or_default();
+        if self.is_repeated(name) {
+            return spans;
+        }
+        spans.get(..1).unwrap_or_default()
     }
 
     /// The values of all fields of any name, in any case, long or compact; white
@@ -344,16 +361,18 @@ impl<'a> Message<'a> {
     }
 
     fn header(&self, span: &Span) -> Header<'a> {
-        let part = |from: u16, to: u16| {
-            self.bytes
-                .get(usize::from(from)..usize::from(to))
-                .unwrap_or_default()
-        };
         Header {
             name: span.name,
-            name_bytes: part(span.name_at, span.name_end),
-            value: part(span.value_at, span.value_end),
+            name_bytes: self.part(span.name_at, span.name_end),
+            value: self.part(span.value_at, span.value_end),
         }
+    }
+
+    #[inline]
+    fn part(&self, from: u16, to: u16) -> &'a [u8] {
+        self.bytes
+            .get(usize::from(from)..usize::from(to))
+            .unwrap_or_default()
     }
 }
 

@@ -110,12 +110,16 @@ struct Known {
 
 /// Known names by the letter of their compact form.
 const BY_LETTER: [HeaderName; 26] = by_letter();
-const KNOWN: [Known; HeaderName::ALL.len()] = known();
+/// A power of two, so that a masked position is always in [`KNOWN`].
+const KNOWN_MAX: usize = 64;
+/// Behind the known names: what no name is equal to.
+static KNOWN: [Known; KNOWN_MAX] = known();
 /// Spreads the known names over [`SLOTS`], each alone in its slot.
 const MULTIPLIER: u64 = multiplier();
 /// Position in [`KNOWN`] by [`slot`].
 static SLOTS: [u8; 256] = slots(MULTIPLIER).0;
-static ENTRIES: [Known; HeaderName::ALL.len()] = KNOWN;
+
+const _: () = assert!(HeaderName::ALL.len() < KNOWN_MAX);
 
 const fn by_letter() -> [HeaderName; 26] {
     let mut table = [HeaderName::Other; 26];
@@ -129,16 +133,16 @@ const fn by_letter() -> [HeaderName; 26] {
     table
 }
 
-const fn known() -> [Known; HeaderName::ALL.len()] {
+const fn known() -> [Known; KNOWN_MAX] {
     let other = Known {
         name: HeaderName::Other,
         length: 0,
         text: [0; 3],
         differ: [0; 3],
     };
-    let mut table = [other; HeaderName::ALL.len()];
+    let mut table = [other; KNOWN_MAX];
     let mut i = 0;
-    while i < table.len() {
+    while i < HeaderName::ALL.len() {
         let text = HeaderName::ALL[i].as_str().as_bytes();
         assert!(text.len() <= NAME_BYTES_MAX);
         table[i].name = HeaderName::ALL[i];
@@ -155,21 +159,22 @@ const fn known() -> [Known; HeaderName::ALL.len()] {
     table
 }
 
-/// Where a name of that length with that first word is looked up. Case does not count.
+/// Where a name of that length with that first word is looked up. Case does not
+/// count, nor what stands behind the name.
 #[inline]
 const fn slot(first: u64, length: usize, multiplier: u64) -> u8 {
-    let kept = if length < 8 { (1 << (length * 8)) - 1 } else { u64::MAX };
-    let folded = (first | 0x2020_2020_2020_2020) & kept;
+    let folded = first | 0x2020_2020_2020_2020;
     (folded.wrapping_add(length as u64).wrapping_mul(multiplier) >> 56) as u8
 }
 
 /// The slots under a multiplier, and whether no two names share one.
 const fn slots(multiplier: u64) -> ([u8; 256], bool) {
-    let mut table = [u8::MAX; 256];
+    let mut table = [KNOWN_MAX as u8 - 1; 256];
+    let known = known();
     let mut i = 0;
-    while i < KNOWN.len() {
-        let at = slot(KNOWN[i].text[0], KNOWN[i].length as usize, multiplier) as usize;
-        if table[at] != u8::MAX {
+    while i < HeaderName::ALL.len() {
+        let at = slot(known[i].text[0], known[i].length as usize, multiplier) as usize;
+        if table[at] < i as u8 {
             return (table, false);
         }
         table[at] = i as u8;
@@ -198,28 +203,28 @@ impl HeaderName {
             Some(start) => start.copy_from_slice(name),
             None => return Self::Other,
         }
-        Self::from_words(&words(&window), name.len())
+        let words = words(&window);
+        Self::from_words(&words, words[0], name.len())
     }
 
     /// The field that the first `length` bytes of a window name. What stands behind
-    /// them does not matter.
+    /// them does not matter; `first` is the first word without it.
     #[inline]
-    pub(super) fn from_words(words: &Words, length: usize) -> Self {
-        let [first, second, third] = *words;
+    pub(super) fn from_words(words: &Words, first: u64, length: usize) -> Self {
         if length <= 1 {
             let index = (first as u8).to_ascii_lowercase().wrapping_sub(b'a');
             let letter = BY_LETTER.get(usize::from(index)).filter(|_| length == 1);
             return letter.copied().unwrap_or(Self::Other);
         }
-        let slot = SLOTS.get(usize::from(slot(first, length, MULTIPLIER)));
-        let Some(known) = slot.and_then(|at| ENTRIES.get(usize::from(*at))) else {
+        let at = SLOTS.get(usize::from(slot(first, length, MULTIPLIER)));
+        let at = usize::from(at.copied().unwrap_or_default()) % KNOWN_MAX;
+        let Some(known) = KNOWN.get(at) else {
             return Self::Other;
         };
-        let [text, ..] = known.text;
-        let [differ, ..] = known.differ;
+        let ([_, second, third], [text, text_2, text_3]) = (*words, known.text);
+        let [differ, differ_2, differ_3] = known.differ;
         let mut different = (first ^ text) & differ;
         if length > 8 {
-            let ([_, text_2, text_3], [_, differ_2, differ_3]) = (known.text, known.differ);
             different |= (second ^ text_2) & differ_2 | (third ^ text_3) & differ_3;
         }
         if different == 0 && usize::from(known.length) == length {
@@ -239,11 +244,11 @@ impl HeaderName {
 /// The window as words.
 #[inline]
 pub(super) fn words(window: &[u8; WINDOW_BYTES]) -> Words {
-    let (words, _) = window.as_chunks::<8>();
-    match words {
-        [first, second, third] => [first, second, third].map(|word| u64::from_le_bytes(*word)),
-        _ => [0; 3],
-    }
+    let word = |at: usize| {
+        let bytes = window.get(at..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    };
+    [word(0), word(8), word(16)]
 }
 
 impl fmt::Display for HeaderName {

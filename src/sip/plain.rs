@@ -108,27 +108,27 @@ fn host(input: &[u8]) -> Plain<'_, Host<'_>> {
 }
 
 fn ipv4(input: &[u8]) -> Plain<'_, Host<'_>> {
-    let mut rest = input;
-    let mut address = 0_u32;
-    for part in 0..4 {
-        if part > 0 {
-            rest = rest.strip_prefix(b".")?;
-        }
-        let (octet, behind) = match rest {
-            [a, b, c, behind @ ..] if digit(*b) && digit(*c) => (100 * value(*a) + 10 * value(*b) + value(*c), behind),
-            [a, b, behind @ ..] if digit(*b) => (10 * value(*a) + value(*b), behind),
-            [a, behind @ ..] => (value(*a), behind),
-            [] => return None,
-        };
-        // What is no digit wraps around and is too large, as is 256.
-        if octet > 255 || !digit(*rest.first()?) {
-            return None;
-        }
-        address = address << 8 | octet;
-        rest = behind;
-    }
+    let (a, rest) = octet(input)?;
+    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
     let ends = rest.first().is_none_or(|byte| !scan::is(*byte, scan::HOST));
-    ends.then_some((Host::Ipv4(Ipv4Addr::from_bits(address)), rest))
+    let address = Ipv4Addr::from_bits(a << 24 | b << 16 | c << 8 | d);
+    ends.then_some((Host::Ipv4(address), rest))
+}
+
+/// One to three digits.
+#[inline]
+fn octet(input: &[u8]) -> Plain<'_, u32> {
+    let (octet, rest) = match input {
+        [a, b, c, rest @ ..] if digit(*a) && digit(*b) && digit(*c) => {
+            (value(*a) * 100 + value(*b) * 10 + value(*c), rest)
+        }
+        [a, b, rest @ ..] if digit(*a) && digit(*b) => (value(*a) * 10 + value(*b), rest),
+        [a, rest @ ..] if digit(*a) => (value(*a), rest),
+        _ => return None,
+    };
+    (octet <= 255).then_some((octet, rest))
 }
 
 #[inline]
@@ -136,6 +136,7 @@ const fn digit(byte: u8) -> bool {
     byte.is_ascii_digit()
 }
 
+/// The value of a digit; what is none is above 9.
 #[inline]
 const fn value(digit: u8) -> u32 {
     digit.wrapping_sub(b'0') as u32
@@ -252,7 +253,7 @@ pub(super) fn cseq(value: &[u8]) -> Option<CSeq<'_>> {
 /// The bytes of that class, at least one.
 #[inline]
 fn run(input: &[u8], class: u16) -> Plain<'_, &[u8]> {
-    let length = input.iter().position(|byte| !scan::is(*byte, class)).unwrap_or(input.len());
+    let length = scan::run(input, class);
     if length == 0 {
         return None;
     }

@@ -98,14 +98,38 @@ const fn classes_of(byte: u8) -> u16 {
 /// Whether the byte is in one of the classes.
 #[inline]
 pub(super) fn is(byte: u8, class: u16) -> bool {
+    classes_at(byte) & class != 0
+}
+
+#[inline]
+fn classes_at(byte: u8) -> u16 {
     // 256 entries for a byte: always in bounds.
-    CLASSES[byte as usize] & class != 0
+    CLASSES[usize::from(byte)]
 }
 
 /// Whether all bytes are in one of the classes.
 #[inline]
 pub(super) fn all(bytes: &[u8], class: u16) -> bool {
     bytes.iter().all(|byte| is(*byte, class))
+}
+
+/// Length of the prefix whose bytes are in one of the classes.
+#[inline]
+pub(super) fn run(bytes: &[u8], class: u16) -> usize {
+    let mut rest = bytes;
+    // Eight at a time, so that the end is looked for once in eight bytes.
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        if let Some(at) = eight.iter().position(|byte| !is(*byte, class)) {
+            return bytes.len() - rest.len() + at;
+        }
+        rest = behind;
+    }
+    while let [first, behind @ ..] = rest
+        && is(*first, class)
+    {
+        rest = behind;
+    }
+    bytes.len() - rest.len()
 }
 
 /// Whether `found` holds for one of sixteen bytes. Written without a branch, so that
@@ -132,13 +156,12 @@ pub(super) const fn repeat(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
-/// Position of the first byte of a little-endian word that is below `limit`.
+/// The highest bit of each byte of a word that is below `limit`, as far as the lowest
+/// of them: those above it may be wrong, for a borrow reaches them.
 #[inline]
-pub(super) const fn first_below(word: u64, limit: u8) -> Option<usize> {
+pub(super) const fn below(word: u64, limit: u8) -> u64 {
     debug_assert!(limit <= 0x80);
-    // A borrow reaches only bytes behind the first one found.
-    let found = word.wrapping_sub(repeat(limit)) & !word & repeat(0x80);
-    if found == 0 { None } else { Some(found.trailing_zeros() as usize / 8) }
+    word.wrapping_sub(repeat(limit)) & !word & repeat(0x80)
 }
 
 /// SP or HTAB.

@@ -78,16 +78,27 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Not a decimal number, or several that differ.
     pub fn content_length(&self) -> Result<Option<usize>, ParseError> {
+        if !self.is_repeated(HeaderName::ContentLength) {
+            let Some(value) = self.first(HeaderName::ContentLength) else {
+                return Ok(None);
+            };
+            return self.length_of(value).map(Some);
+        }
         let mut length = None;
         for value in self.all(HeaderName::ContentLength) {
-            let read = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
-            let read = read.ok_or_else(|| self.wrong(value, ParseErrorKind::ContentLength))?;
+            let read = self.length_of(value)?;
             if length.is_some_and(|length| length != read) {
                 return Err(self.wrong(value, ParseErrorKind::ContentLengthConflict));
             }
             length = Some(read);
         }
         Ok(length)
+    }
+
+    #[inline]
+    fn length_of(&self, value: &[u8]) -> Result<usize, ParseError> {
+        let length = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
+        length.ok_or_else(|| self.wrong(value, ParseErrorKind::ContentLength))
     }
 
     /// The Request-URI.
@@ -158,16 +169,22 @@ impl<'a> Message<'a> {
         &self,
         name: HeaderName,
     ) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
-        let star_is_none = name == HeaderName::Contact;
-        self.all(name).flat_map(move |value| {
-            let mut list = CommaList::new(value);
-            std::iter::from_fn(move || {
+        let mut fields = self.all(name);
+        let mut list = CommaList::new(&[]);
+        std::iter::from_fn(move || {
+            loop {
                 if let Some(address) = list.next_plain(plain::name_addr) {
                     return Some(Ok(address));
                 }
-                let value = list.find(|value| !(star_is_none && *value == b"*"))?;
-                Some(NameAddr::parse(value).map_err(|error| self.placed(value, error)))
-            })
+                match list.next() {
+                    Some(b"*") if name == HeaderName::Contact => {}
+                    Some(value) => {
+                        let address = NameAddr::parse(value);
+                        return Some(address.map_err(|error| self.placed(value, error)));
+                    }
+                    None => list = CommaList::new(fields.next()?),
+                }
+            }
         })
     }
 
