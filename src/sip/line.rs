@@ -33,7 +33,10 @@ pub(super) fn plain_line(rest: &[u8]) -> Option<PlainLine> {
     let [b'\r', b'\n', next, ..] = end else {
         return None;
     };
-    let value = line.strip_prefix(b" ").unwrap_or(line);
+    let value = match line {
+        [b' ', value @ ..] => value,
+        value => value,
+    };
     let (first, last) = (*value.first()?, *value.last()?);
     if scan::is_wsp(*next) || first <= b' ' || last <= b' ' {
         return None;
@@ -50,20 +53,15 @@ pub(super) fn plain_line(rest: &[u8]) -> Option<PlainLine> {
 #[inline]
 fn name(words: &Words) -> Option<(HeaderName, usize)> {
     let [first, second, third] = *words;
-    let colon = |word: u64| scan::below(word ^ scan::repeat(b':'), 1);
-    let position = |found: u64| found.trailing_zeros() as usize / 8;
-    let found = colon(first);
+    let found = scan::below(first ^ scan::repeat(b':'), 1);
     if found != 0 {
         // The bytes before the lowest of the found bits, each the highest of its byte.
         let before = ((found & found.wrapping_neg()) >> 7).wrapping_sub(1);
-        let length = position(found);
-        return Some((HeaderName::from_words(words, first & before, length), length));
+        let length = scan::lowest(found);
+        let name = HeaderName::from_words(words, first & before, length);
+        return Some((name, length));
     }
-    let length = match (colon(second), colon(third)) {
-        (0, 0) => return None,
-        (0, found) => 16 + position(found),
-        (found, _) => 8 + position(found),
-    };
+    let length = 8 + position([second, third], b':')?;
     Some((HeaderName::from_words(words, first, length), length))
 }
 
@@ -71,8 +69,7 @@ fn name(words: &Words) -> Option<(HeaderName, usize)> {
 /// line begins (RFC 3261 §7.1).
 #[inline]
 pub(super) fn plain_request_line(bytes: &[u8]) -> Option<(StartLine<'_>, usize)> {
-    const METHOD_BYTES_MAX: usize = 9;
-    let space = bytes.iter().take(METHOD_BYTES_MAX + 1).position(|byte| *byte == b' ')?;
+    let space = position(words(bytes.first_chunk()?), b' ')?;
     let (method, rest) = bytes.split_at_checked(space)?;
     let method = match Method::from_bytes(method) {
         Method::Other(_) => return None,
@@ -88,21 +85,33 @@ pub(super) fn plain_request_line(bytes: &[u8]) -> Option<(StartLine<'_>, usize)>
     Some((StartLine::Request { method, uri }, space + length + 2))
 }
 
+/// Where `byte` stands first.
+#[inline(always)]
+fn position<const N: usize>(words: [u64; N], byte: u8) -> Option<usize> {
+    let mut at = 0;
+    for word in words {
+        let found = scan::below(word ^ scan::repeat(byte), 1);
+        if found != 0 {
+            return Some(at + scan::lowest(found));
+        }
+        at += 8;
+    }
+    None
+}
+
 /// Bytes before the first control byte, if it is not among the last of `text`.
-#[inline]
+#[inline(always)]
 fn line_length(text: &[u8]) -> Option<usize> {
     let (blocks, _) = text.as_chunks::<16>();
     let mut at = 0;
     for block in blocks {
         if scan::any_of_16(block, |byte| byte < CONTROL_END) {
             let block = u128::from_le_bytes(*block);
-            let found = scan::below(block as u64, CONTROL_END);
-            return Some(if found != 0 {
-                at + found.trailing_zeros() as usize / 8
-            } else {
-                let found = scan::below((block >> 64) as u64, CONTROL_END);
-                at + 8 + found.trailing_zeros() as usize / 8
-            });
+            let halves = [block as u64, (block >> 64) as u64];
+            return match halves.map(|half| scan::below(half, CONTROL_END)) {
+                [0, high] => Some(at + 8 + scan::lowest(high)),
+                [low, _] => Some(at + scan::lowest(low)),
+            };
         }
         at += 16;
     }

@@ -19,6 +19,7 @@ use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
 #[derive(Clone)]
 pub struct Message<'a> {
     bytes: &'a [u8],
+    headers_at: u16,
     start_line: StartLine<'a>,
     version_is_ours: bool,
     salvaged: bool,
@@ -54,29 +55,34 @@ impl<'a> Message<'a> {
     /// What is wrong, counted from the start line. [`ParseError::status`] says how
     /// to answer and [`Message::salvage`] gives something to answer to.
     pub fn parse_datagram(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let bytes = skip_line_ends(bytes);
-        if bytes.is_empty() {
-            return Err(ParseError::new(ParseErrorKind::Empty, 0));
-        }
-        let bounded = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
-        let Parsed::Complete((start_line, version_is_ours, at)) = read_start_line(bounded)? else {
-            return Err(unterminated(bytes));
-        };
         // Filled where the caller gets it: moving a message costs as much as reading
         // three lines of it.
-        let mut parsed = Ok(Self::begin(bounded, start_line, version_is_ours));
+        let bytes = skip_line_ends(bytes);
+        let mut parsed = Self::begin_datagram(bytes);
         if let Ok(message) = &mut parsed
-            && let Err(error) = message.read_datagram(bytes, at)
+            && let Err(error) = message.read_datagram(bytes)
         {
             parsed = Err(error);
         }
         parsed
     }
 
-    /// Header fields and body of a datagram whose headers begin at `at`.
-    #[inline]
-    fn read_datagram(&mut self, bytes: &'a [u8], at: usize) -> Result<(), ParseError> {
-        let body_at = match self.read_headers(at) {
+    fn begin_datagram(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        if bytes.is_empty() {
+            return Err(ParseError::new(ParseErrorKind::Empty, 0));
+        }
+        let bounded = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
+        match read_start_line(bounded)? {
+            Parsed::Complete((start_line, version_is_ours, at)) => {
+                Ok(Self::begin(bounded, start_line, version_is_ours, at))
+            }
+            Parsed::Partial => Err(unterminated(bytes)),
+        }
+    }
+
+    /// Header fields and body of a datagram whose start line has been read.
+    fn read_datagram(&mut self, bytes: &'a [u8]) -> Result<(), ParseError> {
+        let body_at = match self.read_headers() {
             Ok(Parsed::Complete(body_at)) => body_at,
             Ok(Parsed::Partial) => return Err(unterminated(bytes)),
             Err(error) => return Err(self.blame(error)),
@@ -135,17 +141,25 @@ impl<'a> Message<'a> {
         let Parsed::Complete((start_line, version_is_ours, at)) = read_start_line(bytes)? else {
             return Ok(Parsed::Partial);
         };
-        let mut message = Self::begin(bytes, start_line, version_is_ours);
-        match message.read_headers(at) {
+        let mut message = Self::begin(bytes, start_line, version_is_ours, at);
+        match message.read_headers() {
             Ok(Parsed::Complete(body_at)) => Ok(Parsed::Complete((message, body_at))),
             Ok(Parsed::Partial) => Ok(Parsed::Partial),
             Err(error) => Err(message.blame(error)),
         }
     }
 
-    pub(super) fn begin(bytes: &'a [u8], start_line: StartLine<'a>, version_is_ours: bool) -> Self {
+    /// A message without header fields; they begin at `headers_at`.
+    #[inline]
+    pub(super) fn begin(
+        bytes: &'a [u8],
+        start_line: StartLine<'a>,
+        version_is_ours: bool,
+        headers_at: usize,
+    ) -> Self {
         Self {
             bytes,
+            headers_at: offset(headers_at),
             start_line,
             version_is_ours,
             salvaged: false,
@@ -156,9 +170,11 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The pass over the header lines from `at`; answers where the body begins.
-    fn read_headers(&mut self, mut at: usize) -> Result<Parsed<usize>, ParseError> {
+    /// The pass over the header lines; answers where the body begins.
+    #[inline]
+    fn read_headers(&mut self) -> Result<Parsed<usize>, ParseError> {
         let bytes = self.bytes;
+        let mut at = usize::from(self.headers_at);
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             if let Some(line) = plain_line(rest) {

@@ -19,7 +19,7 @@ use super::{CSeq, Method, NameAddr, Scheme, Transport, Uri, UserPart, Via, scan}
 type Plain<'a, T> = Option<(T, &'a [u8])>;
 
 /// `name-addr` with its parameters, up to the end or a comma (RFC 3261 §25.1).
-#[inline]
+#[inline(always)]
 pub(super) fn name_addr(value: &[u8]) -> Plain<'_, NameAddr<'_>> {
     let (display, rest) = display(value)?;
     let (uri, rest) = uri(rest.strip_prefix(b"<")?)?;
@@ -28,7 +28,7 @@ pub(super) fn name_addr(value: &[u8]) -> Plain<'_, NameAddr<'_>> {
 }
 
 /// A display name and the blank behind it, or neither.
-#[inline]
+#[inline(always)]
 fn display(value: &[u8]) -> Plain<'_, Option<&[u8]>> {
     match value {
         [b'<', ..] => Some((None, value)),
@@ -46,7 +46,7 @@ fn display(value: &[u8]) -> Plain<'_, Option<&[u8]>> {
 
 /// A sip, sips or tel URI without password, escapes and headers. Ends before a byte
 /// that no such URI has; the caller knows which may follow.
-#[inline]
+#[inline(always)]
 pub(super) fn uri(input: &[u8]) -> Plain<'_, Uri<'_>> {
     let (scheme, after_scheme) = match input {
         [b's', b'i', b'p', b':', rest @ ..] => (Scheme::Sip, rest),
@@ -64,6 +64,7 @@ pub(super) fn uri(input: &[u8]) -> Plain<'_, Uri<'_>> {
 }
 
 /// RFC 3966 §3.
+#[inline(always)]
 fn tel<'a>(input: &'a [u8], number: &'a [u8]) -> Plain<'a, Uri<'a>> {
     let (_, rest) = run(number, scan::PHONE)?;
     let (params, rest) = uri_params(rest)?;
@@ -83,7 +84,7 @@ fn tel<'a>(input: &'a [u8], number: &'a [u8]) -> Plain<'a, Uri<'a>> {
 }
 
 /// A user part and its `@`, or neither.
-#[inline]
+#[inline(always)]
 fn user(input: &[u8]) -> Plain<'_, Option<UserPart<'_>>> {
     let (user, rest) = run(input, scan::USER)?;
     match rest {
@@ -99,7 +100,7 @@ fn user(input: &[u8]) -> Plain<'_, Option<UserPart<'_>>> {
 }
 
 /// An IPv4 address or a host name.
-#[inline]
+#[inline(always)]
 fn host(input: &[u8]) -> Plain<'_, Host<'_>> {
     match input.first()? {
         b'0'..=b'9' => ipv4(input),
@@ -107,6 +108,7 @@ fn host(input: &[u8]) -> Plain<'_, Host<'_>> {
     }
 }
 
+#[inline(always)]
 fn ipv4(input: &[u8]) -> Plain<'_, Host<'_>> {
     let (a, rest) = octet(input)?;
     let (b, rest) = octet(rest.strip_prefix(b".")?)?;
@@ -118,7 +120,7 @@ fn ipv4(input: &[u8]) -> Plain<'_, Host<'_>> {
 }
 
 /// One to three digits.
-#[inline]
+#[inline(always)]
 fn octet(input: &[u8]) -> Plain<'_, u32> {
     let (octet, rest) = match input {
         [a, b, c, rest @ ..] if digit(*a) && digit(*b) && digit(*c) => {
@@ -131,18 +133,19 @@ fn octet(input: &[u8]) -> Plain<'_, u32> {
     (octet <= 255).then_some((octet, rest))
 }
 
-#[inline]
+#[inline(always)]
 const fn digit(byte: u8) -> bool {
     byte.is_ascii_digit()
 }
 
 /// The value of a digit; what is none is above 9.
-#[inline]
+#[inline(always)]
 const fn value(digit: u8) -> u32 {
     digit.wrapping_sub(b'0') as u32
 }
 
 /// Labels, the last of which begins with a letter.
+#[inline(always)]
 fn domain(input: &[u8]) -> Plain<'_, Host<'_>> {
     let mut rest = input;
     loop {
@@ -161,7 +164,7 @@ fn domain(input: &[u8]) -> Plain<'_, Host<'_>> {
 }
 
 /// A port and its colon, or neither.
-#[inline]
+#[inline(always)]
 fn port(input: &[u8]) -> Plain<'_, Option<u16>> {
     let Some(digits) = input.strip_prefix(b":") else {
         return Some((None, input));
@@ -171,25 +174,24 @@ fn port(input: &[u8]) -> Plain<'_, Option<u16>> {
 }
 
 /// One to nine digits.
-#[inline]
+#[inline(always)]
 fn number(input: &[u8]) -> Plain<'_, u32> {
     const DIGITS_MAX: usize = 9;
-    let mut number = 0;
+    let mut number = 0_u32;
     let mut rest = input;
     while let [byte, behind @ ..] = rest
         && digit(*byte)
     {
-        if input.len() - behind.len() > DIGITS_MAX {
-            return None;
-        }
-        number = number * 10 + value(*byte);
+        // Too many digits are refused below.
+        number = number.wrapping_mul(10).wrapping_add(value(*byte));
         rest = behind;
     }
-    (rest.len() < input.len()).then_some((number, rest))
+    let digits = input.len() - rest.len();
+    (1..=DIGITS_MAX).contains(&digits).then_some((number, rest))
 }
 
 /// `*( ";" name [ "=" value ] )` of a URI.
-#[inline]
+#[inline(always)]
 fn uri_params(input: &[u8]) -> Plain<'_, Params<'_>> {
     let mut rest = input;
     while let [b';', behind @ ..] = rest {
@@ -203,7 +205,7 @@ fn uri_params(input: &[u8]) -> Plain<'_, Params<'_>> {
 }
 
 /// `*( ";" name [ "=" value ] )` of a header field, up to the end or a comma.
-#[inline]
+#[inline(always)]
 fn header_params<'a>(input: &'a [u8], wanted: &[u8]) -> Option<(Params<'a>, Wanted<'a>, &'a [u8])> {
     let mut found = Wanted::default();
     let mut rest = input;
@@ -214,7 +216,8 @@ fn header_params<'a>(input: &'a [u8], wanted: &[u8]) -> Option<(Params<'a>, Want
         if let [b'=', behind @ ..] = rest {
             (value, rest) = run(behind, scan::VALUE)?;
         }
-        if name.eq_ignore_ascii_case(wanted) {
+        // Equal bytes are told sooner than equal letters.
+        if name == wanted || name.eq_ignore_ascii_case(wanted) {
             found.add(value);
         }
     }
@@ -226,7 +229,7 @@ fn header_params<'a>(input: &'a [u8], wanted: &[u8]) -> Option<(Params<'a>, Want
 }
 
 /// The first value of a Via list, up to the end or a comma (RFC 3261 §20.42).
-#[inline]
+#[inline(always)]
 pub(super) fn via(value: &[u8]) -> Plain<'_, Via<'_>> {
     let (transport, rest) = match value.strip_prefix(b"SIP/2.0/")? {
         [b'U', b'D', b'P', b' ', rest @ ..] => (Transport::Udp, rest),
@@ -241,7 +244,7 @@ pub(super) fn via(value: &[u8]) -> Plain<'_, Via<'_>> {
 }
 
 /// A number, one space, a known method.
-#[inline]
+#[inline(always)]
 pub(super) fn cseq(value: &[u8]) -> Option<CSeq<'_>> {
     let (number, rest) = number(value)?;
     match Method::from_bytes(rest.strip_prefix(b" ")?) {
@@ -251,7 +254,7 @@ pub(super) fn cseq(value: &[u8]) -> Option<CSeq<'_>> {
 }
 
 /// The bytes of that class, at least one.
-#[inline]
+#[inline(always)]
 fn run(input: &[u8], class: u16) -> Plain<'_, &[u8]> {
     let length = scan::run(input, class);
     if length == 0 {

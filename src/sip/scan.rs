@@ -114,7 +114,7 @@ pub(super) fn all(bytes: &[u8], class: u16) -> bool {
 }
 
 /// Length of the prefix whose bytes are in one of the classes.
-#[inline]
+#[inline(always)]
 pub(super) fn run(bytes: &[u8], class: u16) -> usize {
     let mut rest = bytes;
     // Eight at a time, so that the end is looked for once in eight bytes.
@@ -162,6 +162,12 @@ pub(super) const fn repeat(byte: u8) -> u64 {
 pub(super) const fn below(word: u64, limit: u8) -> u64 {
     debug_assert!(limit <= 0x80);
     word.wrapping_sub(repeat(limit)) & !word & repeat(0x80)
+}
+
+/// The byte of a word that has its lowest bit; 8 when there is none.
+#[inline]
+pub(super) const fn lowest(found: u64) -> usize {
+    found.trailing_zeros() as usize / 8
 }
 
 /// SP or HTAB.
