@@ -67,16 +67,10 @@ impl<'a> Message<'a> {
     /// The first demand that is not met. 414, 416 and 505 have kinds of their own;
     /// all others are 400. Offsets count in [`Message::bytes`].
     pub fn read_request(&self) -> Result<RequestHead<'a>, ParseError> {
-        self.read_fields().map_err(|error| self.blame(error))
-    }
-
-    #[inline]
-    fn read_fields(&self) -> Result<RequestHead<'a>, ParseError> {
-        let method = self
-            .method()
-            .ok_or(ParseError::new(ParseErrorKind::NotARequest, 0))?;
+        let wrong = |kind| self.blame(ParseError::new(kind, 0));
+        let method = self.method().ok_or(wrong(ParseErrorKind::NotARequest))?;
         if !self.version_is_ours() {
-            return Err(ParseError::new(ParseErrorKind::Version, 0));
+            return Err(wrong(ParseErrorKind::Version));
         }
         self.check_counts()?;
         let uri = self.routable_uri()?;
@@ -114,7 +108,7 @@ impl<'a> Message<'a> {
             .into_iter()
             .find(|name| self.first(*name).is_none())
         {
-            Some(name) => Err(ParseError::new(ParseErrorKind::Missing(name), 0)),
+            Some(name) => Err(self.missing(name)),
             None => Ok(()),
         }
     }

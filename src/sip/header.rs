@@ -75,6 +75,10 @@ impl<'a> CommaList<'a> {
         }
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// The next element as `read` has it, if `read` takes all of it from the front of
     /// the rest. It must stop where an element ends: at a comma or the end.
     pub(super) fn next_plain<T>(

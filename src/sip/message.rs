@@ -23,6 +23,8 @@ pub struct Message<'a> {
     start_line: StartLine<'a>,
     version_is_ours: bool,
     salvaged: bool,
+    /// Whether `body` is what Content-Length says, if it is there.
+    framed: bool,
     body: &'a [u8],
     spans: ArrayVec<Span, HEADERS_MAX>,
     /// Position in `spans` of the first field of each name.
@@ -163,6 +165,7 @@ impl<'a> Message<'a> {
             start_line,
             version_is_ours,
             salvaged: false,
+            framed: false,
             body: &[],
             spans: ArrayVec::new(),
             first: [ABSENT; HeaderName::COUNT],
@@ -259,6 +262,7 @@ impl<'a> Message<'a> {
         };
         self.bytes = whole;
         self.body = whole.get(body_at..).unwrap_or_default();
+        self.framed = true;
         Ok(())
     }
 
@@ -269,6 +273,11 @@ impl<'a> Message<'a> {
     /// Whether values were taken as they are, for an error answer only.
     pub(super) const fn is_salvaged(&self) -> bool {
         self.salvaged
+    }
+
+    /// Whether Content-Length has been read: if it is there, it is the body's length.
+    pub(super) const fn is_framed(&self) -> bool {
+        self.framed
     }
 
     pub(super) const fn version_is_ours(&self) -> bool {

@@ -204,13 +204,15 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u32, |value, byte| {
+    let mut value = 0_u64;
+    for byte in digits {
         let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
+        value = value * 10 + u64::from(digit);
+        if digit > 9 || value > u64::from(u32::MAX) {
             return None;
         }
-        value.checked_mul(10)?.checked_add(u32::from(digit))
-    })
+    }
+    u32::try_from(value).ok()
 }
 
 /// [`decimal`], as a port.

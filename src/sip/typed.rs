@@ -13,12 +13,17 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing, or not as RFC 3261 §20.42 has it.
     pub fn top_via(&self) -> Result<Via<'a>, ParseError> {
-        self.read(HeaderName::Via, |value| {
-            if self.is_salvaged() {
-                return Via::salvage_first(value).ok_or(ParseError::new(ParseErrorKind::Via, 0));
-            }
-            Via::parse_first(value).map(|(via, _)| via)
-        })
+        let value = self.mandatory(HeaderName::Via)?;
+        if self.is_salvaged() {
+            return Via::salvage_first(value)
+                .ok_or_else(|| self.wrong(value, ParseErrorKind::Via));
+        }
+        match plain::via(value) {
+            Some((via, _)) => Ok(via),
+            None => Via::parse_first(value)
+                .map(|(via, _)| via)
+                .map_err(|error| self.placed(value, error)),
+        }
     }
 
     /// From.
@@ -26,7 +31,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing or malformed.
     pub fn from(&self) -> Result<NameAddr<'a>, ParseError> {
-        self.read(HeaderName::From, NameAddr::parse)
+        self.address(HeaderName::From)
     }
 
     /// To.
@@ -34,7 +39,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing or malformed.
     pub fn to(&self) -> Result<NameAddr<'a>, ParseError> {
-        self.read(HeaderName::To, NameAddr::parse)
+        self.address(HeaderName::To)
     }
 
     /// Call-ID. Any visible bytes are taken.
@@ -42,14 +47,14 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing, empty, or with blanks or control bytes in it.
     pub fn call_id(&self) -> Result<&'a [u8], ParseError> {
-        self.read(HeaderName::CallId, |value| {
-            let refused = |byte: u8| (byte <= b' ') | (byte == 0x7f);
-            if !value.is_empty() && !scan::any(value, refused) {
-                return Ok(value);
-            }
-            let at = value.iter().position(|byte| refused(*byte));
-            Err(ParseError::new(ParseErrorKind::CallId, at.unwrap_or(0)))
-        })
+        let value = self.mandatory(HeaderName::CallId)?;
+        let refused = |byte: u8| (byte <= b' ') | (byte == 0x7f);
+        if !value.is_empty() && !scan::any(value, refused) {
+            return Ok(value);
+        }
+        let at = value.iter().position(|byte| refused(*byte));
+        let error = ParseError::new(ParseErrorKind::CallId, at.unwrap_or(0));
+        Err(self.placed(value, error))
     }
 
     /// CSeq.
@@ -57,7 +62,8 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing or malformed.
     pub fn cseq(&self) -> Result<CSeq<'a>, ParseError> {
-        self.read(HeaderName::CSeq, CSeq::parse)
+        let value = self.mandatory(HeaderName::CSeq)?;
+        CSeq::parse(value).map_err(|error| self.placed(value, error))
     }
 
     /// Max-Forwards, if it is there.
@@ -78,27 +84,20 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Not a decimal number, or several that differ.
     pub fn content_length(&self) -> Result<Option<usize>, ParseError> {
-        if !self.is_repeated(HeaderName::ContentLength) {
-            let Some(value) = self.first(HeaderName::ContentLength) else {
-                return Ok(None);
-            };
-            return self.length_of(value).map(Some);
+        if self.is_framed() {
+            let there = self.first(HeaderName::ContentLength).is_some();
+            return Ok(there.then(|| self.body().len()));
         }
         let mut length = None;
         for value in self.all(HeaderName::ContentLength) {
-            let read = self.length_of(value)?;
+            let read = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
+            let read = read.ok_or_else(|| self.wrong(value, ParseErrorKind::ContentLength))?;
             if length.is_some_and(|length| length != read) {
                 return Err(self.wrong(value, ParseErrorKind::ContentLengthConflict));
             }
             length = Some(read);
         }
         Ok(length)
-    }
-
-    #[inline]
-    fn length_of(&self, value: &[u8]) -> Result<usize, ParseError> {
-        let length = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
-        length.ok_or_else(|| self.wrong(value, ParseErrorKind::ContentLength))
     }
 
     /// The Request-URI.
@@ -109,7 +108,10 @@ impl<'a> Message<'a> {
         let raw = self
             .request_uri()
             .ok_or_else(|| self.blame(ParseError::new(ParseErrorKind::NotARequest, 0)))?;
-        Uri::parse(raw).map_err(|error| self.placed(raw, error))
+        match plain::uri(raw) {
+            Some((uri, [])) => Ok(uri),
+            _ => Uri::parse(raw).map_err(|error| self.placed(raw, error)),
+        }
     }
 
     /// The first Contact, if there is one that is an address: `*` is none.
@@ -173,6 +175,9 @@ impl<'a> Message<'a> {
         let mut list = CommaList::new(&[]);
         std::iter::from_fn(move || {
             loop {
+                if list.is_empty() {
+                    list = CommaList::new(fields.next()?);
+                }
                 if let Some(address) = list.next_plain(plain::name_addr) {
                     return Some(Ok(address));
                 }
@@ -182,21 +187,30 @@ impl<'a> Message<'a> {
                         let address = NameAddr::parse(value);
                         return Some(address.map_err(|error| self.placed(value, error)));
                     }
-                    None => list = CommaList::new(fields.next()?),
+                    None => {}
                 }
             }
         })
     }
 
-    fn read<T>(
-        &self,
-        name: HeaderName,
-        read: impl FnOnce(&'a [u8]) -> Result<T, ParseError>,
-    ) -> Result<T, ParseError> {
-        let value = self
-            .first(name)
-            .ok_or_else(|| self.blame(ParseError::new(ParseErrorKind::Missing(name), 0)))?;
-        read(value).map_err(|error| self.placed(value, error))
+    /// The one address of a field that every request has. The plain form is tried here
+    /// already so that it is written once, where the caller wants it.
+    #[inline]
+    fn address(&self, name: HeaderName) -> Result<NameAddr<'a>, ParseError> {
+        let value = self.mandatory(name)?;
+        match plain::name_addr(value) {
+            Some((address, [])) => Ok(address),
+            _ => NameAddr::parse(value).map_err(|error| self.placed(value, error)),
+        }
+    }
+
+    #[inline]
+    fn mandatory(&self, name: HeaderName) -> Result<&'a [u8], ParseError> {
+        self.first(name).ok_or_else(|| self.missing(name))
+    }
+
+    pub(super) fn missing(&self, name: HeaderName) -> ParseError {
+        self.blame(ParseError::new(ParseErrorKind::Missing(name), 0))
     }
 
     fn read_all<'m, T: 'm>(
