@@ -32,6 +32,11 @@ impl<'a> NameAddr<'a> {
         if let Some((address, [])) = plain::name_addr(value) {
             return Ok(address);
         }
+        Self::parse_grammar(value)
+    }
+
+    /// As [`NameAddr::parse`], whatever form the value has.
+    pub(super) fn parse_grammar(value: &'a [u8]) -> Result<Self, ParseError> {
         let (rest, (display, uri)) = preceded(lws, name_addr_or_spec)
             .parse(value)
             .map_err(stopped_in(value, ParseErrorKind::Address))?;

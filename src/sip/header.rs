@@ -38,6 +38,11 @@ impl<'a> CSeq<'a> {
         if let Some(cseq) = plain::cseq(value) {
             return Ok(cseq);
         }
+        Self::parse_grammar(value)
+    }
+
+    /// As [`CSeq::parse`], whatever form the value has.
+    pub(super) fn parse_grammar(value: &'a [u8]) -> Result<Self, ParseError> {
         fn cseq(input: &[u8]) -> Grammar<'_, CSeq<'_>> {
             let number = map_opt(decimal_digits, |number| {
                 (number < 1 << 31).then_some(number)

@@ -24,7 +24,9 @@ const CONTROL_END: u8 = 0x0e;
 pub(super) fn plain_line(rest: &[u8]) -> Option<PlainLine> {
     let words = words(rest.first_chunk::<WINDOW_BYTES>()?);
     let (name, name_end) = name(&words)?;
-    if name == HeaderName::Other && (name_end == 0 || !scan::all(rest.get(..name_end)?, scan::TOKEN)) {
+    if name == HeaderName::Other
+        && (name_end == 0 || !scan::all(rest.get(..name_end)?, scan::TOKEN))
+    {
         return None;
     }
     let tail = rest.get(name_end + 1..)?;
@@ -116,4 +118,84 @@ fn line_length(text: &[u8]) -> Option<usize> {
         at += 16;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{read_name, read_value};
+    use super::super::start_line::parse_start_line;
+    use super::super::{ParseError, Parsed};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What is read as plain is what the slow way makes of the same bytes.
+    fn reads_alike(bytes: &[u8]) -> Result<(), ParseError> {
+        if let Some(line) = plain_line(bytes) {
+            let name = bytes.get(..line.name_end).unwrap_or_default();
+            assert_eq!(line.name, HeaderName::from_bytes(name));
+            let after_colon = line.name_end + 1;
+            assert_eq!(
+                read_name(bytes, 0)?,
+                Parsed::Complete((line.name_end, after_colon))
+            );
+            assert_eq!(
+                read_value(bytes, after_colon)?,
+                Parsed::Complete(line.value_end)
+            );
+            let value = bytes.get(after_colon..line.value_end).unwrap_or_default();
+            let plain = bytes.get(line.value_at..line.value_end);
+            assert_eq!(plain, Some(scan::trim_lws(value)));
+        }
+        if let Some((start_line, next)) = plain_request_line(bytes) {
+            let line = bytes
+                .get(..next)
+                .and_then(|line| line.strip_suffix(b"\r\n"));
+            assert_eq!(
+                parse_start_line(line.unwrap_or_default())?,
+                (start_line, true)
+            );
+        }
+        Ok(())
+    }
+
+    const USUAL: [&str; 6] = [
+        "INVITE sip:+442071838750@10.20.30.40;user=phone SIP/2.0\r\nVia: SIP/2.0/UDP h\r\n",
+        "Via: SIP/2.0/UDP 10.20.30.41:5060;branch=z9hG4bKac1188415642\r\nMax-Forwards: 70\r\n",
+        "P-ASSERTED-IDENTITY:<tel:+4915112345678>\r\nPRIVACY: id\r\n\r\nv=0\r\no=- 0 0 IN IP4 h\r\n",
+        "Expires: 5\r\n\r\nv=0\r\no=- 0 0 IN IP4 h\r\ns=-\r\n",
+        "X-Some: thing\r\nX-Other: thing of some length\r\n",
+        "l: 0\r\nUser-Agent: some device of 1.2.3\r\n",
+    ];
+
+    #[test]
+    fn the_usual_lines_are_plain() {
+        for text in USUAL {
+            let bytes = text.as_bytes();
+            assert!(
+                plain_line(bytes).is_some() || plain_request_line(bytes).is_some(),
+                "{text}"
+            );
+            assert_eq!(reads_alike(bytes), Ok(()));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn damaged_lines_read_alike(
+            text in prop::sample::select(USUAL.to_vec()),
+            at in 0_usize..70,
+            gone in 0_usize..4,
+            put in prop_oneof![
+                "[\r\n\t :A-z]{0,4}".prop_map(String::into_bytes),
+                proptest::collection::vec(any::<u8>(), 0..3),
+            ],
+        ) {
+            let mut bytes = text.as_bytes().to_vec();
+            let at = at.min(bytes.len());
+            bytes.splice(at..(at + gone).min(bytes.len()), put);
+            prop_assert_eq!(reads_alike(&bytes), Ok(()));
+        }
+    }
 }

@@ -440,7 +440,7 @@ fn unterminated(bytes: &[u8]) -> ParseError {
 }
 
 /// `header-name HCOLON` from `at`: where the name ends and the value may begin.
-fn read_name(bytes: &[u8], at: usize) -> Result<Parsed<(usize, usize)>, ParseError> {
+pub(super) fn read_name(bytes: &[u8], at: usize) -> Result<Parsed<(usize, usize)>, ParseError> {
     let line = bytes.get(at..).unwrap_or_default();
     let name = line
         .iter()
@@ -469,7 +469,7 @@ fn read_name(bytes: &[u8], at: usize) -> Result<Parsed<(usize, usize)>, ParseErr
 /// Where the value that begins at `from` ends: at the first CRLF that no white
 /// space follows (RFC 3261 §7.3.1). CR, LF and NUL stand nowhere else in a value,
 /// but for NUL as a quoted-pair (RFC 3261 §25.1).
-fn read_value(bytes: &[u8], from: usize) -> Result<Parsed<usize>, ParseError> {
+pub(super) fn read_value(bytes: &[u8], from: usize) -> Result<Parsed<usize>, ParseError> {
     let mut at = from;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();

@@ -39,7 +39,10 @@ fn display(value: &[u8]) -> Plain<'_, Option<&[u8]>> {
         }
         _ => {
             let (words, rest) = run(value, scan::DISPLAY)?;
-            Some((Some(scan::trim_lws(words)).filter(|words| !words.is_empty()), rest))
+            Some((
+                Some(scan::trim_lws(words)).filter(|words| !words.is_empty()),
+                rest,
+            ))
         }
     }
 }
@@ -59,7 +62,16 @@ pub(super) fn uri(input: &[u8]) -> Plain<'_, Uri<'_>> {
     let (port, rest) = port(rest)?;
     let (params, rest) = uri_params(rest)?;
     let (raw, rest) = input.split_at_checked(input.len() - rest.len())?;
-    let uri = Uri { scheme, user, password: None, host, port, params, headers: None, raw };
+    let uri = Uri {
+        scheme,
+        user,
+        password: None,
+        host,
+        port,
+        params,
+        headers: None,
+        raw,
+    };
     Some((uri, rest))
 }
 
@@ -261,4 +273,111 @@ fn run(input: &[u8], class: u16) -> Plain<'_, &[u8]> {
         return None;
     }
     input.split_at_checked(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::header::CommaList;
+    use proptest::prelude::*;
+
+    /// What is read as plain is what the grammars make of the same bytes.
+    fn reads_alike(text: &[u8]) {
+        let shown = text.escape_ascii();
+        if let Some((uri, [])) = uri(text) {
+            assert_eq!(Uri::parse_grammar(text), Ok(uri), "{shown}");
+        }
+        if let Some((address, rest)) = name_addr(text) {
+            let first = CommaList::new(text).next().unwrap_or_default();
+            assert_eq!(NameAddr::parse_grammar(first), Ok(address), "{shown}");
+            assert!(rest.is_empty() || rest.starts_with(b","), "{shown}");
+            assert_eq!(text.len() - rest.len(), first.len(), "{shown}");
+        }
+        if let Some(plain) = via(text) {
+            assert_eq!(Via::parse_grammar(text), Ok(plain), "{shown}");
+        }
+        if let Some(plain) = cseq(text) {
+            assert_eq!(CSeq::parse_grammar(text), Ok(plain), "{shown}");
+        }
+    }
+
+    const USUAL: [&str; 22] = [
+        "<sip:+442071838750@10.20.30.40;user=phone>",
+        "\"Jane Doe\"<sip:+4915112345678@sip.pstnhub.microsoft.com:5061;user=phone>;tag=7f3c",
+        "\"Queue 12\" <sip:1@h.example>;tag=a;x;TAG=b,<tel:+1>",
+        "Jane Doe <sip:a@b.example>;tag=1",
+        "<sip:api-du-a-euwe.pstnhub.microsoft.com:443;x-i=2d6d;x-c=1/s/2>",
+        "<tel:+4915112345678;phone-context=x>,<sip:jane.doe@contoso.example>",
+        "<sips:10.20.30.40:5061;lr>",
+        "sip:+442071838750@10.20.30.40;user=phone",
+        "sip:10.20.30.40",
+        "tel:+49-151;ext=1",
+        "SIP/2.0/UDP 10.20.30.41:5060;branch=z9hG4bKac1188415642;rport",
+        "SIP/2.0/TLS gw.example;branch=1;received=192.0.2.1,SIP/2.0/UDP h",
+        "SIP/2.0/TCP h;Branch=1;branch=2",
+        "1 INVITE",
+        "2147483647 ACK",
+        "sip:256.1.1.1",
+        "sip:1.2.3.4.5",
+        "sip:1.2.3",
+        "sip:a@3cx.example",
+        "sip:a@b-c.example.123",
+        "sip:user:secret@h:5060",
+        "sip:a@h@evil",
+    ];
+
+    #[test]
+    fn the_usual_values_are_plain() {
+        let plain = |text: &str| {
+            let text = text.as_bytes();
+            uri(text).is_some()
+                || name_addr(text).is_some()
+                || via(text).is_some()
+                || cseq(text).is_some()
+        };
+        let (usual, others) = USUAL.split_at(14);
+        for text in usual {
+            assert!(plain(text), "{text}");
+            reads_alike(text.as_bytes());
+        }
+        for text in others {
+            reads_alike(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_wanted_parameter_is_found_in_any_case_and_told_when_repeated() {
+        let value = b"<sip:a@b.example>;x=y;TAG=1;tag=2";
+        let address = name_addr(value).map(|(address, _)| address);
+        assert!(
+            address.is_some_and(|address| address.tag() == Some(b"1") && address.tag_is_repeated())
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn damaged_values_read_alike(
+            text in prop::sample::select(USUAL.to_vec()),
+            at in 0_usize..90,
+            gone in 0_usize..4,
+            put in prop_oneof![
+                "[@:;,=<>\"%?. \\[\\]0-9a-z-]{0,3}".prop_map(String::into_bytes),
+                proptest::collection::vec(any::<u8>(), 0..3),
+            ],
+        ) {
+            let mut bytes = text.as_bytes().to_vec();
+            let at = at.min(bytes.len());
+            bytes.splice(at..(at + gone).min(bytes.len()), put);
+            reads_alike(&bytes);
+        }
+
+        #[test]
+        fn any_hosts_read_alike(host in "(-|\\.|[0-9]{1,4}|[a-z_]{1,3}){1,9}") {
+            reads_alike(format!("sip:{host}").as_bytes());
+            reads_alike(format!("sip:1@{host}:5060;a=b").as_bytes());
+            reads_alike(format!("SIP/2.0/UDP {host};branch=1").as_bytes());
+        }
+    }
 }

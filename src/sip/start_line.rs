@@ -69,7 +69,7 @@ pub(super) fn read_start_line(bytes: &[u8]) -> Result<Parsed<FirstLine<'_>>, Par
 }
 
 /// `Request-Line` or `Status-Line` (RFC 3261 §7.1, §7.2), single spaces only.
-fn parse_start_line(line: &[u8]) -> Result<(StartLine<'_>, bool), ParseError> {
+pub(super) fn parse_start_line(line: &[u8]) -> Result<(StartLine<'_>, bool), ParseError> {
     if is_status_line(line) {
         let response =
             parse_status_line(line).ok_or(ParseError::new(ParseErrorKind::StatusLine, 0));

@@ -15,12 +15,11 @@ impl<'a> Message<'a> {
     pub fn top_via(&self) -> Result<Via<'a>, ParseError> {
         let value = self.mandatory(HeaderName::Via)?;
         if self.is_salvaged() {
-            return Via::salvage_first(value)
-                .ok_or_else(|| self.wrong(value, ParseErrorKind::Via));
+            return Via::salvage_first(value).ok_or_else(|| self.wrong(value, ParseErrorKind::Via));
         }
         match plain::via(value) {
             Some((via, _)) => Ok(via),
-            None => Via::parse_first(value)
+            None => Via::parse_grammar(value)
                 .map(|(via, _)| via)
                 .map_err(|error| self.placed(value, error)),
         }
@@ -110,7 +109,7 @@ impl<'a> Message<'a> {
             .ok_or_else(|| self.blame(ParseError::new(ParseErrorKind::NotARequest, 0)))?;
         match plain::uri(raw) {
             Some((uri, [])) => Ok(uri),
-            _ => Uri::parse(raw).map_err(|error| self.placed(raw, error)),
+            _ => Uri::parse_grammar(raw).map_err(|error| self.placed(raw, error)),
         }
     }
 
@@ -200,7 +199,7 @@ impl<'a> Message<'a> {
         let value = self.mandatory(name)?;
         match plain::name_addr(value) {
             Some((address, [])) => Ok(address),
-            _ => NameAddr::parse(value).map_err(|error| self.placed(value, error)),
+            _ => NameAddr::parse_grammar(value).map_err(|error| self.placed(value, error)),
         }
     }
 

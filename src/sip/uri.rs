@@ -68,6 +68,11 @@ impl<'a> Uri<'a> {
         if let Some((uri, [])) = plain::uri(raw) {
             return Ok(uri);
         }
+        Self::parse_grammar(raw)
+    }
+
+    /// As [`Uri::parse`], whatever form the URI has.
+    pub(super) fn parse_grammar(raw: &'a [u8]) -> Result<Self, ParseError> {
         let (rest, scheme) = scheme(raw).map_err(stopped_in(raw, ParseErrorKind::Uri))?;
         match scheme {
             Scheme::Sip | Scheme::Sips => Self::parse_sip(raw, scheme, rest),

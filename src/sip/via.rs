@@ -67,6 +67,11 @@ impl<'a> Via<'a> {
         if let Some(plain) = plain::via(value) {
             return Ok(plain);
         }
+        Self::parse_grammar(value)
+    }
+
+    /// As [`Via::parse_first`], whatever form the value has.
+    pub(super) fn parse_grammar(value: &'a [u8]) -> Result<(Self, &'a [u8]), ParseError> {
         let (rest, (transport, host, port)) =
             sent_protocol_and_by(value).map_err(stopped_in(value, ParseErrorKind::Via))?;
         let (rest, params) = terminated(header_params, lws)
