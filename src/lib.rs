@@ -5,16 +5,16 @@
 //! `(now, input, snapshot)`; everything that touches a socket, a file, a signal or
 //! a clock is a thin shell around it ([`tables`], [`server`], [`cli`]).
 //!
-//! Start reading at [`routing::route`], then [`proxy::redirect`], then [`tables::load`].
+//! Start reading at [`routing::route`], then [`proxy::RedirectServer`], then [`tables::load`].
 
+pub mod cli;
 pub mod limits;
 pub mod observe;
 pub mod proxy;
 pub mod routing;
 pub mod server;
 pub mod sip;
+pub mod system;
 pub mod tables;
 pub mod transaction;
 pub mod transport;
-
-pub mod cli;

@@ -123,3 +123,12 @@ pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
 /// Weeks searched for an ordinary day, almost four years: who has a dated line in every
 /// one of them gets the first, and `Mon 10:00` then sees its dated lines.
 pub const ORDINARY_WEEKS_MAX: usize = 200;
+
+/// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
+/// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
+/// 100,000 of them took it minutes.
+pub const TOML_LATE_HEADERS_MAX: usize = 1_000;
+
+/// Longest line of a DID list, in bytes: a row of a number, a name and a comment has a
+/// hundred. A file without line ends would be one row of millions of columns.
+pub const CSV_LINE_BYTES_MAX: usize = 1 << 20;

@@ -25,16 +25,17 @@ struct Layer {
 #[rustfmt::skip]
 const LAYERS: &[Layer] = &[
     Layer { module: "limits",      pure: true,  total: true,  may_use: &[] },
+    Layer { module: "system",      pure: false, total: true,  may_use: &["limits"] },
     Layer { module: "sip",         pure: true,  total: true,  may_use: &["limits"] },
     Layer { module: "routing",     pure: true,  total: true,  may_use: &["limits"] },
     Layer { module: "transaction", pure: true,  total: true,  may_use: &["limits", "sip"] },
     // Of sip the reader of addresses only: a trunk's address is a SIP URI.
     Layer { module: "tables",      pure: false, total: true,  may_use: &["limits", "routing", "sip::uri", "sip::Uri", "sip::Host", "sip::Scheme"] },
     Layer { module: "proxy",       pure: true,  total: true,  may_use: &["limits", "sip", "routing", "transaction"] },
-    Layer { module: "transport",   pure: false, total: true,  may_use: &["limits", "sip::frame", "proxy"] },
+    Layer { module: "transport",   pure: false, total: true,  may_use: &["limits", "system", "sip::frame", "proxy"] },
     Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused"] },
     Layer { module: "http",        pure: false, total: false, may_use: &["limits", "routing", "tables", "observe"] },
-    Layer { module: "server",      pure: false, total: false, may_use: &["limits", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "http"] },
+    Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "http"] },
     Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "http", "server"] },
 ];
 

@@ -19,27 +19,14 @@ struct Subject {
     http: bool,
 }
 
+#[rustfmt::skip]
 const SUBJECTS: &[Subject] = &[
-    Subject {
-        name: "httparse",
-        work: subjects::httparse_split,
-        http: true,
-    },
-    Subject {
-        name: "httparse, table not zeroed",
-        work: subjects::httparse_bare,
-        http: true,
-    },
-    Subject {
-        name: "split",
-        work: subjects::split,
-        http: false,
-    },
-    Subject {
-        name: "routing fields",
-        work: subjects::routing,
-        http: false,
-    },
+    Subject { name: "httparse", work: subjects::httparse_split, http: true },
+    Subject { name: "httparse, table not zeroed", work: subjects::httparse_bare, http: true },
+    Subject { name: "ours, split", work: subjects::split, http: false },
+    Subject { name: "ours, routing fields", work: subjects::routing, http: false },
+    Subject { name: "rsip, message", work: subjects::rsip_message, http: false },
+    Subject { name: "rsip, typed headers", work: subjects::rsip_typed, http: false },
 ];
 
 /// Messages of the long run. Enough that start-up noise is far below one instruction.
@@ -89,6 +76,9 @@ fn table() -> Result<(), String> {
     for (at, sample) in SAMPLES.iter().enumerate() {
         let mut reference = None;
         for (index, subject) in SUBJECTS.iter().enumerate() {
+            if subject.name.starts_with("rsip") && !subjects::rsip_reads(sample) {
+                continue;
+            }
             let instructions = per_message(index, at, instructions)?;
             let allocations = per_message(index, at, allocations)?;
             let reference = *reference.get_or_insert(instructions);

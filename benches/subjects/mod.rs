@@ -97,3 +97,32 @@ pub(crate) fn httparse_bare(bytes: &[u8]) {
         black_box((&status, &request));
     }
 }
+
+/// rsip's message: every header a `String`.
+#[inline(never)]
+pub(crate) fn rsip_message(bytes: &[u8]) {
+    black_box(&rsip::SipMessage::try_from(black_box(bytes)));
+}
+
+/// rsip's message and the typed headers a router needs; what it has no type for stays
+/// as it is.
+#[inline(never)]
+pub(crate) fn rsip_typed(bytes: &[u8]) {
+    use rsip::prelude::{HeadersExt, ToTypedHeader};
+    let parsed = rsip::SipMessage::try_from(black_box(bytes));
+    let Ok(message) = &parsed else {
+        return;
+    };
+    black_box(&message.from_header().map(|from| from.typed()));
+    black_box(&message.to_header().map(|to| to.typed()));
+    black_box(&message.via_header().map(|via| via.typed()));
+    black_box(&message.cseq_header().map(|cseq| cseq.typed()));
+    black_box(&message.contact_header().map(|contact| contact.typed()));
+    black_box(&message.call_id_header().map(|id| id.value()));
+    black_box(&message.max_forwards_header().map(|hops| hops.num()));
+}
+
+/// Whether rsip reads the message at all; what it refuses is not compared.
+pub(crate) fn rsip_reads(sample: &Sample) -> bool {
+    rsip::SipMessage::try_from(sample.bytes).is_ok()
+}

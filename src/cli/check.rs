@@ -3,6 +3,7 @@
 use super::color::ColorChoice;
 use crate::tables::{self, Loaded, Summary, diagnostic::Diagnostic};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,7 +54,7 @@ struct CheckReport<'a> {
     read: Summary,
     diagnostics: &'a [Diagnostic],
     /// Findings beyond the number that is kept, by code.
-    left_out: Vec<(&'static str, u64)>,
+    left_out: BTreeMap<&'static str, u64>,
 }
 
 impl Check {
@@ -61,7 +62,7 @@ impl Check {
         let begun = std::time::Instant::now();
         let loaded = tables::load(&self.folder);
         let took = begun.elapsed();
-        let mut out = anstream::stdout().lock();
+        let mut out = std::io::stdout().lock();
         let written = match self.format {
             Format::Json => self.json(&loaded),
             Format::Short => loaded.report.short(),

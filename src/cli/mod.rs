@@ -2,6 +2,7 @@
 
 mod check;
 mod color;
+mod demo;
 mod route;
 mod route_text;
 mod run;
@@ -26,6 +27,8 @@ enum Verb {
     Route(Box<route::RouteCall>),
     /// Answer calls until a signal ends it
     Run(run::Run),
+    /// Play the example: real calls, a number that moves, a table with a mistake
+    Demo(demo::Demo),
 }
 
 impl Cli {
@@ -36,6 +39,7 @@ impl Cli {
             Verb::Check(check) => check.execute(),
             Verb::Route(route) => route.execute(),
             Verb::Run(run) => run.execute(),
+            Verb::Demo(demo) => demo.execute(),
         }
     }
 }

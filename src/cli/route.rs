@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// route, with 1 when the call is rejected or has none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  trunkline route '020 7946 0750' --from carrier-a --at 'Sun 10:00' --table routing-tables/example
+  trunkline route '020 7946 0750' --from carrier-a --at 'Sun 10:00' --timezone Europe/London --table routing-tables/example
   trunkline route +442079460750 --table routing-tables/example      # from every trunk group
   trunkline route --invite invite.sip --source 10.20.0.11 --table routing-tables/example")]
 pub(super) struct RouteCall {
@@ -55,6 +55,9 @@ pub(super) struct RouteCall {
     /// Trunk group label of the Request-URI (RFC 4904)
     #[arg(long, conflicts_with = "invite")]
     tgrp: Option<String>,
+    /// Call-ID: what weighted and least-loaded groups draw their order from
+    #[arg(long, conflicts_with = "invite")]
+    call_id: Option<String>,
     /// Phone-context of the number (RFC 3966)
     #[arg(long, conflicts_with = "invite")]
     phone_context: Option<String>,
@@ -80,9 +83,11 @@ pub(super) struct RouteCall {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// To be read
+    /// In full: every rule, every route
     #[default]
     Text,
+    /// A few lines: number, row, rule and routes
+    Short,
     /// One JSON object
     Json,
 }
@@ -119,10 +124,11 @@ impl RouteCall {
                 by_from: many,
             }),
             (Format::Text, [one]) => route_text::one(one, color),
-            (Format::Text, many) => route_text::by_group(many, color),
+            (Format::Short, [one]) => route_text::short(one, color),
+            (Format::Text | Format::Short, many) => route_text::by_group(many, color),
         };
         // A closed pipe is no reason to complain.
-        let _ = anstream::stdout().write_all(text.as_bytes());
+        let _ = std::io::stdout().write_all(text.as_bytes());
         let routed = reports.iter().any(|report| report.outcome == "route");
         if routed {
             ExitCode::SUCCESS
@@ -195,7 +201,10 @@ impl RouteCall {
                 host: &host,
                 tgrp: self.tgrp.as_ref().map(|_| &*tgrp),
                 at,
-                call_hash: 0,
+                call_hash: self
+                    .call_id
+                    .as_ref()
+                    .map_or(0, |id| call_hash(id.as_bytes())),
             };
             Explanation::of(snapshot, &facts, b"").1
         };

@@ -1,6 +1,6 @@
 //! The decision of one call, laid out to be read.
 
-use crate::routing::explanation::{NumberReport, Report, RuleReport};
+use crate::routing::explanation::{DidReport, NumberReport, Report, RouteReport, RuleReport};
 use std::fmt::Write as _;
 
 /// Widest name that others are lined up with.
@@ -28,6 +28,34 @@ pub(super) fn one(report: &Report, color: bool) -> String {
     let table = &report.table;
     let hash: String = table.sha256.chars().take(12).collect();
     let _ = writeln!(text, "\ntable {hash}");
+    text
+}
+
+/// One call in a few lines: what decided, and where it goes.
+pub(super) fn short(report: &Report, color: bool) -> String {
+    let mut text = format!("{}\n", Paint(color).bold(&headline(report)));
+    number_lines(&mut text, "called", &report.called);
+    if let Some(row) = report.did.first() {
+        did(&mut text, row);
+    }
+    match report.rules.iter().find(|rule| rule.result == "applied") {
+        Some(rule) => line(
+            &mut text,
+            "rule",
+            &format!("{} ({})", rule.name, rule.place),
+        ),
+        None => line(&mut text, "rule", "none applied"),
+    }
+    let routes: Vec<&RouteReport> = report
+        .routes
+        .iter()
+        .filter(|r| r.position.is_some())
+        .collect();
+    if let Some(first) = routes.first() {
+        let trunks: Vec<&str> = routes.iter().map(|route| &*route.trunk).collect();
+        line(&mut text, "trunks", &trunks.join(", "));
+        line(&mut text, "first is", &first.request_uri);
+    }
     text
 }
 
@@ -117,22 +145,28 @@ fn number_lines(text: &mut String, key: &str, number: &NumberReport) {
 
 fn dids(text: &mut String, report: &Report) {
     for row in &report.did {
-        let assigned = match &row.trunk_group {
-            Some(group) => format!("assigned to {group}"),
-            None => "assigned nowhere".to_owned(),
-        };
-        let key = if row.decides { "number" } else { "" };
-        let shorter = if row.decides {
-            ""
-        } else {
-            "   (a longer prefix won)"
-        };
-        let value = format!("{}  {}  {assigned}{shorter}", row.prefix, row.place);
-        line(text, key, &value);
+        did(text, row);
     }
     if report.did.is_empty() {
         line(text, "number", "in no DID list that assigns");
     }
+}
+
+fn did(text: &mut String, row: &DidReport) {
+    let assigned = match &row.trunk_group {
+        Some(group) => format!("assigned to {group}"),
+        None => "assigned nowhere".to_owned(),
+    };
+    let (key, shorter) = if row.decides {
+        ("number", "")
+    } else {
+        ("", "   (a longer prefix won)")
+    };
+    line(
+        text,
+        key,
+        &format!("{}  {}  {assigned}{shorter}", row.prefix, row.place),
+    );
 }
 
 fn rules(text: &mut String, report: &Report, paint: Paint) {

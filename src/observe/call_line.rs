@@ -100,6 +100,9 @@ impl CallLine<'_> {
         if let Some(tgrp) = event.tgrp.filter(|_| self.table.reads_tgrp()) {
             option(f, "tgrp", tgrp)?;
         }
+        if self.table.draws() {
+            option(f, "call-id", event.call_id)?;
+        }
         write!(f, " --at {:.0}", event.at)?;
         if hyphen {
             write!(f, " -- {}", ShellWord(&dialled.0))?;

@@ -1,4 +1,4 @@
-//! An explanation: the walk of [`route`](super::route), written down.
+//! An explanation: the walk of [`route`], written down.
 
 use super::decision::{Caller, End, Outcome, Route, Trace};
 use super::dial_plan::{NormaliseStep, Normalised};
@@ -381,7 +381,7 @@ fn number_report(
         (None, _) => String::new(),
         (Some(step @ (NormaliseStep::AlreadyGlobal | NormaliseStep::NotANumber)), _)
         | (Some(step), None) => step.to_string(),
-        (Some(step), Some(plan)) => format!("{step} (dial plan {plan})"),
+        (Some(step), Some(plan)) => format!("{step}, dial plan {plan}"),
     };
     NumberReport {
         dialled: text(dialled.number),
@@ -401,14 +401,14 @@ fn did_reports(table: &RoutingTable, decision: &Decision<'_>) -> Vec<DidReport> 
         return Vec::new();
     };
     let mut reports = Vec::new();
-    table.dids().all_matches(&number, |row: Match<Did>| {
+    table.dids().all_matches(&number, |row: Match<Did>, line| {
         reports.push(DidReport {
             prefix: prefix_text(&number, row.length, row.remaining),
             length: row.length,
             list: table
                 .list(row.value.list)
                 .map_or_else(String::new, |l| l.name.to_string()),
-            place: table.did_place(row.value),
+            place: table.did_place(row.value, line),
             trunk_group: row
                 .value
                 .group

@@ -55,6 +55,22 @@ impl User<'_> {
             Self::Raw(raw) => raw,
         }
     }
+
+    /// Appends the user part as a URI spells it: `#` is no character of one (RFC 3261 §25.1
+    /// user-unreserved).
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw(raw) => out.extend_from_slice(raw),
+            Self::Number(number) => {
+                for (index, part) in number.as_bytes().split(|byte| *byte == b'#').enumerate() {
+                    if index > 0 {
+                        out.extend_from_slice(b"%23");
+                    }
+                    out.extend_from_slice(part);
+                }
+            }
+        }
+    }
 }
 
 impl TargetUri {
@@ -66,7 +82,7 @@ impl TargetUri {
         if let Some(fixed) = &self.fixed_user {
             out.extend_from_slice(fixed.as_bytes());
         } else {
-            out.extend_from_slice(user.as_bytes());
+            user.write(out);
             // Parameters belong to a number: RFC 4904 §4, RFC 3966 §3.
             if out.len() > start {
                 out.extend_from_slice(carried);
@@ -149,7 +165,7 @@ pub(super) fn order(
             key(a).total_cmp(&key(b))
         }),
         Hunt::LeastLoaded => {
-            order.sort_by_key(|id| (availability.calls_in_progress(*id), mix(call_hash, *id)))
+            order.sort_by_key(|id| (availability.calls_in_progress(*id), mix(call_hash, *id)));
         }
     }
     order
@@ -215,6 +231,11 @@ mod tests {
         assert_eq!(
             written(&uri(Some("voicemail"), ""), number, ";ext=7"),
             "sip:voicemail@sbc.example:5060;user=phone"
+        );
+        let code = User::Number(Number::parse(b"*31#").expect("a number"));
+        assert_eq!(
+            written(&uri(None, ""), code, ""),
+            "sip:*31%23@sbc.example:5060;user=phone"
         );
         assert_eq!(
             written(&uri(None, ""), User::Raw(b""), ";x=1"),

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Config, Order, Server, ServerHandle, StartError, reloading};
 use crate::observe::Log;
+use crate::system;
 
 /// The configuration, a table or an address is wrong: starting again will not help.
 pub const EXIT_CONFIG: u8 = 78;
@@ -26,6 +27,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
 /// the counters.
 #[must_use]
 pub fn run(config: &Config) -> ExitCode {
+    system::give_freed_tables_back();
     match start(config) {
         Ok((runtime, signals, log, handle)) => {
             let code = runtime.block_on(serve(signals, &log, handle));

@@ -2,8 +2,9 @@
 
 use super::Compiled;
 use crate::limits::DIAGNOSTICS_MAX;
+use crate::routing::did_map::{DidMap, DidMapBuilder};
 use crate::routing::number::Number;
-use crate::routing::prefix_map::{BuildError, PrefixMap, PrefixMapBuilder, Remaining};
+use crate::routing::prefix_map::{BuildError, PrefixMapBuilder, Remaining};
 use crate::routing::table::DidList;
 use crate::routing::{Did, GroupId, ListId};
 use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, quoted};
@@ -100,21 +101,8 @@ impl Lists {
         compiled: &mut Compiled,
     ) {
         let resolved = self.resolve(context, groups, schema);
-        let section_of = |id: dids::ListId| {
-            let position = self.by_section.iter().position(|list| *list == Some(id));
-            ListId(position.unwrap_or(0) as u16)
-        };
-        let sections: Vec<ListId> = (0..self.rows.lists().len())
-            .map(|index| {
-                let id = self
-                    .by_section
-                    .iter()
-                    .flatten()
-                    .find(|id| id.index() == index);
-                id.map_or(ListId(0), |id| section_of(*id))
-            })
-            .collect();
-        let mut builder = PrefixMapBuilder::with_capacity(self.rows.rows().len());
+        let sections = self.sections();
+        let mut builder = DidMapBuilder::new();
         let filled = self.rows.entries(|prefix, remaining, row| {
             let did = Did {
                 group: row
@@ -124,9 +112,9 @@ impl Lists {
                     .get(row.list().index())
                     .copied()
                     .unwrap_or(ListId(0)),
-                line: self.rows.line(row, context.sources),
             };
-            builder.push(prefix, remaining, did);
+            let line = self.rows.line(row, context.sources);
+            builder.push(prefix, remaining, did, line);
         });
         if let Err(row) = filled {
             let place = self
@@ -144,6 +132,17 @@ impl Lists {
             .zip(&self.by_section)
             .map(|(section, list)| self.list(section, *list, context))
             .collect();
+    }
+
+    /// The section each list was read for, by the number of the list.
+    fn sections(&self) -> Vec<ListId> {
+        let mut sections = vec![ListId(0); self.rows.lists().len()];
+        for (section, list) in (0u16..).map(ListId).zip(&self.by_section) {
+            if let Some(slot) = list.and_then(|id| sections.get_mut(id.index())) {
+                *slot = section;
+            }
+        }
+        sections
     }
 
     /// The trunk group of each distinct cell of the lists.
@@ -172,7 +171,7 @@ impl Lists {
         self.rows.groups().iter().map(resolve).collect()
     }
 
-    fn built(&self, builder: PrefixMapBuilder<Did>, context: &Context<'_>) -> PrefixMap<Did> {
+    fn built(&self, builder: DidMapBuilder, context: &Context<'_>) -> DidMap {
         match builder.build(DIAGNOSTICS_MAX) {
             Ok(map) => map,
             // Collisions are found with their places before; what is left cannot happen, and
@@ -187,7 +186,7 @@ impl Lists {
                 context
                     .diagnostics
                     .push(Diagnostic::error(Code::OverLimit, message));
-                PrefixMap::default()
+                DidMap::default()
             }
         }
     }
