@@ -200,7 +200,7 @@ fn plain_number(cell: &[u8]) -> Option<u128> {
     let mut packed = u64::from(symbol_code(b'+')?);
     for digit in digits {
         // Every digit's code is its value and that of 0.
-        packed = packed << 4 | u64::from(digit.wrapping_sub(b'0')) + u64::from(ZERO_CODE);
+        packed = (packed << 4) | (u64::from(digit.wrapping_sub(b'0')) + u64::from(ZERO_CODE));
         if !digit.is_ascii_digit() {
             return None;
         }

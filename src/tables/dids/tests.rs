@@ -595,7 +595,7 @@ fn entries_of_a_block_are_one_prefix() {
     let mut shown = Vec::new();
     list.rows
         .entries(|prefix, remaining, _| {
-            shown.push((Number::unpack(prefix).unwrap().to_string(), remaining))
+            shown.push((Number::unpack(prefix).unwrap().to_string(), remaining));
         })
         .unwrap();
     assert_eq!(shown, [(String::from("+442071839"), Remaining::Exactly(3))]);
