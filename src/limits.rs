@@ -124,6 +124,12 @@ pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
 /// one of them gets the first, and `Mon 10:00` then sees its dated lines.
 pub const ORDINARY_WEEKS_MAX: usize = 200;
 
+/// Threads that read one DID list: reading is bound by memory long before this.
+pub const LIST_THREADS_MAX: usize = 8;
+
+/// Bytes of a list for one more thread to read: some 30,000 rows, ten milliseconds.
+pub const LIST_PIECE_BYTES_MIN: usize = 1 << 20;
+
 /// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
 /// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
 /// 100,000 of them took it minutes.

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use super::event::DialledText;
 use crate::limits::DIALLED_BYTES_MAX;
 use crate::routing::{Arrival, Dialled, Label};
-use crate::sip::{Message, NameAddr, ParseError, Uri, UserPart};
+use crate::sip::{Message, NameAddr, ParseError, RequestHead, Uri, UserPart};
 
 /// What an INVITE says about a call, read once. Borrows from the datagram.
 #[derive(Debug)]
@@ -27,21 +27,25 @@ pub struct CallFacts<'a> {
 }
 
 impl<'a> CallFacts<'a> {
-    /// Reads the facts of a request that [`Message::check_request`] has passed.
+    /// Reads the facts of a request.
     ///
     /// # Errors
-    /// What the check would have said.
+    /// What [`Message::read_request`] has to say about it.
     pub fn read(request: &Message<'a>) -> Result<Self, ParseError> {
-        let request_uri = request.uri()?;
-        let from = request.from()?;
-        Ok(Self {
-            host: host(&request_uri),
-            called: UserText::of(request_uri.user),
-            calling: calling(request, &from),
-            label: label(&request_uri),
-            request_uri,
-            from,
-        })
+        Ok(Self::of(request, &request.read_request()?))
+    }
+
+    /// The facts of a request whose head has been read.
+    #[must_use]
+    pub fn of(request: &Message<'a>, head: &RequestHead<'a>) -> Self {
+        Self {
+            host: host(&head.uri),
+            called: UserText::of(head.uri.user),
+            calling: calling(request, &head.from),
+            label: label(&head.uri),
+            request_uri: head.uri,
+            from: head.from,
+        }
     }
 
     /// What classification reads besides headers. RFC 4904 §5: the originating trunk

@@ -17,7 +17,8 @@ use crate::routing::{
     self, Decision, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
 };
 use crate::sip::{
-    HeaderName, Message, Method, ParseError, Reply, StartLine, StatusCode, reply_target,
+    HeaderName, Message, Method, ParseError, Reply, RequestHead, StartLine, StatusCode,
+    reply_target,
 };
 use crate::transaction::{TransactionKey, TransactionTable};
 
@@ -135,24 +136,27 @@ impl RedirectServer {
             return Fate::Dropped(DropReason::Flood);
         }
         let was_parsed = broken.is_none();
-        let checked = broken.map_or_else(|| message.check_request(), Err);
+        let error = match broken.map_or_else(|| message.read_request(), Err) {
+            Ok(head) if known => return self.request(&asked, &head, snapshot, out),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
         // What is wrong may be the Via: salvaged, it still says whom to answer.
-        let salvaged = (was_parsed && checked.is_err())
+        let salvaged = (was_parsed && error.is_some())
             .then(|| Message::salvage(datagram.bytes))
             .flatten();
         let asked = Asked {
             message: salvaged.as_ref().unwrap_or(&message),
             ..asked
         };
-        match checked {
-            _ if !known => self.refuse(
+        match error {
+            Some(error) if known => self.refuse_malformed(&asked, error, out),
+            _ => self.refuse(
                 &asked,
                 Refusal::UnknownSource.into(),
                 StatusCode::FORBIDDEN,
                 out,
             ),
-            Err(error) => self.refuse_malformed(&asked, error, out),
-            Ok(()) => self.request(&asked, snapshot, out),
         }
     }
 
@@ -192,11 +196,12 @@ impl RedirectServer {
     fn request<'a>(
         &mut self,
         asked: &Asked<'_, 'a>,
+        head: &RequestHead<'a>,
         snapshot: &Snapshot,
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
         match asked.method {
-            Method::Invite => self.invite(asked, snapshot, out),
+            Method::Invite => self.invite(asked, head, snapshot, out),
             Method::Cancel => self.cancel(asked, out),
             Method::Options => self.options(asked, out),
             _ => self.refuse(
@@ -211,6 +216,7 @@ impl RedirectServer {
     fn invite<'a>(
         &mut self,
         asked: &Asked<'_, 'a>,
+        head: &RequestHead<'a>,
         snapshot: &Snapshot,
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
@@ -223,13 +229,10 @@ impl RedirectServer {
                 None => Fate::Absorbed(MethodKind::Invite),
             };
         }
-        if let Some((refusal, status)) = self.unfit(asked) {
+        if let Some((refusal, status)) = self.unfit(asked, head) {
             return self.refuse(asked, refusal.into(), status, out);
         }
-        let facts = match CallFacts::read(asked.message) {
-            Ok(facts) => facts,
-            Err(error) => return self.refuse_malformed(asked, error, out),
-        };
+        let facts = CallFacts::of(asked.message, head);
         let fate = self.call(asked, &facts, snapshot, out);
         if let (Fate::Answer { to, status, .. }, Some((transactions, key))) =
             (&fate, self.transactions.as_mut().zip(key))
@@ -242,16 +245,20 @@ impl RedirectServer {
 
     /// What keeps an INVITE from being decided: RFC 3261 §8.2.2.3 (extensions), §16.3
     /// step 3 (hops), §12.2.2 (no such dialog: none is ever made here).
-    fn unfit(&self, asked: &Asked<'_, '_>) -> Option<(Refusal, StatusCode)> {
-        let message = asked.message;
-        if message
+    fn unfit(
+        &self,
+        asked: &Asked<'_, '_>,
+        head: &RequestHead<'_>,
+    ) -> Option<(Refusal, StatusCode)> {
+        if asked
+            .message
             .first(HeaderName::Require)
             .is_some_and(|value| !value.is_empty())
         {
             Some((Refusal::Extension, StatusCode::BAD_EXTENSION))
-        } else if matches!(message.max_forwards(), Ok(Some(0))) {
+        } else if head.max_forwards == Some(0) {
             Some((Refusal::Hops, StatusCode::TOO_MANY_HOPS))
-        } else if message.to().is_ok_and(|to| to.tag().is_some()) {
+        } else if head.to.tag().is_some() {
             Some((Refusal::NoDialog, StatusCode::CALL_DOES_NOT_EXIST))
         } else if self.draining {
             Some((Refusal::Draining, StatusCode::SERVICE_UNAVAILABLE))

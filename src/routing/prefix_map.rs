@@ -190,16 +190,21 @@ impl<V: Copy> PrefixMapBuilder<V> {
     /// Adds one entry. One that asks for more symbols than a number can have is left
     /// out: it could never match.
     pub fn push(&mut self, prefix: &Number, remaining: Remaining, value: V) {
-        if let Remaining::Exactly(symbols) = remaining
-            && prefix.len() + usize::from(symbols) > NUMBER_SYMBOLS_MAX
+        self.push_packed(prefix.packed(), remaining, value);
+    }
+
+    /// [`PrefixMapBuilder::push`] of a prefix as [`Number::packed`] makes it.
+    pub fn push_packed(&mut self, prefix: u128, remaining: Remaining, value: V) {
+        let symbols = prefix.length();
+        if let Remaining::Exactly(more) = remaining
+            && symbols + usize::from(more) > NUMBER_SYMBOLS_MAX
         {
             return;
         }
-        let key = prefix.packed();
-        if prefix.len() <= u64::SYMBOLS {
-            self.short.push(Row::new(u64::of(key), remaining, value));
+        if symbols <= u64::SYMBOLS {
+            self.short.push(Row::new(u64::of(prefix), remaining, value));
         } else {
-            self.long.push(Row::new(key, remaining, value));
+            self.long.push(Row::new(prefix, remaining, value));
         }
     }
 

@@ -7,10 +7,11 @@ use rsip::headers::typed;
 use rsip::prelude::*;
 use trunkline::sip::{Message, NameAddr, Uri};
 
-type Justifies = fn(&Message<'_>) -> bool;
+/// A reason to differ, and whether a message gives it.
+type Difference = (&'static str, fn(&Message<'_>) -> bool);
 
 /// Why the two may read a message differently: rsip 0.4 is wrong or knows less there.
-const DIFFERENCES: &[(&str, Justifies)] = &[
+const DIFFERENCES: &[Difference] = &[
     // It takes the value of a field as text up to the end of the line, and has no
     // compact names: it would look for fields that are there under another name.
     (

@@ -407,11 +407,19 @@ proptest! {
 fn the_torture_messages_leave_as_they_came() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/messages");
     let mut read = 0;
-    for file in std::fs::read_dir(folder).unwrap() {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        fuzz_edit(&bytes, &[]);
-        (0..=255).for_each(|choice| fuzz_edit(&bytes, &[choice, choice / 15]));
-        read += 1;
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(path).unwrap();
+            fuzz_edit(&bytes, &[]);
+            (0..=255).for_each(|choice| fuzz_edit(&bytes, &[choice, choice / 15]));
+            read += 1;
+        }
     }
-    assert!(read > 70, "{read} messages");
+    assert!(read > 130, "{read} messages");
 }
