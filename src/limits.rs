@@ -123,3 +123,18 @@ pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
 /// Weeks searched for an ordinary day, almost four years: who has a dated line in every
 /// one of them gets the first, and `Mon 10:00` then sees its dated lines.
 pub const ORDINARY_WEEKS_MAX: usize = 200;
+
+/// Attempts in a row that a trunk may leave unanswered before it is out of service. With a
+/// third of all packets lost, three INVITEs in a row go unheard once in 3,000 times.
+pub const TRUNK_SILENCES_MAX: u8 = 3;
+
+/// First outage of a trunk that stopped answering, in milliseconds; each further one is
+/// twice as long.
+pub const TRUNK_OUTAGE_MS_FIRST: u64 = 2_000;
+
+/// Longest such outage, in milliseconds: a trunk that is back is found within a minute.
+pub const TRUNK_OUTAGE_MS_MAX: u64 = 60_000;
+
+/// Longest Retry-After of a trunk that is heeded, in seconds: a wrong digit must not take
+/// a trunk away for years.
+pub const TRUNK_RETRY_AFTER_S_MAX: u32 = 3_600;

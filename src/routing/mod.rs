@@ -14,6 +14,7 @@ pub mod dial_plan;
 pub mod explanation;
 mod ids;
 pub mod manipulation;
+pub mod next_route;
 pub mod number;
 pub mod prefix_map;
 pub mod rule;
@@ -29,6 +30,7 @@ pub use explanation::Explanation;
 pub use ids::{
     DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, RuleId, ScheduleId, TrunkId,
 };
+pub use next_route::{Ending, Next, Search, Stop, next_route};
 pub use number::Number;
 pub use rule::{Miss, Rule};
 pub use table::{Did, RoutingTable};
