@@ -79,8 +79,7 @@ impl RedirectServer {
             server_header,
         } = settings;
         Self {
-            transactions: stateful
-                .then(|| TransactionTable::new(REDIRECT_TRANSACTIONS_MAX, tag_key.clone())),
+            transactions: stateful.then(|| TransactionTable::new(REDIRECT_TRANSACTIONS_MAX)),
             tag_key,
             server_header: server_header.map(Into::into),
             contacts: Contacts::default(),
@@ -224,7 +223,7 @@ impl RedirectServer {
         let fate = self.call(asked, &facts, snapshot, out);
         if let (Fate::Answer { to, status, .. }, Some((transactions, key))) =
             (&fate, self.transactions.as_mut().zip(key))
-            && !transactions.insert(asked.now.instant, key, status.code(), out, *to)
+            && !transactions.insert(asked.now.instant, key, *status, out, *to)
         {
             self.unkept += 1;
         }

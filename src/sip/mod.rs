@@ -22,6 +22,7 @@
 //! | `param`, `host`, `uri`, `address`, `via` | the values |
 //! | `frame` | message boundaries on a stream |
 //! | `write` | replies, and where they go |
+//! | `request_write` | ACK, CANCEL and OPTIONS of our own |
 //! | `laws` | what must hold for any bytes; for tests and fuzz targets |
 
 mod address;
@@ -34,6 +35,7 @@ mod laws;
 mod message;
 mod method;
 mod param;
+mod request_write;
 #[cfg(test)]
 mod round_trip;
 mod salvage;
@@ -55,6 +57,7 @@ pub use laws::{fuzz_datagram, fuzz_stream, fuzz_value};
 pub use message::Message;
 pub use method::Method;
 pub use param::{Param, Params};
+pub use request_write::{OptionsProbe, write_ack, write_cancel};
 pub use start_line::StartLine;
 pub use status::StatusCode;
 pub use uri::{Scheme, Uri, UserPart};

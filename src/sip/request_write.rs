@@ -1,0 +1,148 @@
+//! Requests that an element makes of another message, or of nothing: the ACK for a
+//! final response that is no 2xx, CANCEL, and the OPTIONS that asks whether a trunk
+//! is alive.
+
+use std::io::Write as _;
+
+use super::header::CommaList;
+use super::{HeaderName, Message, ParseError, ParseErrorKind};
+
+/// Max-Forwards of a request that begins here. RFC 3261 §8.1.1.6.
+const MAX_FORWARDS: &[u8] = b"70";
+
+/// Appends the ACK for `response`, a final one that is no 2xx, to `invite` as we sent
+/// it: RFC 3261 §17.1.1.3. To is that of the response.
+///
+/// # Errors
+/// `invite` is a response, or lacks what an ACK is made of. Nothing is appended then.
+pub fn write_ack(
+    invite: &Message<'_>,
+    response: &Message<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ParseError> {
+    let to = response.first(HeaderName::To);
+    let ack = Derived::of(invite)?;
+    ack.write(b"ACK", to.unwrap_or(ack.to), None, out);
+    Ok(())
+}
+
+/// Appends the CANCEL for `invite` as we sent it: RFC 3261 §9.1. `reason` is the value
+/// of its Reason field (RFC 3326), copied from the CANCEL we got or our own.
+///
+/// It may be sent only after a provisional response has come.
+///
+/// # Errors
+/// `invite` is a response, or lacks what a CANCEL is made of. Nothing is appended then.
+pub fn write_cancel(
+    invite: &Message<'_>,
+    reason: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) -> Result<(), ParseError> {
+    let cancel = Derived::of(invite)?;
+    cancel.write(b"CANCEL", cancel.to, reason, out);
+    Ok(())
+}
+
+/// An OPTIONS request outside any dialog: RFC 3261 §11.1.
+///
+/// All values go out as they are: they come from our own configuration and must hold
+/// no line ends.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionsProbe<'a> {
+    /// Whom it asks: Request-URI and To.
+    pub uri: &'a [u8],
+    /// The value of Via, with our branch.
+    pub via: &'a [u8],
+    /// The URI of From.
+    pub from: &'a [u8],
+    /// The tag of From.
+    pub from_tag: &'a [u8],
+    /// Call-ID.
+    pub call_id: &'a [u8],
+    /// The number of CSeq, below 2^31.
+    pub sequence: u32,
+    /// Max-Forwards; 0 asks the next element and nobody behind it.
+    pub max_forwards: u8,
+    /// User-Agent, if we name ourselves.
+    pub user_agent: Option<&'a [u8]>,
+}
+
+impl OptionsProbe<'_> {
+    /// Appends the request to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        push(out, &[b"OPTIONS ", self.uri, b" SIP/2.0\r\n"]);
+        push_line(out, b"Via", self.via);
+        push(
+            out,
+            &[b"From: <", self.from, b">;tag=", self.from_tag, b"\r\n"],
+        );
+        push(out, &[b"To: <", self.uri, b">\r\n"]);
+        push_line(out, b"Call-ID", self.call_id);
+        // Writing to a Vec does not fail.
+        let _ = write!(out, "CSeq: {} OPTIONS\r\n", self.sequence);
+        let _ = write!(out, "Max-Forwards: {}\r\n", self.max_forwards);
+        push_line(out, b"Accept", b"application/sdp");
+        if let Some(user_agent) = self.user_agent {
+            push_line(out, b"User-Agent", user_agent);
+        }
+        out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    }
+}
+
+/// What ACK and CANCEL take from the INVITE, each value as it stands there.
+struct Derived<'m, 'a> {
+    invite: &'m Message<'a>,
+    uri: &'a [u8],
+    via: &'a [u8],
+    from: &'a [u8],
+    to: &'a [u8],
+    call_id: &'a [u8],
+    sequence: u32,
+}
+
+impl<'m, 'a> Derived<'m, 'a> {
+    fn of(invite: &'m Message<'a>) -> Result<Self, ParseError> {
+        let missing = |name| ParseError::new(ParseErrorKind::Missing(name), 0);
+        let field = |name| invite.first(name).ok_or_else(|| missing(name));
+        Ok(Self {
+            invite,
+            uri: invite
+                .request_uri()
+                .ok_or(ParseError::new(ParseErrorKind::NotARequest, 0))?,
+            via: CommaList::new(field(HeaderName::Via)?)
+                .next()
+                .ok_or_else(|| missing(HeaderName::Via))?,
+            from: field(HeaderName::From)?,
+            to: field(HeaderName::To)?,
+            call_id: field(HeaderName::CallId)?,
+            sequence: invite.cseq()?.number,
+        })
+    }
+
+    fn write(&self, method: &[u8], to: &[u8], reason: Option<&[u8]>, out: &mut Vec<u8>) {
+        push(out, &[method, b" ", self.uri, b" SIP/2.0\r\n"]);
+        push_line(out, b"Via", self.via);
+        for routes in self.invite.all(HeaderName::Route) {
+            push_line(out, b"Route", routes);
+        }
+        push_line(out, b"From", self.from);
+        push_line(out, b"To", to);
+        push_line(out, b"Call-ID", self.call_id);
+        // Writing to a Vec does not fail.
+        let _ = write!(out, "CSeq: {} ", self.sequence);
+        push(out, &[method, b"\r\n"]);
+        push_line(out, b"Max-Forwards", MAX_FORWARDS);
+        if let Some(reason) = reason {
+            push_line(out, b"Reason", reason);
+        }
+        out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    }
+}
+
+fn push_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    push(out, &[name, b": ", value, b"\r\n"]);
+}
+
+fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
