@@ -171,3 +171,6 @@ pub const CHALLENGES_BYTES_MAX: usize = 4_096;
 
 const _: () = assert!(PROXY_CALLS_MAX < PROXY_CONTEXTS_MAX);
 const _: () = assert!(TIMER_C_MS > 180_000);
+/// Changes to one message on its way: a proxy makes about eight (Request-URI, two Vias'
+/// worth, Record-Routes, Route, Max-Forwards, Content-Length), manipulations the rest.
+pub const EDITS_MAX: usize = 32;

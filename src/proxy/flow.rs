@@ -262,7 +262,9 @@ mod tests {
         ]);
         let over = |uri: &str, preferred| {
             let target = Target::of(&Uri::parse(uri.as_bytes()).unwrap()).unwrap();
-            listeners.flow_to(target, preferred).map(|flow| flow.listener)
+            listeners
+                .flow_to(target, preferred)
+                .map(|flow| flow.listener)
         };
         assert_eq!(over("sip:10.0.0.7", 2), Some(2));
         assert_eq!(over("sip:10.0.0.7", 1), Some(0));

@@ -22,10 +22,12 @@
 //! | `param`, `host`, `uri`, `address`, `via` | the values |
 //! | `frame` | message boundaries on a stream |
 //! | `write` | replies, and where they go |
+//! | `edit` | changes to a message that goes on |
 //! | `request_write` | ACK, CANCEL and OPTIONS of our own |
 //! | `laws` | what must hold for any bytes; for tests and fuzz targets |
 
 mod address;
+mod edit;
 mod error;
 mod frame;
 mod grammar;
@@ -48,6 +50,9 @@ mod via;
 mod write;
 
 pub use address::{Diversion, HistoryInfo, NameAddr};
+#[doc(hidden)]
+pub use edit::fuzz_edit;
+pub use edit::{Edit, EditError};
 pub use error::{ParseError, ParseErrorKind};
 pub use frame::{Frame, Framer};
 pub use header::{CSeq, Header, HeaderName};
