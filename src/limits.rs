@@ -171,6 +171,15 @@ pub const CHALLENGES_BYTES_MAX: usize = 4_096;
 
 const _: () = assert!(PROXY_CALLS_MAX < PROXY_CONTEXTS_MAX);
 const _: () = assert!(TIMER_C_MS > 180_000);
+/// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
+/// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
+/// 100,000 of them took it minutes.
+pub const TOML_LATE_HEADERS_MAX: usize = 1_000;
+
+/// Longest line of a DID list, in bytes: a row of a number, a name and a comment has a
+/// hundred. A file without line ends would be one row of millions of columns.
+pub const CSV_LINE_BYTES_MAX: usize = 1 << 20;
+
 /// Changes to one message on its way: a proxy makes about eight (Request-URI, two Vias'
 /// worth, Record-Routes, Route, Max-Forwards, Content-Length), manipulations the rest.
 pub const EDITS_MAX: usize = 32;

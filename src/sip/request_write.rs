@@ -146,3 +146,123 @@ fn push_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
     parts.iter().for_each(|part| out.extend_from_slice(part));
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // A test that cannot read its own message has failed.
+
+    use super::*;
+    use crate::sip::Method;
+
+    const INVITE: &str = "INVITE sip:1@192.0.2.9;user=phone SIP/2.0\r\n\
+        v: SIP/2.0/UDP 192.0.2.1 ;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK0\r\n\
+        Via: SIP/2.0/UDP c\r\nRoute: <sip:a;lr>,\r\n <sip:b;lr>\r\nf: \"A, B\" <sip:a@b>;tag=f\r\n\
+        route: <sip:c;lr>\r\nTo: <sip:c@d>\r\ni: id@h\r\nCSeq: 0007 INVITE\r\nMax-Forwards: 3\r\n\
+        Require: 100rel\r\nSubject: s\r\nl: 4\r\n\r\nbody";
+
+    const BUSY: &str = "SIP/2.0 486 Busy\r\nt: <sip:c@d>;tag=t\r\n\r\n";
+
+    fn read(text: &str) -> Message<'_> {
+        Message::parse_datagram(text.as_bytes()).unwrap()
+    }
+
+    fn text(out: Vec<u8>) -> String {
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_ack_takes_to_from_the_response_and_the_rest_from_the_invite() {
+        let mut out = Vec::new();
+        write_ack(&read(INVITE), &read(BUSY), &mut out).unwrap();
+        let ack = text(out);
+        assert_eq!(
+            ack,
+            "ACK sip:1@192.0.2.9;user=phone SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1 ;branch=z9hG4bK1\r\n\
+             Route: <sip:a;lr>,\r\n <sip:b;lr>\r\nRoute: <sip:c;lr>\r\n\
+             From: \"A, B\" <sip:a@b>;tag=f\r\nTo: <sip:c@d>;tag=t\r\nCall-ID: id@h\r\nCSeq: 7 ACK\r\n\
+             Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        );
+        assert_eq!(read(&ack).check_request(), Ok(()));
+    }
+
+    #[test]
+    fn a_cancel_has_the_to_of_its_invite_and_says_why() {
+        let mut out = Vec::new();
+        let reason = b"SIP;cause=200;text=\"Call completed elsewhere\"";
+        write_cancel(&read(INVITE), Some(reason), &mut out).unwrap();
+        let cancel = text(out);
+        assert!(cancel.starts_with("CANCEL sip:1@192.0.2.9;user=phone SIP/2.0\r\n"));
+        assert!(cancel.contains("\r\nCSeq: 7 CANCEL\r\n"));
+        assert!(!cancel.contains("Require") && !cancel.contains("\r\nVia: SIP/2.0/UDP c"));
+        let (cancel, invite) = (read(&cancel), read(INVITE));
+        assert_eq!(cancel.check_request(), Ok(()));
+        for name in [HeaderName::From, HeaderName::To, HeaderName::CallId] {
+            assert_eq!(cancel.first(name), invite.first(name));
+        }
+        assert!(
+            cancel
+                .values(HeaderName::Route)
+                .eq(invite.values(HeaderName::Route))
+        );
+        assert_eq!(cancel.first(HeaderName::Reason), Some(&reason[..]));
+        assert_eq!(
+            cancel.top_via().unwrap().branch(),
+            invite.top_via().unwrap().branch()
+        );
+    }
+
+    #[test]
+    fn what_is_no_invite_has_neither() {
+        let response = read(BUSY);
+        for (wrong, kind) in [
+            (BUSY, ParseErrorKind::NotARequest),
+            (
+                "INVITE sip:a SIP/2.0\r\n\r\n",
+                ParseErrorKind::Missing(HeaderName::Via),
+            ),
+            (
+                &INVITE.replace("CSeq: 0007", "CSeq: x"),
+                ParseErrorKind::CSeq,
+            ),
+            (
+                &INVITE.replace("To:", "X:"),
+                ParseErrorKind::Missing(HeaderName::To),
+            ),
+        ] {
+            let mut out = Vec::new();
+            let error = write_ack(&read(wrong), &response, &mut out).unwrap_err();
+            let cancel = write_cancel(&read(wrong), None, &mut out);
+            assert_eq!(cancel.map_err(|error| error.kind), Err(error.kind));
+            assert_eq!(error.kind, kind, "{wrong}");
+            assert!(out.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_probe_is_a_request_that_passes() {
+        let probe = OptionsProbe {
+            uri: b"sip:192.0.2.9:5060",
+            via: b"SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKp;rport",
+            from: b"sip:ping@192.0.2.1",
+            from_tag: b"p",
+            call_id: b"p1",
+            sequence: 12,
+            max_forwards: 0,
+            user_agent: Some(b"Trunkline"),
+        };
+        let mut out = Vec::new();
+        probe.write(&mut out);
+        let message = Message::parse_datagram(&out).unwrap();
+        assert_eq!(message.check_request(), Ok(()));
+        assert_eq!(message.method(), Some(Method::Options));
+        assert_eq!(message.max_forwards(), Ok(Some(0)));
+        assert_eq!(message.to().unwrap().uri.raw, probe.uri);
+        assert_eq!(message.from().unwrap().tag(), Some(&b"p"[..]));
+        assert_eq!(message.cseq().unwrap().number, 12);
+        assert_eq!(message.content_length(), Ok(Some(0)));
+        assert_eq!(
+            message.first(HeaderName::UserAgent),
+            Some(&b"Trunkline"[..])
+        );
+    }
+}

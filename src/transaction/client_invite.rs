@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::timers::{Repeat, first_of};
-use super::{Action, Actions, Event, TimerName, Timers, Transport};
+use super::{Action, Actions, Event, StateName, TimerName, Timers, Transport};
 use crate::sip::{Message, write_ack};
 
 /// One INVITE client transaction.
@@ -111,6 +111,18 @@ impl ClientInvite {
         matches!(self.state, State::Proceeding)
     }
 
+    /// Where it stands.
+    #[must_use]
+    pub const fn state(&self) -> StateName {
+        match self.state {
+            State::Calling { .. } => StateName::Calling,
+            State::Proceeding => StateName::Proceeding,
+            State::Accepted { .. } => StateName::Accepted,
+            State::Completed { .. } => StateName::Completed,
+            State::Terminated => StateName::Terminated,
+        }
+    }
+
     /// Whether the transaction is over and can be forgotten.
     #[must_use]
     pub const fn is_terminated(&self) -> bool {
@@ -153,7 +165,8 @@ impl ClientInvite {
         let mut ack = Vec::with_capacity(self.message.len().min(1_024));
         let invite = Message::parse_datagram(&self.message);
         match invite.and_then(|invite| write_ack(&invite, response, &mut ack)) {
-            Ok(()) => Bytes::from(ack),
+            // Kept for half a minute: without the room it did not need.
+            Ok(()) => Bytes::from(ack.into_boxed_slice()),
             Err(_) => Bytes::new(),
         }
     }

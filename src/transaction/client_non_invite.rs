@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::timers::{Repeat, first_of};
-use super::{Action, Actions, Event, TimerName, Timers, Transport};
+use super::{Action, Actions, Event, StateName, TimerName, Timers, Transport};
 
 /// One client transaction of a request other than INVITE and ACK.
 ///
@@ -96,6 +96,17 @@ impl ClientNonInvite {
             }
             State::Completed { k } => Some((k, TimerName::K)),
             State::Terminated => None,
+        }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub const fn state(&self) -> StateName {
+        match self.state {
+            State::Trying { .. } => StateName::Trying,
+            State::Proceeding { .. } => StateName::Proceeding,
+            State::Completed { .. } => StateName::Completed,
+            State::Terminated => StateName::Terminated,
         }
     }
 

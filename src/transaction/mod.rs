@@ -103,6 +103,25 @@ impl Transport {
     }
 }
 
+/// The states of RFC 3261 figures 5 to 8 and of RFC 6026.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StateName {
+    /// An INVITE was sent, nothing came back.
+    Calling,
+    /// Any other request was sent or has arrived, and nobody answered.
+    Trying,
+    /// A provisional response came or may still go.
+    Proceeding,
+    /// A 2xx to INVITE came or went.
+    Accepted,
+    /// The final response came or went.
+    Completed,
+    /// The ACK came.
+    Confirmed,
+    /// Over.
+    Terminated,
+}
+
 /// A transaction of any kind.
 #[derive(Debug, Clone)]
 pub enum Transaction {
@@ -139,15 +158,21 @@ impl Transaction {
         }
     }
 
+    /// Where it stands.
+    #[must_use]
+    pub const fn state(&self) -> StateName {
+        match self {
+            Self::ClientInvite(machine) => machine.state(),
+            Self::ClientNonInvite(machine) => machine.state(),
+            Self::ServerInvite(machine) => machine.state(),
+            Self::ServerNonInvite(machine) => machine.state(),
+        }
+    }
+
     /// Whether the transaction is over and can be forgotten.
     #[must_use]
     pub const fn is_terminated(&self) -> bool {
-        match self {
-            Self::ClientInvite(machine) => machine.is_terminated(),
-            Self::ClientNonInvite(machine) => machine.is_terminated(),
-            Self::ServerInvite(machine) => machine.is_terminated(),
-            Self::ServerNonInvite(machine) => machine.is_terminated(),
-        }
+        matches!(self.state(), StateName::Terminated)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::timers::{Repeat, first_of};
-use super::{Action, Actions, Event, TimerName, Timers, Transport};
+use super::{Action, Actions, Event, StateName, TimerName, Timers, Transport};
 use crate::sip::StatusCode;
 
 /// One INVITE server transaction.
@@ -109,6 +109,18 @@ impl ServerInvite {
     #[must_use]
     pub const fn awaits_ack(&self) -> bool {
         matches!(self.state, State::Completed { .. })
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub const fn state(&self) -> StateName {
+        match self.state {
+            State::Proceeding => StateName::Proceeding,
+            State::Accepted { .. } => StateName::Accepted,
+            State::Completed { .. } => StateName::Completed,
+            State::Confirmed { .. } => StateName::Confirmed,
+            State::Terminated => StateName::Terminated,
+        }
     }
 
     /// Whether the transaction is over and can be forgotten.

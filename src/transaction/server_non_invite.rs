@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Action, Actions, Event, TimerName, Timers, Transport};
+use super::{Action, Actions, Event, StateName, TimerName, Timers, Transport};
 use crate::sip::StatusCode;
 
 /// One server transaction of a request other than INVITE and ACK.
@@ -121,6 +121,17 @@ impl ServerNonInvite {
     #[must_use]
     pub const fn is_pending(&self) -> bool {
         matches!(self.state, State::Trying { .. } | State::Proceeding { .. })
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub const fn state(&self) -> StateName {
+        match self.state {
+            State::Trying { .. } => StateName::Trying,
+            State::Proceeding { .. } => StateName::Proceeding,
+            State::Completed { .. } => StateName::Completed,
+            State::Terminated => StateName::Terminated,
+        }
     }
 
     /// Whether the transaction is over and can be forgotten.

@@ -306,3 +306,223 @@ impl Hasher for Keyed {
         self.0 = self.0.rotate_left(32) ^ half;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+    use crate::sip::{Message, Method, StatusCode};
+    use crate::transaction::{
+        Action, ClientInvite, ClientNonInvite, ServerInvite, ServerNonInvite, Timers, Transport,
+    };
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::hash::RandomState;
+    use std::time::Duration;
+
+    const BOUND: usize = 10;
+
+    fn machine(number: u8, now: Instant) -> Transaction {
+        // With the small T4 some timers come before those they replace.
+        let small = &Timers::from_estimates(500, 8_000, 100);
+        let timers = if number < 15 {
+            &Timers::RFC_3261
+        } else {
+            small
+        };
+        let request = Bytes::from(vec![number]);
+        match number % 5 {
+            0 => ClientInvite::new(now, request, Transport::Unreliable, timers).into(),
+            1 => ClientNonInvite::new(now, request, Transport::Unreliable, timers).into(),
+            2 => ServerInvite::new(Transport::Unreliable, timers).into(),
+            3 => ServerNonInvite::new(now, Transport::Unreliable, timers).into(),
+            _ => ClientNonInvite::new(now, request, Transport::Reliable, timers).into(),
+        }
+    }
+
+    fn key(number: u8, seed: &RandomState) -> TransactionKey {
+        TransactionKey::of_branch(&[number], Method::Invite, seed)
+    }
+
+    #[test]
+    fn an_id_is_a_number_that_names_one_transaction_only() {
+        let (seed, now) = (RandomState::new(), Instant::now());
+        let mut store = TransactionStore::new(1);
+        let foreseen = store.next_id();
+        let first = store.insert(key(1, &seed), machine(1, now), 'a').unwrap();
+        assert_eq!(foreseen, Some(first));
+        assert_eq!(store.next_id(), None);
+        assert_eq!(TransactionId::from_bits(first.to_bits()), first);
+        assert_eq!(
+            store.insert(key(1, &seed), machine(1, now), 'b'),
+            Err(NotKept::Known)
+        );
+        assert_eq!(
+            store.insert(key(2, &seed), machine(2, now), 'b'),
+            Err(NotKept::Full)
+        );
+        assert_eq!(store.remove(first), Some('a'));
+        let second = store.insert(key(2, &seed), machine(2, now), 'b').unwrap();
+        assert_ne!(first, second);
+        assert!(store.get(first).is_none() && store.remove(first).is_none());
+        assert!(store.step(first, now, Event::Abandon).is_none() && !store.set_note(first, 'c'));
+        assert!(store.set_note(second, 'c'));
+        assert_eq!(store.get(second).map(|(_, note)| note), Some('c'));
+        assert_eq!(store.find(&key(2, &seed)), Some(second));
+        assert_eq!(store.find(&key(1, &seed)), None);
+    }
+
+    #[test]
+    fn the_queue_of_timers_stays_as_small_as_the_store() {
+        let (seed, now) = (RandomState::new(), Instant::now());
+        let mut store = TransactionStore::new(BOUND);
+        for number in 0..=u8::MAX {
+            for _ in 0..20 {
+                let id = store
+                    .insert(key(number, &seed), machine(0, now), ())
+                    .unwrap();
+                store.step(id, now, Event::Abandon);
+                assert!(
+                    store.due.len() <= 2 * store.len() + 64,
+                    "{}",
+                    store.due.len()
+                );
+            }
+        }
+        assert_eq!((store.len(), store.slots.len()), (0, 1));
+    }
+
+    /// A call in progress is an INVITE at each side; what both cost is here, and the
+    /// bytes they keep.
+    #[test]
+    fn a_transaction_is_small() {
+        let slot = size_of::<Slot<[u64; 2]>>();
+        assert!(slot <= 208, "{slot} bytes");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Insert(u8),
+        Answer(u8, u16),
+        Ack(u8),
+        Remove(u8),
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let number = 0..30_u8;
+        prop_oneof![
+            3 => number.clone().prop_map(Step::Insert),
+            2 => (number.clone(), 100..700_u16).prop_map(|(number, code)| Step::Answer(number, code)),
+            1 => number.clone().prop_map(Step::Ack),
+            1 => number.prop_map(Step::Remove),
+            3 => (0..9_000_u64).prop_map(Step::Wait),
+        ]
+    }
+
+    /// The transactions as a plain list, each looked at every time.
+    #[derive(Default)]
+    struct Naive(BTreeMap<u8, Transaction>);
+
+    impl Naive {
+        fn step(&mut self, number: u8, now: Instant, event: Event<'_>) -> Option<(u8, Actions)> {
+            let machine = self.0.get_mut(&number)?;
+            let actions = machine.step(now, event);
+            if machine.is_terminated() {
+                self.0.remove(&number);
+            }
+            Some((number, actions))
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            let deadlines = self.0.values().filter_map(Transaction::deadline);
+            deadlines.map(|(at, _)| at).min()
+        }
+
+        fn run_due(&mut self, now: Instant) -> BTreeMap<u8, Vec<Action>> {
+            let mut done: BTreeMap<u8, Vec<Action>> = BTreeMap::new();
+            let numbers: Vec<u8> = self.0.keys().copied().collect();
+            for number in numbers {
+                while self
+                    .0
+                    .get(&number)
+                    .and_then(Transaction::deadline)
+                    .is_some_and(|(at, _)| at <= now)
+                {
+                    let (_, actions) = self.step(number, now, Event::TimerDue).unwrap();
+                    done.entry(number).or_default().extend(actions);
+                }
+            }
+            done
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        /// Against a list in which every transaction is looked at every time.
+        #[test]
+        fn equals_the_naive_list(steps in prop::collection::vec(step(), 0..120)) {
+            let seed = RandomState::new();
+            let mut store = TransactionStore::new(BOUND);
+            let mut naive = Naive::default();
+            let mut now = Instant::now();
+            let event = |number: u8, code| Event::Respond(StatusCode::new(code).unwrap(), vec![number].into());
+            for step in steps {
+                match step {
+                    Step::Insert(number) => {
+                        let kept = store.insert(key(number, &seed), machine(number, now), number);
+                        let expected = match naive.0.len() {
+                            _ if naive.0.contains_key(&number) => Some(NotKept::Known),
+                            BOUND.. => Some(NotKept::Full),
+                            _ => None,
+                        };
+                        prop_assert_eq!(kept.err(), expected);
+                        naive.0.entry(number).or_insert_with(|| machine(number, now));
+                        if expected == Some(NotKept::Full) {
+                            naive.0.remove(&number);
+                        }
+                    }
+                    Step::Answer(number, code) => {
+                        let id = store.find(&key(number, &seed));
+                        let response = format!("SIP/2.0 {code} X\r\n\r\n");
+                        let response = Message::parse_datagram(response.as_bytes()).unwrap();
+                        // The servers answer, the clients are answered.
+                        let event = || match number % 5 {
+                            2 | 3 => event(number, code),
+                            _ => Event::Response(&response),
+                        };
+                        let done = id.and_then(|id| store.step(id, now, event()));
+                        prop_assert_eq!(done, naive.step(number, now, event()));
+                    }
+                    Step::Ack(number) => {
+                        let id = store.find(&key(number, &seed));
+                        let done = id.and_then(|id| store.step(id, now, Event::Ack));
+                        prop_assert_eq!(done, naive.step(number, now, Event::Ack));
+                    }
+                    Step::Remove(number) => {
+                        let id = store.find(&key(number, &seed));
+                        let removed = id.and_then(|id| store.remove(id));
+                        prop_assert_eq!(removed, naive.0.remove(&number).map(|_| number));
+                    }
+                    Step::Wait(ms) => {
+                        now += Duration::from_millis(ms);
+                        let mut done: BTreeMap<u8, Vec<Action>> = BTreeMap::new();
+                        while let Some((_, number, actions)) = store.poll_timer(now) {
+                            done.entry(number).or_default().extend(actions);
+                        }
+                        prop_assert_eq!(done, naive.run_due(now));
+                    }
+                }
+                prop_assert_eq!(store.len(), naive.0.len());
+                let wanted = naive.deadline();
+                prop_assert!(wanted.is_none_or(|wanted| store.deadline().is_some_and(|at| at <= wanted)));
+                prop_assert!(store.due.len() <= 2 * store.len() + 64);
+                let live = |(at, id)| store.kept(id).is_some_and(|kept| kept.queued == Some(at));
+                let live = store.due.iter().filter(|Reverse(due)| live(*due)).count();
+                prop_assert!(live <= store.len(), "{live} elements for {}", store.len());
+            }
+        }
+    }
+}

@@ -208,7 +208,7 @@ fn nothing_is_sent_to_crowds_or_nowhere() {
     let sent = bench.take(LON, "INVITE ");
     bench.answer(&sent, 200, "Contact: <sip:bob@224.0.0.1>\r\n");
     let ok = bench.take(CALLER, "SIP/2.0 200 ");
-    let bye = crate::bench::Dialog::of(&call, &ok.text).from_caller("BYE", 2);
+    let bye = crate::bench::Dialog::of(&call, &ok.text).by_caller("BYE", 2);
     bench.receive(CALLER, &bye);
     bench.take(CALLER, "SIP/2.0 403 ");
     bench.quiet();
@@ -232,14 +232,14 @@ fn new_calls_are_shed_first_and_dialogs_go_on() {
     assert_eq!(bench.ignore(LON, "INVITE "), 13);
     bench.quiet();
     let dialog = crate::bench::Dialog::of(&first, &ok.text);
-    bench.receive(CALLER, &dialog.from_caller("BYE", 2));
+    bench.receive(CALLER, &dialog.by_caller("BYE", 2));
     bench.take("10.0.1.9:5070", "BYE ");
     bench.receive(CALLER, &invite("112", "99"));
     bench.take(CALLER, "SIP/2.0 100 ");
     bench.take(LON, "INVITE sip:112@");
     // The bound holds for all together.
     for number in 3..60 {
-        bench.receive(CALLER, &dialog.from_caller("INFO", number));
+        bench.receive(CALLER, &dialog.by_caller("INFO", number));
     }
     assert!(bench.engine.in_progress() <= 24);
     assert!(bench.ignore(CALLER, "SIP/2.0 503 ") > 40);
@@ -309,8 +309,8 @@ proptest! {
             call.clone(),
             ok,
             crate::bench::cancel_of(&call),
-            dialog.from_caller("BYE", 2),
-            dialog.from_callee("INVITE", 3),
+            dialog.by_caller("BYE", 2),
+            dialog.by_callee("INVITE", 3),
             respond(&sent.text, 486, ""),
         ];
         for (which, at, byte, from) in pieces {

@@ -382,7 +382,7 @@ impl Dialog {
     }
 
     /// A request of the caller to the callee.
-    pub(crate) fn from_caller(&self, method: &str, number: u32) -> String {
+    pub(crate) fn by_caller(&self, method: &str, number: u32) -> String {
         let routes: Vec<String> = self.routes.iter().rev().cloned().collect();
         let (from, to) = (&self.caller, &self.callee);
         self.request(
@@ -396,7 +396,7 @@ impl Dialog {
     }
 
     /// A request of the callee to the caller.
-    pub(crate) fn from_callee(&self, method: &str, number: u32) -> String {
+    pub(crate) fn by_callee(&self, method: &str, number: u32) -> String {
         let (from, to) = (&self.callee, &self.caller);
         self.request(
             method,

@@ -42,10 +42,10 @@ fn a_call_is_carried_to_its_trunk_and_answered() {
     assert!(ok.text.contains("X-Other: 1\r\n"));
 
     let dialog = Dialog::of(&invite, &ok.text);
-    bench.receive(CALLER, &dialog.from_caller("ACK", 1));
+    bench.receive(CALLER, &dialog.by_caller("ACK", 1));
     let ack = bench.take("10.0.1.9:5070", "ACK sip:bob@10.0.1.9:5070 SIP/2.0\r\n");
     assert!(values(&ack.text, "Route").is_empty());
-    bench.receive(CALLER, &dialog.from_caller("BYE", 2));
+    bench.receive(CALLER, &dialog.by_caller("BYE", 2));
     let bye = bench.take("10.0.1.9:5070", "BYE sip:bob@10.0.1.9:5070 SIP/2.0\r\n");
     bench.answer(&bye, 200, "");
     bench.take(CALLER, "SIP/2.0 200 ");
@@ -160,10 +160,10 @@ fn a_call_into_another_network_has_two_record_routes_and_its_numbers_rewritten()
     let ok = bench.take(CALLER, "SIP/2.0 200 ");
     assert_eq!(ok.listener, 0);
     let dialog = Dialog::of(&invite, &ok.text);
-    bench.receive(CALLER, &dialog.from_caller("ACK", 1));
+    bench.receive(CALLER, &dialog.by_caller("ACK", 1));
     let ack = bench.take("[2001:db8::49]:5070", "ACK ");
     assert_eq!((ack.listener, values(&ack.text, "Route").len()), (1, 0));
-    bench.receive("[2001:db8::49]:5060", &dialog.from_callee("BYE", 1));
+    bench.receive("[2001:db8::49]:5060", &dialog.by_callee("BYE", 1));
     let bye = bench.take(CALLER, "BYE sip:alice@10.0.0.10:5060 ");
     assert_eq!((bye.listener, values(&bye.text, "Route").len()), (0, 0));
     bench.rest();
@@ -188,7 +188,7 @@ fn a_late_offer_passes_unread() {
     let ok = bench.take(CALLER, "SIP/2.0 200 ");
     assert!(ok.text.ends_with("Content-Length: 3\r\n\r\nv=0"));
     let ack = Dialog::of(&invite, &ok.text)
-        .from_caller("ACK", 1)
+        .by_caller("ACK", 1)
         .replace("Content-Length: 0\r\n\r\n", "Content-Length: 4\r\n\r\nv=00");
     bench.receive(CALLER, &ack);
     let sent = bench.take("10.0.1.9:5070", "ACK ");

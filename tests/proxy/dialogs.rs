@@ -15,7 +15,7 @@ fn answered(bench: &mut Bench) -> Dialog {
     bench.answer(&sent, 200, "");
     let ok = bench.take(CALLER, "SIP/2.0 200 ");
     let dialog = Dialog::of(&invite, &ok.text);
-    bench.receive(CALLER, &dialog.from_caller("ACK", 1));
+    bench.receive(CALLER, &dialog.by_caller("ACK", 1));
     bench.take(BOB, "ACK ");
     dialog
 }
@@ -28,7 +28,7 @@ fn every_method_goes_both_ways_and_is_answered() {
         "PRACK", "UPDATE", "INFO", "REFER", "NOTIFY", "MESSAGE", "ODD", "BYE",
     ];
     for (method, number) in methods.iter().zip(2..) {
-        let out = dialog.from_caller(method, number).replacen(
+        let out = dialog.by_caller(method, number).replacen(
             "\r\nFrom:",
             "\r\nRefer-To: <sip:+449@x?Replaces=a%3Bb>\r\nFrom:",
             1,
@@ -49,7 +49,7 @@ fn every_method_goes_both_ways_and_is_answered() {
         bench.receive(CALLER, &out);
         bench.take(CALLER, "SIP/2.0 202 ");
 
-        bench.receive(BOB, &dialog.from_callee(method, number));
+        bench.receive(BOB, &dialog.by_callee(method, number));
         let sent = bench.take(
             CALLER,
             &format!("{method} sip:alice@10.0.0.10:5060 SIP/2.0\r\n"),
@@ -67,9 +67,9 @@ fn a_re_invite_is_a_call_of_its_own_without_the_table() {
     let dialog = answered(&mut bench);
     for from_callee in [false, true] {
         let (again, here, there) = if from_callee {
-            (dialog.from_callee("INVITE", 7), BOB, CALLER)
+            (dialog.by_callee("INVITE", 7), BOB, CALLER)
         } else {
-            (dialog.from_caller("INVITE", 7), CALLER, BOB)
+            (dialog.by_caller("INVITE", 7), CALLER, BOB)
         };
         bench.receive(here, &again);
         bench.take(here, "SIP/2.0 100 ");
@@ -80,7 +80,7 @@ fn a_re_invite_is_a_call_of_its_own_without_the_table() {
         bench.take(here, "SIP/2.0 200 ");
     }
     // Refused, and both sides acknowledge.
-    let again = dialog.from_caller("INVITE", 8);
+    let again = dialog.by_caller("INVITE", 8);
     bench.receive(CALLER, &again);
     bench.take(CALLER, "SIP/2.0 100 ");
     let sent = bench.take(BOB, "INVITE ");
@@ -97,10 +97,10 @@ fn a_re_invite_is_a_call_of_its_own_without_the_table() {
 fn glare_is_for_the_ends_to_solve() {
     let mut bench = Bench::new();
     let dialog = answered(&mut bench);
-    bench.receive(CALLER, &dialog.from_caller("INVITE", 7));
+    bench.receive(CALLER, &dialog.by_caller("INVITE", 7));
     bench.take(CALLER, "SIP/2.0 100 ");
     let to_bob = bench.take(BOB, "INVITE ");
-    bench.receive(BOB, &dialog.from_callee("INVITE", 7));
+    bench.receive(BOB, &dialog.by_callee("INVITE", 7));
     bench.take(BOB, "SIP/2.0 100 ");
     let to_alice = bench.take(CALLER, "INVITE ");
     bench.answer(&to_bob, 491, "");
@@ -116,7 +116,7 @@ fn glare_is_for_the_ends_to_solve() {
 fn a_re_invite_can_be_cancelled() {
     let mut bench = Bench::new();
     let dialog = answered(&mut bench);
-    let again = dialog.from_caller("INVITE", 7);
+    let again = dialog.by_caller("INVITE", 7);
     bench.receive(CALLER, &again);
     bench.take(CALLER, "SIP/2.0 100 ");
     let sent = bench.take(BOB, "INVITE ");
@@ -135,7 +135,7 @@ fn a_re_invite_can_be_cancelled() {
 fn a_bye_nobody_answers_is_repeated_and_then_forgotten() {
     let mut bench = Bench::new();
     let dialog = answered(&mut bench);
-    bench.receive(CALLER, &dialog.from_caller("BYE", 2));
+    bench.receive(CALLER, &dialog.by_caller("BYE", 2));
     bench.take(BOB, "BYE ");
     bench.wait_ms(3_500);
     // RFC 4320 §4.1: by now the caller wants to hear that we are here.
@@ -153,7 +153,7 @@ fn a_bye_nobody_answers_is_repeated_and_then_forgotten() {
 fn a_bye_to_a_dead_end_is_answered_at_once() {
     let mut bench = Bench::new();
     let dialog = answered(&mut bench);
-    bench.receive(CALLER, &dialog.from_caller("BYE", 2));
+    bench.receive(CALLER, &dialog.by_caller("BYE", 2));
     let sent = bench.take(BOB, "BYE ");
     bench.bounce(&sent);
     bench.take(CALLER, "SIP/2.0 500 ");
@@ -166,7 +166,7 @@ fn strict_routers_on_either_side() {
     let mut bench = Bench::new();
     let dialog = answered(&mut bench);
     // Before us: our Record-Route as Request-URI, the callee at the end of Route.
-    let bye = dialog.from_caller("BYE", 2);
+    let bye = dialog.by_caller("BYE", 2);
     let own = value(&bye, "Route");
     let uri = own.trim_matches(['<', '>']);
     let strict = bye
@@ -176,7 +176,7 @@ fn strict_routers_on_either_side() {
     let sent = bench.take(BOB, "BYE sip:bob@10.0.1.9:5070 SIP/2.0\r\n");
     assert!(values(&sent.text, "Route").is_empty());
     // Behind us: it takes the Request-URI, and the callee goes to the end of Route.
-    let bye = dialog.from_caller("BYE", 3).replacen(
+    let bye = dialog.by_caller("BYE", 3).replacen(
         &format!("Route: {own}"),
         &format!("Route: {own}, <sip:10.0.1.8>, <sip:10.0.1.7;lr>"),
         1,
@@ -198,11 +198,11 @@ fn a_dialog_outlives_us() {
     let mut other = settings(bench.now.instant);
     other.secret = *b"another one     ";
     let mut bench = Bench::with(table(crate::bench::TABLE), other, bench.now.instant);
-    bench.receive(CALLER, &dialog.from_caller("BYE", 2));
+    bench.receive(CALLER, &dialog.by_caller("BYE", 2));
     let sent = bench.take(BOB, "BYE ");
     bench.answer(&sent, 200, "");
     bench.take(CALLER, "SIP/2.0 200 ");
-    bench.receive(BOB, &dialog.from_callee("BYE", 2));
+    bench.receive(BOB, &dialog.by_callee("BYE", 2));
     bench.take(CALLER, "BYE ");
     bench.rest();
 }
@@ -215,11 +215,11 @@ fn a_dialog_reaches_a_contact_the_table_does_not_know_only_if_it_was_made_here()
     bench.answer(&sent, 200, "Contact: <sip:bob@192.0.2.77>\r\n");
     let ok = bench.take(CALLER, "SIP/2.0 200 ");
     let dialog = Dialog::of(&invite, &ok.text);
-    bench.receive(CALLER, &dialog.from_caller("BYE", 2));
+    bench.receive(CALLER, &dialog.by_caller("BYE", 2));
     bench.take("192.0.2.77:5060", "BYE ");
     // The mark of another dialog does not open this one.
     let foreign = dialog
-        .from_caller("BYE", 3)
+        .by_caller("BYE", 3)
         .replacen("Call-ID: call1", "Call-ID: call2", 1);
     bench.receive(CALLER, &foreign);
     bench.take(CALLER, "SIP/2.0 403 ");
@@ -231,13 +231,13 @@ fn a_dialog_reaches_a_contact_the_table_does_not_know_only_if_it_was_made_here()
 fn a_request_that_does_not_come_by_its_route_is_of_no_dialog() {
     let mut bench = Bench::new();
     let dialog = answered(&mut bench);
-    let bye = dialog.from_caller("BYE", 2);
+    let bye = dialog.by_caller("BYE", 2);
     let own = value(&bye, "Route");
     let routeless = bye.replacen(&format!("Route: {own}\r\n"), "", 1);
     bench.receive(CALLER, &routeless);
     bench.take(CALLER, "SIP/2.0 481 ");
     // To ourselves, in a circle.
-    let circle = dialog.from_caller("BYE", 3).replacen(
+    let circle = dialog.by_caller("BYE", 3).replacen(
         "sip:bob@10.0.1.9:5070",
         &format!("sip:bob@{PROXY}"),
         1,
@@ -259,7 +259,7 @@ fn a_reliable_provisional_response_is_acknowledged_end_to_end() {
     let early = bench.take(CALLER, "SIP/2.0 183 ");
     assert_eq!(value(&early.text, "RSeq"), "1");
     let prack = Dialog::of(&invite, &early.text)
-        .from_caller("PRACK", 2)
+        .by_caller("PRACK", 2)
         .replacen("\r\nFrom:", "\r\nRAck: 1 1 INVITE\r\nFrom:", 1);
     bench.receive(CALLER, &prack);
     let sent_on = bench.take(BOB, "PRACK ");

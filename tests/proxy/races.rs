@@ -82,9 +82,9 @@ fn cancel_crosses_200() {
     assert_eq!(value(&ok.text, "CSeq"), "1 INVITE");
     bench.answer(&cancel, 200, "");
     let dialog = Dialog::of(&invite, &ok.text);
-    bench.receive(CALLER, &dialog.from_caller("ACK", 1));
+    bench.receive(CALLER, &dialog.by_caller("ACK", 1));
     bench.take("10.0.1.9:5070", "ACK ");
-    bench.receive(CALLER, &dialog.from_caller("BYE", 2));
+    bench.receive(CALLER, &dialog.by_caller("BYE", 2));
     bench.take("10.0.1.9:5070", "BYE ");
     assert_eq!(bench.call().status.code(), 200);
     bench.rest();
@@ -131,7 +131,7 @@ fn a_lost_200_is_repeated_through_us_until_it_is_acknowledged() {
     let dialog = Dialog::of(&invite, &first.text);
     // The ACK is lost, and sent for each 200.
     for _ in 0..3 {
-        bench.receive(CALLER, &dialog.from_caller("ACK", 1));
+        bench.receive(CALLER, &dialog.by_caller("ACK", 1));
     }
     let acks: Vec<String> = (0..3)
         .map(|_| bench.take("10.0.1.9:5070", "ACK ").text)
@@ -166,7 +166,7 @@ fn a_200_of_a_trunk_we_gave_up_on_is_relayed_and_ends_the_other_attempt() {
     bench.answer(&man, 487, "");
     bench.take(MAN, "ACK ");
     bench.quiet();
-    bench.receive(CALLER, &Dialog::of(&invite, &ok.text).from_caller("ACK", 1));
+    bench.receive(CALLER, &Dialog::of(&invite, &ok.text).by_caller("ACK", 1));
     bench.take("10.0.1.9:5070", "ACK ");
     let call = bench.call();
     assert_eq!((call.status.code(), call.attempts.len()), (200, 2));

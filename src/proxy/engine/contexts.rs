@@ -52,8 +52,8 @@ impl Contexts {
     }
 
     pub(super) fn unanswered(&self) -> usize {
-        let waits = |context: &Box<ResponseContext>| context.answered.is_none();
-        self.places.iter().flatten().filter(|c| waits(c)).count()
+        let kept = self.places.iter().flatten();
+        kept.filter(|context| context.answered.is_none()).count()
     }
 }
 

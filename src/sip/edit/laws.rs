@@ -74,22 +74,21 @@ pub fn fuzz_edit(bytes: &[u8], choices: &[u8]) {
     asked.check_values(&message, &changed);
 }
 
+/// One of two in turn.
+fn nth_route<'a>(nth: usize) -> &'a [u8] {
+    let [one, other] = ROUTES;
+    if nth.is_multiple_of(2) { one } else { other }
+}
+
 impl Asked {
     fn ask(&mut self, edit: &mut Edit<'_>, choice: u8) -> Result<(), EditError> {
         match choice % 15 {
             0 => edit.set_request_uri(URI).map(|()| self.uri = true),
             1 => edit.push_via(VIA).map(|()| self.vias += 1),
             2 => edit.pop_via().map(|()| self.popped_vias += 1),
-            3 | 4 => {
-                let [one, other] = ROUTES;
-                let route = if self.record_routes % 2 == 0 {
-                    one
-                } else {
-                    other
-                };
-                edit.push_record_route(route)
-                    .map(|()| self.record_routes += 1)
-            }
+            3 | 4 => edit
+                .push_record_route(nth_route(self.record_routes))
+                .map(|()| self.record_routes += 1),
             5 => edit
                 .push_route(b"<sip:192.0.2.3;lr>")
                 .map(|()| self.routes += 1),
@@ -156,10 +155,7 @@ impl Asked {
             let expected = message.values(HeaderName::Route).skip(self.popped_routes);
             assert!(routes.eq(expected), "the routes left");
         }
-        let [one, other] = ROUTES;
-        let pushed = (0..self.record_routes)
-            .rev()
-            .map(|at| if at % 2 == 0 { one } else { other });
+        let pushed = (0..self.record_routes).rev().map(nth_route);
         let record_routes = pushed.chain(message.values(HeaderName::RecordRoute));
         assert!(
             changed.values(HeaderName::RecordRoute).eq(record_routes),

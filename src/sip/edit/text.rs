@@ -86,11 +86,9 @@ impl Transcript<'_, '_> {
             && splice.from < end
         {
             self.splices = rest;
-            if splice.from >= self.at {
-                self.copy(splice.from);
-                splice.text.write(self.out);
-                self.at = splice.to;
-            }
+            self.copy(splice.from);
+            splice.text.write(self.out);
+            self.at = splice.to;
         }
         self.copy(end);
         self.at = self.at.max(end);
