@@ -62,7 +62,7 @@ impl Engine {
             self.perform(flow, actions);
             return true;
         }
-        if MethodKind::of(cseq.method) != context.method {
+        if MethodKind::of(cseq.method) != context.method || attempt.client.is_terminated() {
             return false;
         }
         let actions = attempt.client.step(now, Event::Response(message));
@@ -195,17 +195,18 @@ impl Engine {
             return;
         };
         let flow = attempt.flow;
-        let failed = if is_cancel {
+        let actions = if is_cancel {
             let Some(cancel) = &mut attempt.cancel else {
                 return;
             };
             let actions = cancel.step(now, Event::SendFailed);
-            self.perform(flow, actions);
-            return;
+            // Who cannot be reached by a CANCEL will not answer the INVITE either.
+            attempt.client.step(now, Event::Abandon);
+            actions
         } else {
-            let actions = attempt.client.step(now, Event::SendFailed);
-            self.perform(flow, actions).failed
+            attempt.client.step(now, Event::SendFailed)
         };
+        let failed = self.perform(flow, actions).failed;
         if failed {
             self.attempt_failed(now, context, place);
         }
