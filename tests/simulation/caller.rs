@@ -221,10 +221,10 @@ impl Caller {
     /// A request inside the dialog: answered, known or not.
     pub(crate) fn request(&mut self, message: &Message<'_>, todo: &mut Todo) {
         let tag = text(message.from().unwrap().tag().unwrap_or_default());
-        if message.method().unwrap().as_bytes() == b"BYE" {
-            if let Some(dialog) = self.dialogs.get_mut(&tag) {
-                dialog.ended = true;
-            }
+        if message.method().unwrap().as_bytes() == b"BYE"
+            && let Some(dialog) = self.dialogs.get_mut(&tag)
+        {
+            dialog.ended = true;
         }
         todo.reply(CALLER, message, 200, "");
     }
