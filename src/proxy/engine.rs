@@ -7,7 +7,7 @@ mod requests;
 mod timers;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -86,8 +86,8 @@ pub struct ProxySettings {
     /// made with it, so it should outlive a restart; with another one a dialog that was
     /// made before reaches only addresses the table knows.
     pub secret: [u8; 16],
-    /// Secret of the process, drawn once and shared by all workers: keys hash tables and
-    /// To tags.
+    /// Secret of the process, drawn once and shared by all workers: keys hash tables,
+    /// branches and To tags.
     pub key: RandomState,
     /// Zero of the clock that [`Availability`] is told; all workers must agree on it.
     pub epoch: Instant,
@@ -297,6 +297,10 @@ impl Engine {
     fn settle(&mut self, now: Instant, mut context: Box<ResponseContext>) {
         let place = context.place;
         let deadline = context.deadline();
+        debug_assert!(
+            context.answered.is_some() || deadline.is_some(),
+            "a request without an answer waits for something"
+        );
         if context.is_over() || deadline.is_none() {
             if let Some(key) = context.key {
                 self.by_key.remove(&key);
@@ -347,10 +351,11 @@ impl Engine {
         self.event(ProxyEvent::Dropped { why, source });
     }
 
-    /// A number for a new branch that nobody can foresee.
+    /// A number for a new branch that nobody can foresee. Keyed by the process: after a
+    /// restart with the same secret no branch comes again.
     fn draw(&mut self) -> u64 {
         self.drawn += 1;
-        self.secret.unique(self.worker, self.drawn)
+        self.key.hash_one((self.worker, self.drawn))
     }
 }
 

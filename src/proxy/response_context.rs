@@ -387,6 +387,14 @@ mod tests {
         }
     }
 
+    /// With an INVITE of 1,000 bytes as received and as sent, and a response of 600.
+    #[test]
+    fn a_call_in_progress_costs_at_most_4_kib() {
+        let fixed = size_of::<ResponseContext>() + size_of::<Attempt>() + size_of::<Call>();
+        assert!(fixed <= 1_400, "{fixed}");
+        assert!(fixed + 1_000 + 1_000 + 600 <= 4_096);
+    }
+
     #[test]
     fn the_best_response_is_chosen() {
         let silent = |status| Candidate::silent(StatusCode::new(status).unwrap());

@@ -22,14 +22,6 @@ impl Secret {
         hasher
     }
 
-    /// A number nobody can foresee, another one for each `worker` and `count`.
-    pub(super) fn unique(&self, worker: u8, count: u64) -> u64 {
-        let mut hasher = self.hasher(b"branch");
-        hasher.write_u8(worker);
-        hasher.write_u64(count);
-        hasher.finish()
-    }
-
     /// The mark of a dialog whose INVITE went through here: by it we know our own
     /// Record-Route again when a request inside the dialog comes with it as Route.
     pub(super) fn dialog(&self, call_id: &[u8], caller_tag: &[u8]) -> u64 {

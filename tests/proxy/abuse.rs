@@ -124,8 +124,18 @@ fn options_are_ours_to_answer_even_without_hops_left() {
         bench.receive(CALLER, &text);
         let ok = bench.take(CALLER, "SIP/2.0 200 ");
         assert!(value(&ok.text, "Allow").contains("INVITE"));
+        // Nothing is kept of it, and a repetition gets the same answer: RFC 3261 §8.2.7.
+        assert_eq!(bench.engine.in_progress(), 0);
+        bench.receive(CALLER, &text);
+        assert_eq!(bench.take(CALLER, "SIP/2.0 200 ").text, ok.text);
         bench.quiet();
     }
+    bench.receive(
+        CALLER,
+        &options.replace("\r\nFrom:", "\r\nRequire: foo\r\nFrom:"),
+    );
+    let refused = bench.take(CALLER, "SIP/2.0 420 ");
+    assert_eq!(value(&refused.text, "Unsupported"), "foo");
     bench.rest();
 }
 
@@ -179,6 +189,9 @@ fn stray_and_forged_responses_go_nowhere() {
     bench.receive(LON, &good.replace("1 INVITE", "1 BYE"));
     bench.receive(LON, &good.replace("1 INVITE", "1 CANCEL"));
     bench.receive(LON, &respond(&invite, 200, ""));
+    let (before, rest) = good.split_once("Via: SIP/2.0/UDP 10.0.0.10").unwrap();
+    let rest = rest.split_once("\r\n").unwrap().1;
+    bench.receive(LON, &format!("{before}{rest}"));
     bench.quiet();
     assert!(
         drops(&bench)

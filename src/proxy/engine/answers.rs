@@ -62,7 +62,10 @@ impl Engine {
             self.perform(flow, actions);
             return true;
         }
-        if MethodKind::of(cseq.method) != context.method || attempt.client.is_terminated() {
+        // Whoever answers leaves the Vias of those who asked us.
+        let is_whole = message.values(HeaderName::Via).nth(1).is_some();
+        let is_late = attempt.client.is_terminated();
+        if MethodKind::of(cseq.method) != context.method || !is_whole || is_late {
             return false;
         }
         let actions = attempt.client.step(now, Event::Response(message));

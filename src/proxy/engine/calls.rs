@@ -190,6 +190,8 @@ impl Engine {
             .unwrap_or(TRUNK_TIMEOUT_MS_DEFAULT);
         let client = self.client(now, true, &bytes, &to);
         let timer_c = Some(context.timer_c(now));
+        // Most requests have one attempt: no room for more until it is needed.
+        context.attempts.reserve_exact(1);
         context.attempts.push(Attempt {
             unique: branch.unique,
             flow: to,

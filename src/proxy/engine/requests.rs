@@ -140,6 +140,8 @@ impl Engine {
         }
         let client = self.client(now, is_invite, &bytes, &to);
         let timer_c = is_invite.then(|| context.timer_c(now));
+        // Most requests have one attempt: no room for more until it is needed.
+        context.attempts.reserve_exact(1);
         context.attempts.push(Attempt {
             unique: branch.unique,
             flow: to,
