@@ -108,7 +108,7 @@ pub(crate) fn rsip_message(bytes: &[u8]) {
 /// as it is.
 #[inline(never)]
 pub(crate) fn rsip_typed(bytes: &[u8]) {
-    use rsip::prelude::{HeadersExt, ToTypedHeader};
+    use rsip::prelude::{HeadersExt, ToTypedHeader, UntypedHeader};
     let parsed = rsip::SipMessage::try_from(black_box(bytes));
     let Ok(message) = &parsed else {
         return;
