@@ -46,6 +46,7 @@ use arrayvec::ArrayVec;
 use jiff::Timestamp;
 use prefix_map::Match;
 use rule::{Action, Destination};
+use rule_index::Candidates;
 use std::sync::Arc;
 
 /// Everything a decision reads besides the facts of the call.
@@ -198,25 +199,33 @@ fn first_rule<T: Trace>(
     trace: &mut T,
 ) -> (Option<RuleId>, Outcome) {
     let table = &*snapshot.table;
-    let every = table::ids(table.rules()).map(RuleId);
     // A trace may want to hear of the rules that the index spares us; it changes nothing,
     // because their `from` or `called` does not hold.
-    let (every, candidates) = if T::EVERY_RULE {
-        (Some(every), None)
-    } else {
-        let called = rule_index::Called {
-            number: walk.called.as_ref(),
-            emergency: walk.emergency,
-            list: walk.did.map(|row| row.value.list),
-        };
-        (None, Some(table.candidates(walk.facts.from, &called)))
+    if T::EVERY_RULE {
+        let every = table::ids(table.rules()).map(RuleId);
+        return first_of(every, snapshot, walk, trace);
+    }
+    let called = rule_index::Called {
+        number: walk.called.as_ref(),
+        emergency: walk.emergency,
+        list: walk.did.map(|row| row.value.list),
     };
-    for id in every
-        .into_iter()
-        .flatten()
-        .chain(candidates.into_iter().flatten())
-    {
-        let Some(rule) = table.rule(id) else { continue };
+    let mut candidates = Candidates::new();
+    table.find_candidates(walk.facts.from, &called, &mut candidates);
+    first_of(&mut candidates, snapshot, walk, trace)
+}
+
+/// The first of these rules that applies.
+fn first_of(
+    rules: impl Iterator<Item = RuleId>,
+    snapshot: &Snapshot,
+    walk: &mut Walk<'_, '_>,
+    trace: &mut impl Trace,
+) -> (Option<RuleId>, Outcome) {
+    for id in rules {
+        let Some(rule) = snapshot.table.rule(id) else {
+            continue;
+        };
         let verdict = rule
             .conditions(walk)
             .and_then(|()| act(snapshot, walk, rule, trace));

@@ -96,6 +96,9 @@ impl<V: Copy> PrefixMap<V> {
     /// The entry that decides this number, if any does.
     #[must_use]
     pub fn longest(&self, number: &Number) -> Option<Match<V>> {
+        if self.is_empty() {
+            return None;
+        }
         let key = number.packed();
         self.long
             .matches(key, number.len())
@@ -106,13 +109,16 @@ impl<V: Copy> PrefixMap<V> {
     /// Shows every entry that fits the number, from the shortest prefix to the one
     /// that [`PrefixMap::longest`] answers.
     pub fn all_matches(&self, number: &Number, mut show: impl FnMut(Match<V>)) {
+        if self.is_empty() {
+            return;
+        }
         let key = number.packed();
         let mut found = arrayvec::ArrayVec::<Match<V>, MATCHES_MAX>::new();
         let long = self.long.matches(key, number.len());
         let short = self.short.matches(u64::of(key), number.len());
         // At each length at most one Any and one Exactly fit: it cannot overflow.
         found.extend(long.chain(short).take(MATCHES_MAX));
-        found.into_iter().rev().for_each(&mut show);
+        found.iter().rev().copied().for_each(&mut show);
     }
 
     /// All entries, ordered by prefix as text, then Any before Exactly by rising count.
