@@ -50,9 +50,10 @@ pub const DIAGNOSTICS_MAX: usize = 500;
 /// a transaction this is 2,000 INVITE/s a worker without a single ACK.
 pub const REDIRECT_TRANSACTIONS_MAX: usize = 65_536;
 
-/// Datagrams a worker takes from its socket before it looks at anything else,
-/// so that timers and shutdown are never starved by a flood.
-pub const RECEIVE_BATCH_MAX: usize = 32;
+/// Datagrams a worker takes from its socket, and answers, in one call of the system:
+/// enough to share the cost of the call, few enough that the first answer does not wait
+/// long for the last, and that timers and shutdown are never starved by a flood.
+pub const DATAGRAM_BATCH_MAX: usize = 32;
 
 /// Log lines waiting for a slow disk. Beyond it lines are dropped and counted:
 /// a full disk never stops a call.
@@ -123,3 +124,11 @@ pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
 /// Weeks searched for an ordinary day, almost four years: who has a dated line in every
 /// one of them gets the first, and `Mon 10:00` then sees its dated lines.
 pub const ORDINARY_WEEKS_MAX: usize = 200;
+
+/// Room for one received datagram, in bytes: a byte more than we read, so that a longer
+/// one is seen to be longer.
+pub const DATAGRAM_ROOM_BYTES: usize = MESSAGE_BYTES_MAX + 1;
+
+/// From one datagram's room to the next, in bytes. Not a power of two: the first lines of
+/// all 32 would then fall into the same few sets of the processor's caches.
+pub const DATAGRAM_STRIDE_BYTES: usize = DATAGRAM_ROOM_BYTES + 3 * 64;

@@ -2,7 +2,7 @@
 //! server transactions (§17.2.1) that repeat an answer until it is acknowledged.
 
 use std::hash::RandomState;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::routing::{
 use crate::sip::{
     HeaderName, Message, Method, ParseError, Reply, StartLine, StatusCode, reply_target,
 };
-use crate::transaction::{TransactionKey, TransactionTable};
+use crate::transaction::{AnswerPath, TransactionKey, TransactionTable};
 
 /// The methods a redirect server serves. RFC 3261 §20.5.
 const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, OPTIONS";
@@ -56,6 +56,8 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
     /// Where the packet came from.
     pub source: SocketAddr,
+    /// Which of our addresses it was sent to, where the listener has several.
+    pub asked: Option<IpAddr>,
     /// Name of the listener it came in on; empty if it has none.
     pub listener: &'a str,
 }
@@ -148,8 +150,8 @@ impl RedirectServer {
     }
 
     /// Runs timers that are due: appends a response to repeat to the emptied `out` and
-    /// says where it goes. Call until it answers `None`.
-    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<SocketAddr> {
+    /// says which way it goes. Call until it answers `None`.
+    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<AnswerPath> {
         out.clear();
         self.transactions.as_mut()?.poll_timer(now, out)
     }
@@ -210,7 +212,7 @@ impl RedirectServer {
             && let Some(repeated) = transactions.request(asked.now.instant, key, out)
         {
             return match repeated {
-                Some(to) => Fate::Repeat { to },
+                Some(path) => Fate::Repeat(path),
                 None => Fate::Absorbed(MethodKind::Invite),
             };
         }
@@ -224,7 +226,7 @@ impl RedirectServer {
         let fate = self.call(asked, &facts, snapshot, out);
         if let (Fate::Answer { to, status, .. }, Some((transactions, key))) =
             (&fate, self.transactions.as_mut().zip(key))
-            && !transactions.insert(asked.now.instant, key, status.code(), out, *to)
+            && !transactions.insert(asked.now.instant, key, status.code(), out, asked.path(*to))
         {
             self.unkept += 1;
         }
@@ -471,6 +473,13 @@ struct Asked<'m, 'a> {
 }
 
 impl<'a> Asked<'_, 'a> {
+    const fn path(&self, to: SocketAddr) -> AnswerPath {
+        AnswerPath {
+            to,
+            from: self.datagram.asked,
+        }
+    }
+
     const fn fate(&self, to: SocketAddr, status: StatusCode, answer: Answer<'a>) -> Fate<'a> {
         Fate::Answer {
             to,

@@ -12,7 +12,7 @@ pub mod timers;
 
 pub use key::TransactionKey;
 pub use server_invite::ServerInvite;
-pub use table::TransactionTable;
+pub use table::{AnswerPath, TransactionTable};
 
 use arrayvec::ArrayVec;
 

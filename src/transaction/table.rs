@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::RandomState;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::{Action, Event, ServerInvite, TransactionKey, Transport};
@@ -23,11 +23,21 @@ pub struct TransactionTable {
     bound: usize,
 }
 
+/// The way of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerPath {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// Which of our addresses it leaves from: the one that was asked, where the socket
+    /// has several.
+    pub from: Option<IpAddr>,
+}
+
 #[derive(Debug)]
 struct Entry {
     machine: ServerInvite,
     response: Box<[u8]>,
-    to: SocketAddr,
+    path: AnswerPath,
 }
 
 impl TransactionTable {
@@ -53,7 +63,7 @@ impl TransactionTable {
         key: TransactionKey,
         status: u16,
         response: &[u8],
-        to: SocketAddr,
+        path: AnswerPath,
     ) -> bool {
         if self.entries.len() >= self.bound || self.entries.contains_key(&key) {
             return false;
@@ -70,7 +80,7 @@ impl TransactionTable {
             Entry {
                 machine,
                 response: response.into(),
-                to,
+                path,
             },
         );
         true
@@ -90,7 +100,7 @@ impl TransactionTable {
         now: Instant,
         key: TransactionKey,
         out: &mut Vec<u8>,
-    ) -> Option<Option<SocketAddr>> {
+    ) -> Option<Option<AnswerPath>> {
         let entry = self.entries.get_mut(&key)?;
         let repeat = entry
             .machine
@@ -98,7 +108,7 @@ impl TransactionTable {
             .contains(&Action::Send);
         Some(repeat.then(|| {
             out.extend_from_slice(&entry.response);
-            entry.to
+            entry.path
         }))
     }
 
@@ -115,7 +125,7 @@ impl TransactionTable {
 
     /// Runs timers due at `now` until one of them repeats a response: appends it to
     /// `out` and says where it goes. Call until it answers `None`.
-    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<SocketAddr> {
+    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<AnswerPath> {
         while let Some(Reverse((at, key))) = self.due.peek().copied() {
             if at > now {
                 return None;
@@ -127,7 +137,7 @@ impl TransactionTable {
             let waited = entry.machine.awaits_ack();
             let actions = entry.machine.step(now, Event::TimerDue);
             self.awaiting_ack -= usize::from(waited && !entry.machine.awaits_ack());
-            let repeats = actions.contains(&Action::Send).then_some(entry.to);
+            let repeats = actions.contains(&Action::Send).then_some(entry.path);
             if repeats.is_some() {
                 out.extend_from_slice(&entry.response);
             }
@@ -184,8 +194,11 @@ mod tests {
         TransactionKey::of_invite(&message, seed).unwrap()
     }
 
-    fn to(number: u8) -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, 1], 5000 + u16::from(number)))
+    fn to(number: u8) -> AnswerPath {
+        AnswerPath {
+            to: SocketAddr::from(([10, 0, 0, 1], 5000 + u16::from(number))),
+            from: (number % 2 == 0).then(|| [10, 0, 1, number].into()),
+        }
     }
 
     #[test]
