@@ -149,7 +149,7 @@ impl ReceiveRoom {
             .extend(heads.iter().take(count).map(|head| Arrived {
                 length: head.msg_len as usize,
                 name_length: head.msg_hdr.msg_namelen as usize,
-                control_length: head.msg_hdr.msg_controllen as usize,
+                control_length: head.msg_hdr.msg_controllen,
             }));
         Ok(count)
     }

@@ -197,7 +197,7 @@ mod tests {
     fn to(number: u8) -> AnswerPath {
         AnswerPath {
             to: SocketAddr::from(([10, 0, 0, 1], 5000 + u16::from(number))),
-            from: (number % 2 == 0).then(|| [10, 0, 1, number].into()),
+            from: number.is_multiple_of(2).then(|| [10, 0, 1, number].into()),
         }
     }
 
