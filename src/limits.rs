@@ -132,3 +132,11 @@ pub const DATAGRAM_ROOM_BYTES: usize = MESSAGE_BYTES_MAX + 1;
 /// From one datagram's room to the next, in bytes. Not a power of two: the first lines of
 /// all 32 would then fall into the same few sets of the processor's caches.
 pub const DATAGRAM_STRIDE_BYTES: usize = DATAGRAM_ROOM_BYTES + 3 * 64;
+/// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
+/// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
+/// 100,000 of them took it minutes.
+pub const TOML_LATE_HEADERS_MAX: usize = 1_000;
+
+/// Longest line of a DID list, in bytes: a row of a number, a name and a comment has a
+/// hundred. A file without line ends would be one row of millions of columns.
+pub const CSV_LINE_BYTES_MAX: usize = 1 << 20;

@@ -3,6 +3,7 @@
 use super::color::ColorChoice;
 use crate::tables::{self, Loaded, Summary, diagnostic::Diagnostic};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,7 +54,7 @@ struct CheckReport<'a> {
     read: Summary,
     diagnostics: &'a [Diagnostic],
     /// Findings beyond the number that is kept, by code.
-    left_out: Vec<(&'static str, u64)>,
+    left_out: BTreeMap<&'static str, u64>,
 }
 
 impl Check {

@@ -401,14 +401,14 @@ fn did_reports(table: &RoutingTable, decision: &Decision<'_>) -> Vec<DidReport> 
         return Vec::new();
     };
     let mut reports = Vec::new();
-    table.dids().all_matches(&number, |row: Match<Did>| {
+    table.dids().all_matches(&number, |row: Match<Did>, line| {
         reports.push(DidReport {
             prefix: prefix_text(&number, row.length, row.remaining),
             length: row.length,
             list: table
                 .list(row.value.list)
                 .map_or_else(String::new, |l| l.name.to_string()),
-            place: table.did_place(row.value),
+            place: table.did_place(row.value, line),
             trunk_group: row
                 .value
                 .group

@@ -11,12 +11,14 @@ pub mod availability;
 pub mod classification;
 pub mod decision;
 pub mod dial_plan;
+pub mod did_map;
 pub mod explanation;
 mod ids;
 pub mod manipulation;
 pub mod number;
 pub mod prefix_map;
 pub mod rule;
+mod rule_index;
 pub mod schedule;
 pub mod table;
 pub mod text_pattern;
@@ -25,13 +27,14 @@ pub mod trunk;
 pub use availability::Availability;
 pub use classification::{Arrival, Classification, Label, classify, is_known_source};
 pub use decision::{Caller, Decision, End, Outcome, Route, Trace};
+pub use did_map::Did;
 pub use explanation::Explanation;
 pub use ids::{
     DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, RuleId, ScheduleId, TrunkId,
 };
 pub use number::Number;
 pub use rule::{Miss, Rule};
-pub use table::{Did, RoutingTable};
+pub use table::RoutingTable;
 pub use trunk::{TrunkState, User};
 
 use arrayvec::ArrayVec;
@@ -191,13 +194,17 @@ fn first_rule<T: Trace>(
 ) -> (Option<RuleId>, Outcome) {
     let table = &*snapshot.table;
     let every = table::ids(table.rules()).map(RuleId);
-    let candidates = table.rules_of(walk.facts.from).iter().copied();
-    // A trace may want to hear of the rules that an index spares us; it changes nothing,
-    // because their first condition is the arrival group.
+    // A trace may want to hear of the rules that the index spares us; it changes nothing,
+    // because their `from` or `called` does not hold.
     let (every, candidates) = if T::EVERY_RULE {
         (Some(every), None)
     } else {
-        (None, Some(candidates))
+        let called = rule_index::Called {
+            number: walk.called.as_ref(),
+            emergency: walk.emergency,
+            list: walk.did.map(|row| row.value.list),
+        };
+        (None, Some(table.candidates(walk.facts.from, &called)))
     };
     for id in every
         .into_iter()

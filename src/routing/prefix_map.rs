@@ -168,6 +168,15 @@ pub struct PrefixMapBuilder<V> {
     long: Vec<Row<u128, V>>,
 }
 
+impl<V> Default for PrefixMapBuilder<V> {
+    fn default() -> Self {
+        Self {
+            short: Vec::new(),
+            long: Vec::new(),
+        }
+    }
+}
+
 impl<V: Copy> PrefixMapBuilder<V> {
     /// A builder with room for so many entries of up to 16 symbols.
     #[must_use]

@@ -1,9 +1,11 @@
 //! The compiled routing table: immutable, ids instead of names.
 
 use super::dial_plan::DialPlan;
+use super::did_map::{Did, DidMap};
 use super::manipulation::Manipulation;
 use super::number::Number;
 use super::prefix_map::{Match, PrefixMap};
+use super::rule_index::{Called, Candidates, RuleIndex};
 use super::schedule::{Schedule, Verdict};
 use super::trunk::{Hunt, Trunk, TrunkGroup, User};
 use super::{
@@ -13,17 +15,6 @@ use super::{
 use ipnet::IpNet;
 use jiff::Timestamp;
 use std::fmt;
-
-/// What a DID row says: 8 bytes beside each number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Did {
-    /// The trunk group it is assigned to.
-    pub group: Option<GroupId>,
-    /// The list it stands in.
-    pub list: ListId,
-    /// Line of the list's file, counted from 1.
-    pub line: u32,
-}
 
 /// A DID list.
 #[derive(Debug)]
@@ -108,7 +99,7 @@ pub struct TableParts {
     /// DID lists by [`ListId`].
     pub lists: Vec<DidList>,
     /// The one number space of all lists that assign trunk groups.
-    pub dids: PrefixMap<Did>,
+    pub dids: DidMap,
     /// SHA-256 of all files.
     pub hash: [u8; 32],
 }
@@ -118,8 +109,7 @@ pub struct TableParts {
 pub struct RoutingTable {
     parts: TableParts,
     generation: u64,
-    /// Rules each group's calls can meet, in order.
-    rules_by_group: Box<[Box<[RuleId]>]>,
+    rule_index: RuleIndex,
     /// Whether a rule reads the host or the label, so that logs need to carry them.
     reads_host: bool,
     reads_tgrp: bool,
@@ -132,28 +122,13 @@ impl RoutingTable {
         parts
             .networks
             .sort_by_key(|(net, _)| std::cmp::Reverse(net.prefix_len()));
-        let applies = |rule: &Rule, group: GroupId| {
-            rule.from
-                .as_ref()
-                .is_none_or(|groups| groups.contains(&group))
-        };
-        let rules_by_group = (0..parts.groups.len())
-            .map(|group| {
-                let group = GroupId(group as u16);
-                ids(&parts.rules)
-                    .map(RuleId)
-                    .zip(&parts.rules)
-                    .filter(|(_, rule)| applies(rule, group))
-                    .map(|(id, _)| id)
-                    .collect()
-            })
-            .collect();
+        let rule_index = RuleIndex::new(&parts.rules, parts.groups.len(), &parts.lists);
         let reads_host = parts.rules.iter().any(|rule| !rule.host.is_unconditional());
         let reads_tgrp = parts.rules.iter().any(|rule| !rule.tgrp.is_unconditional());
         Self {
             parts,
             generation: 0,
-            rules_by_group,
+            rule_index,
             reads_host,
             reads_tgrp,
         }
@@ -285,7 +260,7 @@ impl RoutingTable {
 
     /// The number space of all lists that assign trunk groups.
     #[must_use]
-    pub fn dids(&self) -> &PrefixMap<Did> {
+    pub fn dids(&self) -> &DidMap {
         &self.parts.dids
     }
 
@@ -314,14 +289,11 @@ impl RoutingTable {
         format!("{}:{}", self.file_name(origin.file), origin.line)
     }
 
-    /// Place of a DID row.
+    /// Place of a DID row that stands in this line of its list.
     #[must_use]
-    pub fn did_place(&self, did: Did) -> String {
+    pub fn did_place(&self, did: Did, line: u32) -> String {
         let file = self.list(did.list).map_or(u16::MAX, |list| list.file);
-        self.place(Origin {
-            file,
-            line: did.line,
-        })
+        self.place(Origin { file, line })
     }
 
     /// The dial plan of a group.
@@ -456,10 +428,9 @@ impl RoutingTable {
                 .sum::<usize>()
     }
 
-    pub(super) fn rules_of(&self, group: GroupId) -> &[RuleId] {
-        self.rules_by_group
-            .get(group.index())
-            .map_or(&[], |rules| rules)
+    /// The rules a call can meet, top to bottom.
+    pub(super) fn candidates(&self, from: GroupId, called: &Called<'_>) -> Candidates<'_> {
+        self.rule_index.candidates(from, called)
     }
 
     pub(super) fn list_marks(&self, id: ListId) -> Option<&PrefixMap<()>> {

@@ -36,11 +36,19 @@ pub(super) fn run(context: &Context<'_>, snapshot: &Snapshot, schema: &Schema) -
 
 fn run_one(context: &Context<'_>, snapshot: &Snapshot, case: &CaseSection) -> Option<bool> {
     let table = &snapshot.table;
-    let from = arrival_group(context, table, case.from.as_ref()?);
+    let from = known_group(context, table, case.from.as_ref()?);
     let at = time_of(context, table, case);
     let called = case.called.as_ref()?;
     let expectation = one_expectation(context, case);
+    let expected = case.expect.iter().flatten();
+    // All of them: each misspelt name is shown.
+    let unknown = expected
+        .filter(|name| known_group(context, table, name).is_none())
+        .count();
     let (from, at, ()) = (from?, at?, expectation?);
+    if unknown > 0 {
+        return None;
+    }
     let facts = RequestFacts {
         from,
         called: dialled(called),
@@ -54,7 +62,7 @@ fn run_one(context: &Context<'_>, snapshot: &Snapshot, case: &CaseSection) -> Op
         call_hash: 0,
     };
     let (decision, report) = Explanation::of(snapshot, &facts, b"");
-    let Some((spot, expected, got)) = difference(context, table, case, &decision) else {
+    let Some((spot, expected, got)) = difference(table, case, &decision) else {
         return Some(true);
     };
     let name = case.name.as_ref().map_or("", Text::as_str);
@@ -86,14 +94,14 @@ fn dialled(text: &Text) -> Dialled<'_> {
     }
 }
 
-fn arrival_group(context: &Context<'_>, table: &RoutingTable, from: &Text) -> Option<GroupId> {
-    let found = table.group_named(from.as_str());
+fn known_group(context: &Context<'_>, table: &RoutingTable, name: &Text) -> Option<GroupId> {
+    let found = table.group_named(name.as_str());
     if found.is_none() && !context.is_damaged {
         let names = table.groups().iter().map(|group| &*group.name);
-        let help = nearest(from.as_str(), names).map(|n| format!("did you mean {}?", quoted(n)));
-        let message = format!("unknown trunk group {}", quoted(from.as_str()));
+        let help = nearest(name.as_str(), names).map(|n| format!("did you mean {}?", quoted(n)));
+        let message = format!("unknown trunk group {}", quoted(name.as_str()));
         let diagnostic = Diagnostic::error(Code::UnknownName, message).maybe_help(help);
-        context.push(diagnostic, from.spot, "no such trunk group");
+        context.push(diagnostic, name.spot, "no such trunk group");
     }
     found
 }
@@ -170,7 +178,6 @@ fn one_expectation(context: &Context<'_>, case: &CaseSection) -> Option<()> {
 
 /// The first expectation that is not met: where it stands, what it is, and what came.
 fn difference(
-    context: &Context<'_>,
     table: &RoutingTable,
     case: &CaseSection,
     decision: &Decision<'_>,
@@ -184,7 +191,6 @@ fn difference(
             Outcome::Reject { .. } | Outcome::Unavailable
         );
         if rejected || names != got {
-            check_names(context, table, expected);
             let wanted = if names.is_empty() {
                 "no route".to_owned()
             } else {
@@ -217,13 +223,6 @@ fn difference(
             quoted(&sent),
         )
     })
-}
-
-/// An expectation that names an unknown group is more likely misspelt than failed.
-fn check_names(context: &Context<'_>, table: &RoutingTable, expected: &[Text]) {
-    for text in expected {
-        arrival_group(context, table, text);
-    }
 }
 
 /// Trunk groups of the routes, each once, in the order of trying.

@@ -1,6 +1,6 @@
 //! Names become ids: defined once, looked up with "did you mean", and missed when unused.
 
-use super::diagnostic::{Code, Diagnostic, Diagnostics, nearest, quoted};
+use super::diagnostic::{Code, Diagnostic, Diagnostics, Severity, nearest, quoted};
 use super::source::{Sources, Spot};
 use super::toml_reader::Text;
 use crate::limits::NAMES_MAX;
@@ -114,25 +114,35 @@ impl<'s> Names<'s> {
             return Some(*id);
         }
         if !context.is_damaged {
-            let message = format!("unknown {} {}", self.kind, quoted(name));
-            let meant = nearest(name, self.by_name.keys().copied());
-            let help = meant.and_then(|meant| self.by_name.get(meant).map(|(_, at)| (meant, at)));
-            let help = match help {
-                Some((meant, at)) => Some(format!(
-                    "did you mean {} ({})?",
-                    quoted(meant),
-                    context.place_text(*at)
-                )),
-                None => self.few(),
-            };
-            let label = format!("no such {}", self.kind);
-            context.push(
-                Diagnostic::error(Code::UnknownName, message).maybe_help(help),
-                spot,
-                &label,
-            );
+            // Written down only when there is room: a list may name as many as it has rows.
+            context
+                .diagnostics
+                .push_with(Code::UnknownName, Severity::Error, || {
+                    self.unknown(context, name, spot)
+                });
         }
         None
+    }
+
+    fn unknown(&self, context: &Context<'_>, name: &str, spot: Spot) -> Diagnostic {
+        let message = format!("unknown {} {}", self.kind, quoted(name));
+        let mut names: Vec<&str> = self.by_name.keys().copied().collect();
+        // Of two that are equally near, the same one in every run.
+        names.sort_unstable();
+        let meant = nearest(name, names);
+        let help = meant.and_then(|meant| self.by_name.get(meant).map(|(_, at)| (meant, at)));
+        let help = match help {
+            Some((meant, at)) => Some(format!(
+                "did you mean {} ({})?",
+                quoted(meant),
+                context.place_text(*at)
+            )),
+            None => self.few(),
+        };
+        let label = format!("no such {}", self.kind);
+        Diagnostic::error(Code::UnknownName, message)
+            .maybe_help(help)
+            .at(context.sources.place(spot, label))
     }
 
     /// All names, when they are few enough to read.
@@ -238,7 +248,20 @@ pub(super) fn report_circles(
                         names.kind,
                         round.join(" -> ")
                     );
-                    context.error(Code::Circular, spot, "closes the circle", message);
+                    let mut diagnostic = Diagnostic::error(Code::Circular, message)
+                        .at(context.sources.place(spot, "closes the circle"));
+                    for (id, position) in path.iter().skip(from).take(CIRCLE_PLACES_MAX) {
+                        // `position` is the reference after the one that is being followed.
+                        let followed = next
+                            .get(usize::from(*id))
+                            .and_then(|edges| edges.get(position.checked_sub(1)?))
+                            .filter(|(_, at)| *at != spot);
+                        if let Some((_, at)) = followed {
+                            let label = format!("{} goes on here", quoted(names.name(*id)));
+                            diagnostic = diagnostic.at(context.sources.place(*at, label));
+                        }
+                    }
+                    context.diagnostics.push(diagnostic);
                 }
                 _ => {}
             }
@@ -246,6 +269,9 @@ pub(super) fn report_circles(
     }
     found
 }
+
+/// Places shown of one circle: a longer one is named in full in the sentence.
+const CIRCLE_PLACES_MAX: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Visit {

@@ -30,6 +30,9 @@ impl Pattern {
     /// # Errors
     /// What is wrong, and which bytes of `text`.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(PatternError::new(0..text.len(), PatternErrorKind::TooLong));
+        }
         let trimmed = text.trim_ascii();
         let start = text.len() - text.trim_ascii_start().len();
         Self::parse_trimmed(trimmed).map_err(|error| error.moved(start))
@@ -53,6 +56,10 @@ impl Pattern {
         number(text).map(Self::Exact)
     }
 }
+
+/// Two numbers with every separator anybody writes stay far below; a longer text is not
+/// looked into, since it may be a file without line ends.
+const TEXT_BYTES_MAX: usize = 1 << 10;
 
 /// Why a text is not a [`Pattern`].
 #[derive(Debug, Clone, PartialEq, Eq)]

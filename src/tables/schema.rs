@@ -57,6 +57,8 @@ pub(super) struct ClassificationSection {
     pub(super) from_host: Vec<Text>,
     pub(super) request_host: Vec<Text>,
     pub(super) trunk_group: Option<Text>,
+    /// Where the value of a list stands, for lists that are empty.
+    pub(super) empty_lists: Vec<(&'static str, Spot)>,
 }
 
 #[derive(Debug)]
@@ -165,6 +167,23 @@ pub(super) struct CaseSection {
 /// status line.
 const REJECT_STATUS: RangeInclusive<u64> = 400..=699;
 
+/// A list of strings. One that is there and empty is noted: it would never hold.
+fn strings_noting_empty(
+    table: &mut Reader<'_>,
+    key: &'static str,
+    empty_lists: &mut Vec<(&'static str, Spot)>,
+) -> Option<Vec<Text>> {
+    let items = table.strings(key);
+    // A list whose items were all of another type has been reported.
+    if items.as_ref().is_some_and(Vec::is_empty)
+        && table.is_empty_list(key)
+        && let Some(spot) = table.value_spot(key)
+    {
+        empty_lists.push((key, spot));
+    }
+    items
+}
+
 impl Schema {
     /// Reads one file. Every mistake is reported; what could be read is kept.
     pub(super) fn read(&mut self, file: FileId, mut root: Reader<'_>) {
@@ -256,23 +275,30 @@ impl GroupSection {
 impl ClassificationSection {
     fn read(mut table: Reader<'_>) -> Self {
         table.string("description");
+        let mut empty_lists = Vec::new();
+        let mut list = |table: &mut Reader<'_>, key| {
+            strings_noting_empty(table, key, &mut empty_lists).unwrap_or_default()
+        };
         let header = table.table("header").map(|mut header| {
             let name = header.required_string("name");
-            let value = header.required_strings("value").unwrap_or_default();
+            header.require("value");
+            let value = list(&mut header, "value");
             header.finish();
             (name, value)
         });
+        table.require("source");
         let section = Self {
             spot: table.spot(),
-            source: table.required_strings("source").unwrap_or_default(),
-            listener: table.strings("listener").unwrap_or_default(),
+            source: list(&mut table, "source"),
+            listener: list(&mut table, "listener"),
             header,
-            tgrp: table.strings("tgrp").unwrap_or_default(),
-            trunk_context: table.strings("trunk_context").unwrap_or_default(),
-            contact_host: table.strings("contact_host").unwrap_or_default(),
-            from_host: table.strings("from_host").unwrap_or_default(),
-            request_host: table.strings("request_host").unwrap_or_default(),
+            tgrp: list(&mut table, "tgrp"),
+            trunk_context: list(&mut table, "trunk_context"),
+            contact_host: list(&mut table, "contact_host"),
+            from_host: list(&mut table, "from_host"),
+            request_host: list(&mut table, "request_host"),
             trunk_group: table.required_string("trunk_group"),
+            empty_lists,
         };
         table.finish();
         section
@@ -325,15 +351,8 @@ impl RuleSection {
             Some((status?.0 as u16, reason?))
         });
         let mut empty_lists = Vec::new();
-        let mut list = |table: &mut Reader<'_>, key: &'static str| {
-            let items = table.strings(key);
-            if items.as_ref().is_some_and(Vec::is_empty)
-                && let Some(spot) = table.value_spot(key)
-            {
-                empty_lists.push((key, spot));
-            }
-            items
-        };
+        let mut list =
+            |table: &mut Reader<'_>, key| strings_noting_empty(table, key, &mut empty_lists);
         let section = Self {
             spot: table.spot(),
             name: table.required_string("name"),

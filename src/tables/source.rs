@@ -535,7 +535,13 @@ fn cut_line(line: &str, left: &str) -> (String, usize) {
         return (line.to_owned(), 0);
     }
     let cut = left.chars().count().saturating_sub(CHARS_BEFORE_PLACE);
-    (line.chars().skip(cut).take(LINE_CHARS_SHOWN).collect(), cut)
+    // From the place backwards: a line may be as long as a file.
+    let start = left
+        .char_indices()
+        .nth_back(CHARS_BEFORE_PLACE - 1)
+        .map_or(0, |(at, _)| at);
+    let shown = line.get(start..).unwrap_or_default();
+    (shown.chars().take(LINE_CHARS_SHOWN).collect(), cut)
 }
 
 /// The greatest character boundary at or before `at`.

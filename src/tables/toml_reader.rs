@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::{Code, Diagnostic, Diagnostics, either, nearest, quoted};
 use super::source::{SourceFile, Spot};
 use super::toml_syntax;
+use crate::limits;
 
 /// One TOML file, parsed as far as it can be.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ impl<'d> Document<'d> {
     /// defined twice), and what could be understood can still be read.
     #[must_use]
     pub fn parse(source: &'d SourceFile, diagnostics: &'d Diagnostics) -> Self {
+        if let Some(over) = toml_syntax::header_over_limit(source.text()) {
+            return Self::unread(source, over, diagnostics);
+        }
         let (root, errors) = DeTable::parse_recoverable(source.text());
         let damaged_lines = toml_syntax::report(source, root.get_ref(), &errors, diagnostics);
         Self {
@@ -37,6 +41,26 @@ impl<'d> Document<'d> {
             diagnostics,
             root,
             damaged_lines,
+        }
+    }
+
+    /// A file that is not parsed at all (T017): it would take minutes.
+    fn unread(source: &'d SourceFile, over: Range<usize>, diagnostics: &'d Diagnostics) -> Self {
+        let most = limits::TOML_LATE_HEADERS_MAX;
+        let message = format!("more than {most} headers stand behind those of their own parts");
+        let help = "write [a] above [a.b]";
+        let place = source.place(over.clone(), "");
+        diagnostics.push(
+            Diagnostic::error(Code::OverLimit, message)
+                .at(place)
+                .help(help),
+        );
+        let (root, _) = DeTable::parse_recoverable("");
+        Self {
+            source,
+            diagnostics,
+            root,
+            damaged_lines: vec![source.line_of(over.start)],
         }
     }
 
@@ -378,6 +402,13 @@ impl<'d> Reader<'d> {
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Whether the key is there and its value is a list without items.
+    #[must_use]
+    pub fn is_empty_list(&self, key: &str) -> bool {
+        let value = self.table.get(key).map(Spanned::get_ref);
+        matches!(value, Some(DeValue::Array(items)) if items.is_empty())
     }
 
     /// Where the table begins: its header, its braces, or the start of the file.

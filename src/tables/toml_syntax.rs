@@ -1,12 +1,14 @@
 //! Syntax errors of a TOML file as findings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue, Error};
 
 use super::diagnostic::{Code, Diagnostic, Diagnostics, Severity, quoted};
 use super::source::SourceFile;
+use crate::limits::TOML_LATE_HEADERS_MAX;
 
 /// Reports every error and returns the lines they stand in, sorted.
 pub(super) fn report(
@@ -22,6 +24,9 @@ pub(super) fn report(
         offset: 0,
         number: 1,
     };
+    let unclosed = Unclosed::find(source, root, errors);
+    let mut told_unclosed = false;
+    let mut shadow = 0..0;
     for error in errors {
         let range = error.span().unwrap_or(0..0);
         let seen = Some((range.clone(), error.message()));
@@ -31,7 +36,25 @@ pub(super) fn report(
         }
         last_seen = seen;
         lines.push(line.at(source, range.start));
+        if let Some(unclosed) = &unclosed
+            && unclosed.explains(&range)
+        {
+            if !std::mem::replace(&mut told_unclosed, true) {
+                lines.push(unclosed.line);
+                diagnostics.push_with(Code::TomlSyntax, Severity::Error, || {
+                    unclosed.diagnostic(source)
+                });
+            }
+            continue;
+        }
         let twice = error.message() == "duplicate key";
+        // The keys of a table that is there twice are there twice for that reason.
+        if twice && shadow.contains(&range.start) {
+            continue;
+        }
+        if twice && header_around(source.text(), &range).is_some() {
+            shadow = range.end..next_header(source.text(), range.end);
+        }
         let code = if twice {
             Code::DefinedTwice
         } else {
@@ -49,6 +72,34 @@ pub(super) fn report(
     lines.sort_unstable();
     lines.dedup();
     lines
+}
+
+/// The header that is one too many of those that stand behind the headers of their own
+/// parts, as `[a]` behind `[a.b]`: the parser moves all its tables for each of them.
+/// Lines of a long string that look like headers are counted too.
+pub(super) fn header_over_limit(text: &str) -> Option<Range<usize>> {
+    let mut parents = HashSet::new();
+    let mut late = 0;
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let at = start + line.len() - line.trim_start().len();
+        start += line.len();
+        let Some(header) = header_of(line) else {
+            continue;
+        };
+        let mut name = DefaultHasher::new();
+        for byte in header.bytes().filter(|byte| !b" \t\"'[]".contains(byte)) {
+            if byte == b'.' {
+                parents.insert(name.finish());
+            }
+            name.write_u8(byte);
+        }
+        late += usize::from(parents.remove(&name.finish()));
+        if late > TOML_LATE_HEADERS_MAX {
+            return Some(at..at + header.len());
+        }
+    }
+    None
 }
 
 /// Errors come mostly in order: counting on from the last one keeps a file with an
@@ -74,15 +125,81 @@ impl Line {
     }
 }
 
-fn syntax_error(source: &SourceFile, range: Range<usize>, message: &str) -> Diagnostic {
-    let place = source.place(range, "");
-    let unquoted = message.contains("must be quoted");
-    let diagnostic = Diagnostic::error(Code::TomlSyntax, format!("not TOML: {message}")).at(place);
-    if unquoted {
-        diagnostic.help("put the value in quotes: \"…\"")
-    } else {
-        diagnostic
+/// A list whose bracket is never closed takes in the rest of the file, and the parser has
+/// something to say about every line of it.
+struct Unclosed {
+    /// The list, from its bracket to the end of the file.
+    list: Range<usize>,
+    line: u32,
+}
+
+impl Unclosed {
+    /// The outermost of such lists.
+    fn find(source: &SourceFile, root: &DeTable<'_>, errors: &[Error]) -> Option<Self> {
+        let unclosed = errors
+            .iter()
+            .find(|error| error.message().starts_with("unclosed array"))?;
+        let end = unclosed.span()?.start;
+        let start = outermost_list(root, end)?;
+        Some(Self {
+            list: start..source.text().len(),
+            line: source.line_of(start),
+        })
     }
+
+    fn explains(&self, range: &Range<usize>) -> bool {
+        self.list.contains(&range.start) || range.start >= self.list.end
+    }
+
+    fn diagnostic(&self, source: &SourceFile) -> Diagnostic {
+        let bracket = self.list.start..self.list.start + 1;
+        Diagnostic::error(Code::TomlSyntax, "not TOML: this list is never closed")
+            .at(source.place(bracket, "opened here"))
+            .help("write ] where the list ends")
+    }
+}
+
+/// Where the outermost list begins that reaches to `end`.
+fn outermost_list(table: &DeTable<'_>, end: usize) -> Option<usize> {
+    table.iter().find_map(|(_, value)| match value.get_ref() {
+        DeValue::Array(_) if value.span().contains(&end) || value.span().end == end => {
+            Some(value.span().start)
+        }
+        DeValue::Array(items) => items
+            .iter()
+            .filter_map(|item| item.get_ref().as_table())
+            .find_map(|table| outermost_list(table, end)),
+        DeValue::Table(below) => outermost_list(below, end),
+        _ => None,
+    })
+}
+
+fn next_header(text: &str, from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    rest.find("\n[").map_or(text.len(), |at| from + at + 1)
+}
+
+fn syntax_error(source: &SourceFile, range: Range<usize>, message: &str) -> Diagnostic {
+    let value = source.text().get(range.clone()).unwrap_or_default();
+    let place = source.place(range, "");
+    let error = |what: &str| Diagnostic::error(Code::TomlSyntax, format!("not TOML: {what}"));
+    // The parser guesses what a bare word was meant to be; mostly it was a text.
+    let guessed = [
+        "string values must be quoted",
+        "invalid boolean",
+        "invalid float",
+    ];
+    let bare_word = value.starts_with(|c: char| c.is_ascii_alphabetic());
+    if bare_word && guessed.iter().any(|guess| message.starts_with(guess)) {
+        return error("a text stands without quotes")
+            .at(place)
+            .help(format!("put it in quotes: {}", quoted(value)));
+    }
+    let unclosed = ["invalid basic string", "invalid literal string"];
+    if unclosed.iter().any(|what| message.starts_with(what)) && message.contains("expected") {
+        return error("a quote is not closed").at(place);
+    }
+    error(message).at(place)
 }
 
 fn defined_twice(source: &SourceFile, range: Range<usize>, firsts: &FirstPlaces<'_>) -> Diagnostic {
@@ -226,17 +343,23 @@ fn stands_behind(text: &str, at: usize, marks: &[char]) -> bool {
 
 /// The header that a key at `range` stands in.
 fn header_around<'t>(text: &'t str, range: &Range<usize>) -> Option<&'t str> {
-    let start = text
-        .get(..range.start)?
-        .rfind('\n')
-        .map_or(0, |feed| feed + 1);
-    let line = text.get(start..)?.lines().next()?;
-    header_of(line).filter(|_| {
-        !text
-            .get(start..range.start)
-            .is_some_and(|before| before.contains('='))
-    })
+    // No further back: a line may be as long as a file, and have as many errors.
+    let window = range.start.saturating_sub(HEADER_BYTES_MAX);
+    let before = text.as_bytes().get(window..range.start)?;
+    let start = match memchr::memrchr(b'\n', before) {
+        Some(feed) => window + feed + 1,
+        None if window == 0 => 0,
+        None => return None,
+    };
+    let before = text.get(start..range.start)?;
+    if before.contains('=') || !before.trim_start().starts_with('[') {
+        return None;
+    }
+    header_of(text.get(start..)?.lines().next()?)
 }
+
+/// A longer header is taken for something else.
+const HEADER_BYTES_MAX: usize = 1 << 10;
 
 /// `[a.b]` or `[[a]]` of a line that is a header.
 fn header_of(line: &str) -> Option<&str> {

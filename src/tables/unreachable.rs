@@ -4,18 +4,20 @@
 //! only by several schedules together, say, is not found. Never wrong the other way: what is
 //! reported can indeed never decide.
 
+use super::compile::emergency::lead_to_a_trunk;
 use crate::routing::dial_plan::DEFAULT_EMERGENCY;
 use crate::routing::number::Number;
 use crate::routing::prefix_map::Remaining;
 use crate::routing::rule::{Action, NumberSet, Rule};
 use crate::routing::{GroupId, ListId, RoutingTable, RuleId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-/// A rule that can never decide, and a rule above it that takes its calls.
+/// A rule that can never decide, and the rules above it that take its calls: none when it
+/// excludes itself all that it asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreachable {
     pub(super) rule: RuleId,
-    pub(super) covered_by: RuleId,
+    pub(super) covered_by: BTreeSet<RuleId>,
 }
 
 /// All rules of the table that can never decide, top to bottom.
@@ -23,7 +25,8 @@ pub(super) fn unreachable_rules(table: &RoutingTable) -> Vec<Unreachable> {
     // For each rule: the groups whose calls it can be asked about, and those of them whose
     // calls never reach it.
     let mut asked = vec![0usize; table.rules().len()];
-    let mut covered: Vec<(usize, Option<RuleId>)> = vec![(0, None); table.rules().len()];
+    let mut covered: Vec<(usize, BTreeSet<RuleId>)> =
+        vec![(0, BTreeSet::new()); table.rules().len()];
     for (index, _) in table.groups().iter().enumerate() {
         let group = GroupId(index as u16);
         let mut reach = Reach::default();
@@ -40,27 +43,43 @@ pub(super) fn unreachable_rules(table: &RoutingTable) -> Vec<Unreachable> {
                 *count += 1;
             }
             let Some(by) = reach.covering(table, group, rule) else {
-                reach.add(id, rule);
+                reach.add(table, id, rule);
                 continue;
             };
             if let Some(slot) = covered.get_mut(position) {
                 slot.0 += 1;
-                slot.1.get_or_insert(by);
+                slot.1.extend(by);
             }
         }
     }
-    asked
-        .iter()
-        .zip(&covered)
-        .enumerate()
-        .filter(|(_, (asked, (covered, _)))| **asked > 0 && *asked == covered)
-        .filter_map(|(position, (_, (_, by)))| {
-            by.map(|covered_by| Unreachable {
-                rule: RuleId(position as u16),
+    let rules = table.rules().iter().zip((0u16..).map(RuleId));
+    rules
+        .zip(asked.iter().zip(covered))
+        .filter_map(|((rule, id), (asked, (groups, covered_by)))| {
+            let covered_by = if *asked > 0 && *asked == groups {
+                covered_by
+            } else if excludes_itself(table, rule) {
+                BTreeSet::new()
+            } else {
+                return None;
+            };
+            Some(Unreachable {
+                rule: id,
                 covered_by,
             })
         })
         .collect()
+}
+
+/// Whether all that `called` asks for is excluded by its own items with `!`.
+fn excludes_itself(table: &RoutingTable, rule: &Rule) -> bool {
+    let Some(excluded) = &rule.called.none_of else {
+        return false;
+    };
+    let mut taken = Taken::default();
+    taken.add(RuleId(0), Some(excluded));
+    let by = HashMap::from([(String::new(), taken)]);
+    covered(table, &by, "", rule.called.any_of.as_ref()).is_some()
 }
 
 /// What the rules read so far have taken from one arrival group.
@@ -68,7 +87,8 @@ pub(super) fn unreachable_rules(table: &RoutingTable) -> Vec<Unreachable> {
 struct Reach {
     /// By the conditions besides `from` and `called`: none, or exactly these.
     taken: HashMap<String, Taken>,
-    /// The same by rules that route: a rule that rejects leaves emergency calls to others.
+    /// The same by rules that lead to a trunk for certain: others leave emergency calls to
+    /// the rules below.
     routed: HashMap<String, Taken>,
 }
 
@@ -83,12 +103,16 @@ struct Taken {
 }
 
 impl Reach {
-    fn add(&mut self, id: RuleId, rule: &Rule) {
+    fn add(&mut self, table: &RoutingTable, id: RuleId, rule: &Rule) {
         if rule.called.none_of.is_some() {
             return;
         }
         let key = other_conditions(rule);
-        if matches!(rule.action, Action::RouteTo(_)) {
+        let routes = match &rule.action {
+            Action::RouteTo(destinations) => lead_to_a_trunk(table, destinations),
+            Action::Reject { .. } => false,
+        };
+        if routes {
             self.routed
                 .entry(key.clone())
                 .or_default()
@@ -100,21 +124,23 @@ impl Reach {
             .add(id, rule.called.any_of.as_ref());
     }
 
-    /// The rule that takes (the first part of) all calls this one matches, if all are taken.
-    fn covering(&self, table: &RoutingTable, group: GroupId, rule: &Rule) -> Option<RuleId> {
+    /// The rules that together take all calls this one matches, if all are taken.
+    fn covering(
+        &self,
+        table: &RoutingTable,
+        group: GroupId,
+        rule: &Rule,
+    ) -> Option<BTreeSet<RuleId>> {
         let key = other_conditions(rule);
         let by = covered(table, &self.taken, &key, rule.called.any_of.as_ref())?;
         let emergency_left = emergency_numbers(table, group).into_iter().any(|number| {
-            may_match(rule, &number)
+            may_match(table, rule, &number)
                 && !Looked {
                     by: &self.routed,
                     key: &key,
                 }
                 .iter()
-                .any(|taken| {
-                    taken.anything.or(taken.emergency).is_some()
-                        || taken.pattern(&number, Remaining::Exactly(0)).is_some()
-                })
+                .any(|taken| taken.takes_emergency(table, &number))
         });
         (!emergency_left).then_some(by)
     }
@@ -143,14 +169,14 @@ fn covered(
     by: &HashMap<String, Taken>,
     key: &str,
     set: Option<&NumberSet>,
-) -> Option<RuleId> {
+) -> Option<BTreeSet<RuleId>> {
     let looked = Looked { by, key };
     if let Some(all) = looked.iter().find_map(|taken| taken.anything) {
-        return Some(all);
+        return Some(BTreeSet::from([all]));
     }
     let set = set.filter(|set| !set.anything)?;
-    let mut first = None;
-    let mut note = |found: Option<RuleId>| found.map(|id| first.get_or_insert(id)).is_some();
+    let mut taking = BTreeSet::new();
+    let mut note = |found: Option<RuleId>| found.map(|id| taking.insert(id)).is_some();
     let any_assigned = || looked.iter().find_map(|taken| taken.any_assigned);
     let assigns = |id: &ListId| table.list(*id).is_some_and(|list| list.marks.is_none());
     let all = (!set.any_assigned || note(any_assigned()))
@@ -166,7 +192,8 @@ fn covered(
                     .find_map(|t| t.pattern(&entry.prefix, entry.remaining)),
             )
         });
-    if all { first } else { None }
+    // A set of nothing asks for nothing; it was reported where it was read.
+    (all && !taking.is_empty()).then_some(taking)
 }
 
 impl Taken {
@@ -189,6 +216,14 @@ impl Taken {
                 .entry((entry.prefix, entry.remaining))
                 .or_insert(id);
         }
+    }
+
+    /// Whether this emergency number is among what is taken.
+    fn takes_emergency(&self, table: &RoutingTable, number: &Number) -> bool {
+        self.anything.or(self.emergency).is_some()
+            || self.pattern(number, Remaining::Exactly(0)).is_some()
+            || (self.any_assigned.is_some() && table.did(number).is_some())
+            || self.lists.keys().any(|id| is_listed(table, *id, number))
     }
 
     /// A pattern is taken when an open prefix of it is, or one of the same total length.
@@ -243,13 +278,24 @@ fn emergency_numbers(table: &RoutingTable, group: GroupId) -> Vec<Number> {
     }
 }
 
-/// Whether the rule's `called` can hold for this emergency number. DID lists are taken to.
-fn may_match(rule: &Rule, number: &Number) -> bool {
+/// Whether the rule's `called` can hold for this emergency number.
+fn may_match(table: &RoutingTable, rule: &Rule, number: &Number) -> bool {
     rule.called.any_of.as_ref().is_none_or(|set| {
         set.anything
             || set.emergency
-            || set.any_assigned
-            || !set.lists.is_empty()
             || set.patterns.longest(number).is_some()
+            || (set.any_assigned && table.did(number).is_some())
+            || set.lists.iter().any(|id| is_listed(table, *id, number))
     })
 }
+
+/// Whether the number is one of the list's: of a list that assigns, by the row that decides.
+fn is_listed(table: &RoutingTable, id: ListId, number: &Number) -> bool {
+    match table.list(id).and_then(|list| list.marks.as_ref()) {
+        Some(marks) => marks.longest(number).is_some(),
+        None => table.did(number).is_some_and(|row| row.value.list == id),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,9 @@
 
 use super::Compiled;
 use crate::limits::DIAGNOSTICS_MAX;
+use crate::routing::did_map::{DidMap, DidMapBuilder};
 use crate::routing::number::Number;
-use crate::routing::prefix_map::{BuildError, PrefixMap, PrefixMapBuilder, Remaining};
+use crate::routing::prefix_map::{BuildError, PrefixMapBuilder, Remaining};
 use crate::routing::table::DidList;
 use crate::routing::{Did, GroupId, ListId};
 use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, quoted};
@@ -101,7 +102,7 @@ impl Lists {
     ) {
         let resolved = self.resolve(context, groups, schema);
         let sections = self.sections();
-        let mut builder = PrefixMapBuilder::with_capacity(self.rows.rows().len());
+        let mut builder = DidMapBuilder::new();
         let filled = self.rows.entries(|prefix, remaining, row| {
             let did = Did {
                 group: row
@@ -111,9 +112,9 @@ impl Lists {
                     .get(row.list().index())
                     .copied()
                     .unwrap_or(ListId(0)),
-                line: self.rows.line(row, context.sources),
             };
-            builder.push(prefix, remaining, did);
+            let line = self.rows.line(row, context.sources);
+            builder.push(prefix, remaining, did, line);
         });
         if let Err(row) = filled {
             let place = self
@@ -170,7 +171,7 @@ impl Lists {
         self.rows.groups().iter().map(resolve).collect()
     }
 
-    fn built(&self, builder: PrefixMapBuilder<Did>, context: &Context<'_>) -> PrefixMap<Did> {
+    fn built(&self, builder: DidMapBuilder, context: &Context<'_>) -> DidMap {
         match builder.build(DIAGNOSTICS_MAX) {
             Ok(map) => map,
             // Collisions are found with their places before; what is left cannot happen, and
@@ -185,7 +186,7 @@ impl Lists {
                 context
                     .diagnostics
                     .push(Diagnostic::error(Code::OverLimit, message));
-                PrefixMap::default()
+                DidMap::default()
             }
         }
     }

@@ -48,17 +48,25 @@ fn always_routes(table: &RoutingTable, rule: &Rule, from: GroupId, number: &Numb
                 || !set.lists.is_empty()
                 || set.patterns.longest(number).is_some()
         })
-        && destinations.iter().any(|destination| match destination {
-            Destination::Assigned => false,
-            Destination::Group(id) => table.group(*id).is_some_and(|group| {
-                let has_trunks = |g: &TrunkGroup| !g.trunks.is_empty();
-                group
-                    .search
-                    .iter()
-                    .filter_map(|id| table.group(*id))
-                    .any(has_trunks)
-            }),
-        })
+        && lead_to_a_trunk(table, destinations)
+}
+
+/// Whether there is a trunk at the end of these, whatever number is called.
+pub(in crate::tables) fn lead_to_a_trunk(
+    table: &RoutingTable,
+    destinations: &[Destination],
+) -> bool {
+    destinations.iter().any(|destination| match destination {
+        Destination::Assigned => false,
+        Destination::Group(id) => table.group(*id).is_some_and(|group| {
+            let has_trunks = |g: &TrunkGroup| !g.trunks.is_empty();
+            group
+                .search
+                .iter()
+                .filter_map(|id| table.group(*id))
+                .any(has_trunks)
+        }),
+    })
 }
 
 fn report(

@@ -1,7 +1,7 @@
 //! Sections to table: names to ids, ranges to prefixes, and every mistake on the way.
 
 mod dids;
-mod emergency;
+pub(super) mod emergency;
 mod numbers;
 mod rules;
 mod schedules;
@@ -122,6 +122,10 @@ impl<'s> AllNames<'s> {
 
     /// A DID list that assigns is used by being there; a group by calls arriving on it.
     fn report_unused(&self, context: &Context<'_>, compiled: &Compiled) {
+        // What was not understood may be what uses it.
+        if context.diagnostics.has_errors() {
+            return;
+        }
         for group in &compiled.arrival_groups {
             self.groups.mark_used(*group);
         }
@@ -149,7 +153,8 @@ impl<'s> AllNames<'s> {
 }
 
 fn check_not_empty(context: &Context<'_>, schema: &Schema) {
-    if !schema.rules.is_empty() || context.is_damaged {
+    // With an error elsewhere its rules may only have been lost.
+    if !schema.rules.is_empty() || context.diagnostics.has_errors() {
         return;
     }
     let (message, place) = match schema.toml_files.first() {
@@ -168,24 +173,36 @@ fn check_not_empty(context: &Context<'_>, schema: &Schema) {
         .push(diagnostic.help("begin with the smallest example table"));
 }
 
+/// Of the rules that together cover one: nobody reads more carets than these.
+const COVERING_RULES_SHOWN: usize = 4;
+
 fn report_unreachable(context: &Context<'_>, table: &RoutingTable, spots: &[Spot]) {
     for found in unreachable_rules(table) {
         let name = |id| quoted(table.rule_name(id));
-        let (Some(spot), Some(by)) = (
-            spots.get(found.rule.index()),
-            spots.get(found.covered_by.index()),
-        ) else {
+        let Some(spot) = spots.get(found.rule.index()) else {
             continue;
         };
         let message = format!("rule {} can never decide", name(found.rule));
-        let label = format!("{} takes its calls", name(found.covered_by));
-        context.diagnostics.push(
-            Diagnostic::error(Code::NeverDecides, message)
-                .at(context
-                    .sources
-                    .place(*spot, "every call it matches is taken above"))
-                .at(context.sources.place(*by, label))
-                .help("move it up, narrow the rule above, or delete it"),
-        );
+        let place = |label: &str| context.sources.place(*spot, label);
+        let diagnostic = Diagnostic::error(Code::NeverDecides, message);
+        if found.covered_by.is_empty() {
+            let label = "what it asks for is what it excludes with !";
+            context.diagnostics.push(diagnostic.at(place(label)));
+            continue;
+        }
+        let mut diagnostic = diagnostic
+            .at(place("every call it matches is taken above"))
+            .help("move it up, narrow the rule above, or delete it");
+        let takes = match found.covered_by.len() {
+            1 => "takes its calls",
+            _ => "takes some of its calls",
+        };
+        for id in found.covered_by.iter().take(COVERING_RULES_SHOWN) {
+            if let Some(by) = spots.get(id.index()) {
+                let label = format!("{} {takes}", name(*id));
+                diagnostic = diagnostic.at(context.sources.place(*by, label));
+            }
+        }
+        context.diagnostics.push(diagnostic);
     }
 }

@@ -103,7 +103,7 @@ fn local_number(context: &Context<'_>, text: &Text) -> Option<Number> {
 fn manipulation(context: &Context<'_>, section: &ManipulationSection) -> Manipulation {
     let steps = |list: &[StepSection]| -> Vec<Step> {
         if list.len() > MANIPULATION_STEPS_MAX {
-            let message = format!("at most {MANIPULATION_STEPS_MAX} steps");
+            let message = format!("a manipulation has at most {MANIPULATION_STEPS_MAX} steps");
             context.error(Code::OverLimit, section.name.spot, "", message);
         }
         list.iter().map(|step| self::step(context, step)).collect()

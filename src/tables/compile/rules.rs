@@ -9,7 +9,7 @@ use crate::routing::rule::{
     Action, Destination, NumberCondition, NumberSet, Rule, RuleText, TextCondition,
 };
 use crate::routing::{GroupId, ListId, ScheduleId};
-use crate::tables::diagnostic::{Code, Diagnostic, quoted};
+use crate::tables::diagnostic::{Code, Diagnostic, nearest, quoted};
 use crate::tables::names::Context;
 use crate::tables::pattern::Pattern;
 use crate::tables::schema::{RuleSection, Schema};
@@ -91,9 +91,17 @@ fn rule(
 ) -> Option<Rule> {
     let errors_before = context.diagnostics.errors();
     for (key, spot) in &section.empty_lists {
-        let message = format!("{key} is an empty list, so the rule could never apply");
-        let diagnostic = Diagnostic::error(Code::NotAllowed, message)
-            .help(format!("leave {key} out, or name something"));
+        let (message, help) = match *key {
+            "route_to" => (
+                "route_to is an empty list, so the rule would lead nowhere".to_owned(),
+                "name a trunk group, or write reject = { status = 403, reason = \"…\" }".to_owned(),
+            ),
+            key => (
+                format!("{key} is an empty list, so the rule could never apply"),
+                format!("leave {key} out, or name something"),
+            ),
+        };
+        let diagnostic = Diagnostic::error(Code::NotAllowed, message).help(help);
         context.push(diagnostic, *spot, "");
     }
     let action = action(context, names, schema, section);
@@ -209,6 +217,13 @@ fn groups(context: &Context<'_>, names: &AllNames<'_>, list: &[Text]) -> Box<[Gr
         wanted = (0..names.groups.len() as u16).collect();
     }
     wanted.retain(|id| !unwanted.contains(id));
+    if let (true, Some(first)) = (
+        wanted.is_empty() && unwanted.len() == list.len(),
+        list.first(),
+    ) {
+        let message = "from excludes every trunk group, so the rule can never decide";
+        context.error(Code::NeverDecides, first.spot, "", message);
+    }
     wanted.into_iter().map(GroupId).collect()
 }
 
@@ -260,7 +275,7 @@ fn number_set(
                     let spot = tail(*spot, name);
                     lists.extend(names.dids.find_at(context, name, spot).map(ListId));
                 } else {
-                    pattern(context, text, *spot, &mut entries);
+                    pattern(context, text, *spot, side, &mut entries);
                 }
             }
         }
@@ -282,6 +297,7 @@ fn pattern(
     context: &Context<'_>,
     text: &str,
     spot: Spot,
+    side: Side,
     entries: &mut Vec<(Number, Remaining, Spot)>,
 ) {
     // In a rule `+*` is any international number; in a DID list it would be a slip.
@@ -303,14 +319,35 @@ fn pattern(
         Err(error) => {
             let diagnostic = error.diagnostic(text, context.sources.place(spot, ""));
             let diagnostic = match diagnostic.help {
-                Some(_) => diagnostic,
-                None => diagnostic.help(
-                    "write a number, a prefix such as \"+449*\", a range \"A to B\", or \
-                     \"did:NAME\"",
-                ),
+                None if diagnostic.code == Code::NotANumber => diagnostic.help(help(text, side)),
+                _ => diagnostic,
             };
             context.diagnostics.push(diagnostic);
         }
+    }
+}
+
+/// What to write for an item that is no pattern: mostly one of the few words, misspelt or
+/// on the wrong side.
+fn help(text: &str, side: Side) -> String {
+    let (word, elsewhere) = match side {
+        Side::Called => ("emergency", "anonymous"),
+        Side::Calling => ("anonymous", "emergency"),
+    };
+    if text == elsewhere {
+        let key = if side == Side::Called {
+            "calling"
+        } else {
+            "called"
+        };
+        return format!("{} stands in {key} only", quoted(text));
+    }
+    match nearest(text, [word]) {
+        Some(meant) => format!("did you mean {}?", quoted(meant)),
+        None => format!(
+            "write a number, a prefix such as \"+449*\", a range \"A to B\", \"did:NAME\" or {}",
+            quoted(word)
+        ),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{AllNames, Compiled};
 use crate::routing::ScheduleId;
 use crate::routing::schedule::{Closing, Opening, Schedule, TextError};
 use crate::routing::table::NamedSchedule;
-use crate::tables::diagnostic::{Code, Diagnostic, quoted};
+use crate::tables::diagnostic::{Code, Diagnostic, nearest, quoted};
 use crate::tables::names::{Context, report_circles};
 use crate::tables::schema::{ScheduleSection, Schema};
 use crate::tables::source::Spot;
@@ -118,8 +118,15 @@ pub(in crate::tables) fn time_zone(context: &Context<'_>, text: &Text) -> Option
     let zone = TimeZone::get(text.as_str());
     if zone.is_err() {
         let message = format!("{} is not a time zone", quoted(text.as_str()));
-        let diagnostic = Diagnostic::error(Code::UnknownTimeZone, message)
-            .help("write a name of the IANA database such as \"Europe/London\"");
+        let known: Vec<_> = jiff::tz::db().available().collect();
+        // Not "GMT+0" for "GMT+1": a place was meant.
+        let places = known.iter().map(|name| name.as_str());
+        let places = places.filter(|name| name.contains('/'));
+        let help = match nearest(text.as_str(), places) {
+            Some(meant) => format!("did you mean {}?", quoted(meant)),
+            None => "write a name of the IANA database such as \"Europe/London\"".to_owned(),
+        };
+        let diagnostic = Diagnostic::error(Code::UnknownTimeZone, message).help(help);
         context.push(diagnostic, text.spot, "");
     }
     zone.ok()

@@ -39,14 +39,10 @@ pub(super) fn compile(
         .iter()
         .filter_map(|section| classification(context, names, section))
         .collect();
-    for section in &schema.classifications {
-        compiled.arrival_groups.extend(
-            section
-                .trunk_group
-                .iter()
-                .filter_map(|name| names.groups.find(context, name)),
-        );
-    }
+    let classified = compiled.parts.classifications.iter();
+    compiled
+        .arrival_groups
+        .extend(classified.map(|classification| classification.group.0));
 }
 
 fn trunk(context: &Context<'_>, section: &TrunkSection) -> Option<Trunk> {
@@ -60,11 +56,23 @@ fn trunk(context: &Context<'_>, section: &TrunkSection) -> Option<Trunk> {
     })
 }
 
+const ADDRESS_HELP: &str = "write a SIP URI such as \"sip:203.0.113.2:5060;transport=udp\"";
+
+/// What to write for an address that only lacks its scheme.
+fn with_scheme(text: &str) -> Option<String> {
+    let begins_like_a_host = text
+        .split(':')
+        .next()
+        .is_some_and(|host| host.contains('.'));
+    let whole = format!("sip:{text}");
+    (begins_like_a_host && Uri::parse(whole.as_bytes()).is_ok())
+        .then(|| format!("did you mean {}?", quoted(&whole)))
+}
+
 /// Cuts an address into what stands before and behind the number.
 fn target(context: &Context<'_>, address: &Text) -> Option<TargetUri> {
     let refuse = |message: String, label: &str| {
-        let diagnostic = Diagnostic::error(Code::NotASipAddress, message)
-            .help("write a SIP URI such as \"sip:203.0.113.2:5060;transport=udp\"");
+        let diagnostic = Diagnostic::error(Code::NotASipAddress, message).help(ADDRESS_HELP);
         context.push(diagnostic, address.spot, label);
     };
     let text = address.as_str();
@@ -76,7 +84,7 @@ fn target(context: &Context<'_>, address: &Text) -> Option<TargetUri> {
                 Code::NotASipAddress,
                 format!("{} is not a SIP address: {error}", quoted(text)),
             )
-            .help("write a SIP URI such as \"sip:203.0.113.2:5060;transport=udp\"");
+            .help(with_scheme(text).unwrap_or_else(|| ADDRESS_HELP.to_owned()));
             context.push(diagnostic, address.sub(range), "");
             return None;
         }
@@ -85,7 +93,10 @@ fn target(context: &Context<'_>, address: &Text) -> Option<TargetUri> {
         Scheme::Sip => "sip:",
         Scheme::Sips => "sips:",
         Scheme::Tel | Scheme::Other(_) => {
-            refuse(format!("{} is not a sip: or sips: URI", quoted(text)), "");
+            let message = format!("{} is not a sip: or sips: URI", quoted(text));
+            let help = with_scheme(text).unwrap_or_else(|| ADDRESS_HELP.to_owned());
+            let diagnostic = Diagnostic::error(Code::NotASipAddress, message).help(help);
+            context.push(diagnostic, address.spot, "");
             return None;
         }
     };
@@ -292,9 +303,14 @@ fn classification(
         .iter()
         .filter_map(|text| network(context, text))
         .collect();
-    if section.source.is_empty() && !context.is_damaged {
-        let message = "a classification needs the source addresses that may be believed";
-        context.error(Code::MissingKey, section.spot, "", message);
+    for (key, spot) in &section.empty_lists {
+        let message = format!("{key} is an empty list, so the classification could never apply");
+        let help = match *key {
+            "source" => "name the addresses that may be believed".to_owned(),
+            key => format!("leave {key} out, or name something"),
+        };
+        let diagnostic = Diagnostic::error(Code::NotAllowed, message).help(help);
+        context.push(diagnostic, *spot, "");
     }
     Some(Classification {
         source,

@@ -22,6 +22,15 @@ pub(super) fn read(
     diagnostics: &Diagnostics,
 ) -> Option<ListId> {
     let text = source.text();
+    if let Some(start) = line_over_limit(text) {
+        let message = format!(
+            "a line of a list is longer than {} MiB",
+            limits::CSV_LINE_BYTES_MAX >> 20
+        );
+        let place = source.place(start..start + 1, "");
+        diagnostics.push(Diagnostic::error(Code::OverLimit, message).at(place));
+        return None;
+    }
     let delimiter = delimiter_of(text);
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
@@ -72,6 +81,22 @@ pub(super) fn read(
         .report(|line| csv.cell(line, csv.columns.number, ""), diagnostics);
     formula_errors(source, diagnostics);
     Some(list)
+}
+
+/// Where a line begins that is longer than any line of a list.
+fn line_over_limit(text: &str) -> Option<usize> {
+    let mut start = 0;
+    // The last line feed of each window: lines in between are shorter than it.
+    while let Some(window) = text
+        .as_bytes()
+        .get(start..=start + limits::CSV_LINE_BYTES_MAX)
+    {
+        match memchr::memrchr(b'\n', window) {
+            Some(feed) => start += feed + 1,
+            None => return Some(start),
+        }
+    }
+    None
 }
 
 /// Comma, semicolon or tab: whichever the header line has most of.
@@ -132,6 +157,9 @@ struct Columns {
     group: Option<usize>,
     count: usize,
 }
+
+/// Of a header without what is looked for: the first are enough to recognise the file.
+const HEADER_NAMES_SHOWN: usize = 8;
 
 /// The first record, which names the columns.
 struct Header<'h> {
@@ -209,7 +237,9 @@ impl Header<'_> {
                 Some(help.to_owned()),
             );
         } else {
-            let help = format!("found: {}", names.join(", "));
+            let found = names.iter().take(HEADER_NAMES_SHOWN);
+            let found: Vec<String> = found.map(|name| quoted(name)).collect();
+            let help = format!("found: {}", found.join(", "));
             self.wrong(
                 0,
                 String::from("the header has no column \"number\""),
@@ -318,8 +348,8 @@ impl CsvList<'_> {
             .max(self.columns.group.unwrap_or_default());
         if record.len() <= needed {
             let message = format!(
-                "the row has {} columns, its header has {}",
-                record.len(),
+                "the row has {}, its header has {}",
+                columns(record.len()),
                 self.columns.count
             );
             self.row_error(line, 0, message, None);
@@ -332,8 +362,8 @@ impl CsvList<'_> {
             .any(|cell| !cell.trim_ascii().is_empty());
         if surplus && needed + 1 == self.columns.count {
             let message = format!(
-                "the row has {} columns, its header has {}",
-                record.len(),
+                "the row has {}, its header has {}",
+                columns(record.len()),
                 self.columns.count
             );
             let help = "put quotes around a field with a delimiter in it";
@@ -434,6 +464,13 @@ impl CsvList<'_> {
 
     fn cell(&self, line: u32, column: usize, label: &str) -> Place {
         cell_place(self.source, line, self.delimiter, column, label)
+    }
+}
+
+fn columns(count: usize) -> String {
+    match count {
+        1 => String::from("1 column"),
+        count => format!("{count} columns"),
     }
 }
 

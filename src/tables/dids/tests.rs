@@ -182,7 +182,7 @@ fn row_mistakes_are_named() {
         ),
         (
             "+441",
-            "2:1: error T016: the row has 1 columns, its header has 2",
+            "2:1: error T016: the row has 1 column, its header has 2",
         ),
         (
             "+441,a,b",

@@ -1,0 +1,135 @@
+//! Every diagnostic: a table that calls for it, and the exact text it is answered with.
+//!
+//! A folder of `diagnostics/bad` is named after the code it is about. Its `expected.txt` is
+//! what `check` says, long and short; `BLESS=1` writes it anew, to be read before it is
+//! committed. The folders of `diagnostics/good` look like mistakes and are none.
+#![allow(clippy::unwrap_used)] // a test says so by failing
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use trunkline::tables::diagnostic::{Code, Report};
+use trunkline::tables::load;
+
+/// Relative to the package, where cargo runs tests: diagnostics show the path as given.
+const BAD: &str = "tests/diagnostics/bad";
+const GOOD: &str = "tests/diagnostics/good";
+
+/// Between the long and the short form.
+const RULER: &str = "──── short ────\n";
+
+fn folders(of: &str) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(of)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    folders.sort();
+    folders
+}
+
+fn code_of(folder: &Path) -> &str {
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    name.split('-').next().unwrap()
+}
+
+fn answer(report: &Report) -> String {
+    format!("{}{RULER}{}", report.text(false), report.short())
+}
+
+#[test]
+fn every_bad_table_is_answered_as_expected() {
+    let mut wrong = Vec::new();
+    for folder in folders(BAD) {
+        let answer = answer(&load(&folder).report);
+        let expected = folder.join("expected.txt");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&expected, &answer).unwrap();
+        }
+        let expected = std::fs::read_to_string(&expected).unwrap_or_default();
+        if answer != expected {
+            wrong.push(format!(
+                "{}\n--- expected\n{expected}\n--- came\n{answer}",
+                folder.display()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// What a folder is named after is found in it, and an error keeps the table from serving.
+#[test]
+fn every_bad_table_shows_its_code() {
+    for folder in folders(BAD) {
+        let loaded = load(&folder);
+        let codes: BTreeSet<&str> = loaded
+            .report
+            .diagnostics
+            .iter()
+            .map(|found| found.code.as_str())
+            .collect();
+        assert!(
+            codes.contains(code_of(&folder)),
+            "{}: {codes:?}",
+            folder.display()
+        );
+        assert_eq!(
+            loaded.table.is_none(),
+            loaded.report.has_errors(),
+            "{}",
+            folder.display()
+        );
+    }
+}
+
+#[test]
+fn every_code_has_a_bad_table() {
+    let folders = folders(BAD);
+    let shown: BTreeSet<&str> = folders.iter().map(|folder| code_of(folder)).collect();
+    let all: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(shown, all);
+}
+
+#[test]
+fn every_code_has_its_section_in_the_documentation() {
+    let page = std::fs::read_to_string("docs/diagnostics.md").unwrap();
+    let sections: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    let all: Vec<String> = Code::ALL
+        .iter()
+        .map(|code| format!("{} {}", code.as_str(), code.title()))
+        .collect();
+    assert_eq!(sections, all);
+}
+
+/// Whoever reads a finding must find the place: a file that is there, a line that it has,
+/// and the caret on that line.
+#[test]
+fn every_place_is_in_its_file() {
+    for folder in folders(BAD) {
+        for found in load(&folder).report.diagnostics {
+            assert!(!found.places.is_empty(), "{}", found.message);
+            for place in found.places.iter().filter(|place| !place.is_whole_file()) {
+                let bytes = std::fs::read(folder.join(&place.file)).unwrap();
+                let text = String::from_utf8_lossy(&bytes);
+                let lines = text.split('\n').count() as u32;
+                assert!(place.line <= lines, "{}", found.short());
+                let width = place.text_column + place.line_text.chars().count() as u32;
+                assert!(place.column <= width, "{}", found.short());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sound_table_is_answered_with_nothing() {
+    for folder in folders(GOOD) {
+        let loaded = load(&folder);
+        assert!(
+            loaded.report.is_empty() && loaded.table.is_some(),
+            "{}\n{}",
+            folder.display(),
+            loaded.report.text(false)
+        );
+    }
+}
