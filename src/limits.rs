@@ -132,6 +132,7 @@ pub const DATAGRAM_ROOM_BYTES: usize = MESSAGE_BYTES_MAX + 1;
 /// From one datagram's room to the next, in bytes. Not a power of two: the first lines of
 /// all 32 would then fall into the same few sets of the processor's caches.
 pub const DATAGRAM_STRIDE_BYTES: usize = DATAGRAM_ROOM_BYTES + 3 * 64;
+
 /// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
 /// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
 /// 100,000 of them took it minutes.

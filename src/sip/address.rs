@@ -7,8 +7,8 @@ use nom::bytes::complete::{tag, take_while, take_while1};
 use nom::sequence::{delimited, preceded, terminated};
 
 use super::grammar::{Grammar, lws, quoted_string, stopped_in};
-use super::param::{Params, header_params};
-use super::{ParseError, ParseErrorKind, Uri, scan};
+use super::param::{Params, Wanted, header_params};
+use super::{ParseError, ParseErrorKind, Uri, plain, scan};
 
 /// `name-addr` or `addr-spec` with the header parameters behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub struct NameAddr<'a> {
     pub uri: Uri<'a>,
     /// The parameters of the header field, not those of the URI.
     pub params: Params<'a>,
+    tag: Wanted<'a>,
 }
 
 impl<'a> NameAddr<'a> {
@@ -28,6 +29,9 @@ impl<'a> NameAddr<'a> {
     /// # Errors
     /// What is wrong, and at which byte of `value`.
     pub fn parse(value: &'a [u8]) -> Result<Self, ParseError> {
+        if let Some((address, [])) = plain::name_addr(value) {
+            return Ok(address);
+        }
         let (rest, (display, uri)) = preceded(lws, name_addr_or_spec)
             .parse(value)
             .map_err(stopped_in(value, ParseErrorKind::Address))?;
@@ -36,11 +40,8 @@ impl<'a> NameAddr<'a> {
             .parse(rest)
             .map_err(stopped_in(value, ParseErrorKind::Parameter))?;
         if rest.is_empty() {
-            return Ok(Self {
-                display,
-                uri,
-                params,
-            });
+            let tag = Wanted::find(params, b"tag");
+            return Ok(Self::from_parts(display, uri, params, tag));
         }
         let kind = if matches!(rest.first(), Some(b';' | b'=')) {
             ParseErrorKind::Parameter
@@ -50,14 +51,34 @@ impl<'a> NameAddr<'a> {
         Err(ParseError::new(kind, scan::offset_in(value, rest)))
     }
 
+    #[inline]
+    pub(super) const fn from_parts(
+        display: Option<&'a [u8]>,
+        uri: Uri<'a>,
+        params: Params<'a>,
+        tag: Wanted<'a>,
+    ) -> Self {
+        Self {
+            display,
+            uri,
+            params,
+            tag,
+        }
+    }
+
     /// The value of a header parameter, its name in any case.
     pub fn param(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.params.get(name)
     }
 
     /// The `tag` of a From or To.
-    pub fn tag(&self) -> Option<&'a [u8]> {
-        self.params.get(b"tag")
+    pub const fn tag(&self) -> Option<&'a [u8]> {
+        self.tag.value
+    }
+
+    /// Whether there are several tags.
+    pub(super) const fn tag_is_repeated(&self) -> bool {
+        self.tag.repeated
     }
 }
 

@@ -1,6 +1,4 @@
-//! Header names, comma lists, and the small values: CSeq.
-
-use std::fmt;
+//! A header field, comma lists, and the small values: CSeq.
 
 use memchr::{memchr, memchr2, memchr3};
 use nom::Parser;
@@ -9,7 +7,7 @@ use nom::combinator::{all_consuming, map_opt};
 use nom::sequence::separated_pair;
 
 use super::grammar::{Grammar, decimal_digits, lws, token};
-use super::{Method, ParseError, ParseErrorKind, scan};
+use super::{HeaderName, Method, ParseError, ParseErrorKind, plain, scan};
 
 /// One header field of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,166 +18,6 @@ pub struct Header<'a> {
     pub name_bytes: &'a [u8],
     /// The value without white space at its ends. Folds inside it are still there.
     pub value: &'a [u8],
-}
-
-macro_rules! header_names {
-    ($($name:ident $text:literal $($compact:literal)?;)*) => {
-        /// The header fields we can tell apart without comparing names.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        #[non_exhaustive]
-        pub enum HeaderName {
-            $(#[doc = concat!("`", $text, "`", $(", compact `", $compact, "`",)? ".")] $name,)*
-            /// Any other field.
-            Other,
-        }
-
-        impl HeaderName {
-            /// Every name but [`HeaderName::Other`].
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            /// The long form. Empty for [`HeaderName::Other`].
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)*
-                    Self::Other => "",
-                }
-            }
-
-            /// The compact form, where one is registered.
-            pub const fn compact(self) -> Option<char> {
-                match self {
-                    $($(Self::$name => Some($compact),)?)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-header_names! {
-    Via "Via" 'v';
-    From "From" 'f';
-    To "To" 't';
-    CallId "Call-ID" 'i';
-    CSeq "CSeq";
-    MaxForwards "Max-Forwards";
-    ContentLength "Content-Length" 'l';
-    ContentType "Content-Type" 'c';
-    ContentEncoding "Content-Encoding" 'e';
-    Contact "Contact" 'm';
-    Route "Route";
-    RecordRoute "Record-Route";
-    Path "Path";
-    PAssertedIdentity "P-Asserted-Identity";
-    PPreferredIdentity "P-Preferred-Identity";
-    RemotePartyId "Remote-Party-ID";
-    Privacy "Privacy";
-    Diversion "Diversion";
-    HistoryInfo "History-Info";
-    ReferTo "Refer-To" 'r';
-    ReferredBy "Referred-By" 'b';
-    Replaces "Replaces";
-    Reason "Reason";
-    Supported "Supported" 'k';
-    Require "Require";
-    ProxyRequire "Proxy-Require";
-    Unsupported "Unsupported";
-    Allow "Allow";
-    Accept "Accept";
-    AcceptContact "Accept-Contact" 'a';
-    RejectContact "Reject-Contact" 'j';
-    RequestDisposition "Request-Disposition" 'd';
-    Event "Event" 'o';
-    AllowEvents "Allow-Events" 'u';
-    SessionExpires "Session-Expires" 'x';
-    MinSe "Min-SE";
-    Identity "Identity" 'y';
-    IdentityInfo "Identity-Info" 'n';
-    SessionId "Session-ID";
-    UserAgent "User-Agent";
-    Server "Server";
-    Subject "Subject" 's';
-    Date "Date";
-    Expires "Expires";
-    Timestamp "Timestamp";
-    RetryAfter "Retry-After";
-    Warning "Warning";
-    Authorization "Authorization";
-    ProxyAuthorization "Proxy-Authorization";
-}
-
-/// Longest known name: `P-Preferred-Identity`.
-const NAME_BYTES_MAX: usize = 20;
-/// Most known names of one length.
-const NAMES_PER_LENGTH_MAX: usize = 8;
-
-/// Known names by length, so that a field is compared with a handful of names.
-const BY_LENGTH: [[HeaderName; NAMES_PER_LENGTH_MAX]; NAME_BYTES_MAX + 1] = by_length();
-/// Known names by the letter of their compact form.
-const BY_LETTER: [HeaderName; 26] = by_letter();
-
-const fn by_length() -> [[HeaderName; NAMES_PER_LENGTH_MAX]; NAME_BYTES_MAX + 1] {
-    let mut table = [[HeaderName::Other; NAMES_PER_LENGTH_MAX]; NAME_BYTES_MAX + 1];
-    let mut filled = [0; NAME_BYTES_MAX + 1];
-    let mut i = 0;
-    while i < HeaderName::ALL.len() {
-        let name = HeaderName::ALL[i];
-        let length = name.as_str().len();
-        table[length][filled[length]] = name;
-        filled[length] += 1;
-        i += 1;
-    }
-    table
-}
-
-const fn by_letter() -> [HeaderName; 26] {
-    let mut table = [HeaderName::Other; 26];
-    let mut i = 0;
-    while i < HeaderName::ALL.len() {
-        if let Some(letter) = HeaderName::ALL[i].compact() {
-            table[(letter as u8 - b'a') as usize] = HeaderName::ALL[i];
-        }
-        i += 1;
-    }
-    table
-}
-
-impl HeaderName {
-    /// How many names there are, [`HeaderName::Other`] included.
-    pub(super) const COUNT: usize = Self::ALL.len() + 1;
-
-    /// The field these bytes name, in any case, long or compact
-    /// (RFC 3261 §7.3.1, §7.3.3 and the IANA registry).
-    pub fn from_bytes(name: &[u8]) -> Self {
-        if let [letter] = name {
-            let index = letter.to_ascii_lowercase().wrapping_sub(b'a');
-            return BY_LETTER
-                .get(usize::from(index))
-                .copied()
-                .unwrap_or(Self::Other);
-        }
-        let Some(candidates) = BY_LENGTH.get(name.len()) else {
-            return Self::Other;
-        };
-        candidates
-            .iter()
-            .take_while(|candidate| **candidate != Self::Other)
-            .find(|candidate| candidate.as_str().as_bytes().eq_ignore_ascii_case(name))
-            .copied()
-            .unwrap_or(Self::Other)
-    }
-
-    /// Position of the name in tables of [`HeaderName::COUNT`] entries.
-    pub(super) const fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl fmt::Display for HeaderName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// The value of a CSeq header field (RFC 3261 §20.16).
@@ -197,6 +35,9 @@ impl<'a> CSeq<'a> {
     /// # Errors
     /// [`ParseErrorKind::CSeq`] for anything else and for numbers from 2^31 on.
     pub fn parse(value: &'a [u8]) -> Result<Self, ParseError> {
+        if let Some(cseq) = plain::cseq(value) {
+            return Ok(cseq);
+        }
         fn cseq(input: &[u8]) -> Grammar<'_, CSeq<'_>> {
             let number = map_opt(decimal_digits, |number| {
                 (number < 1 << 31).then_some(number)
@@ -232,6 +73,21 @@ impl<'a> CommaList<'a> {
             rest: value,
             comments: true,
         }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next element as `read` has it, if `read` takes all of it from the front of
+    /// the rest. It must stop where an element ends: at a comma or the end.
+    pub(super) fn next_plain<T>(
+        &mut self,
+        read: impl FnOnce(&'a [u8]) -> Option<(T, &'a [u8])>,
+    ) -> Option<T> {
+        let (read, rest) = read(self.rest.strip_prefix(b" ").unwrap_or(self.rest))?;
+        self.rest = rest.split_first().map_or(&[], |(_, rest)| rest);
+        Some(read)
     }
 
     /// Length of the first element of the rest.
@@ -313,42 +169,6 @@ fn comment_length(text: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn names_are_known_long_and_compact_in_any_case() {
-        for name in HeaderName::ALL {
-            assert_eq!(HeaderName::from_bytes(name.as_str().as_bytes()), *name);
-            assert_eq!(
-                HeaderName::from_bytes(name.as_str().to_uppercase().as_bytes()),
-                *name
-            );
-            if let Some(letter) = name.compact() {
-                assert_eq!(HeaderName::from_bytes(&[letter as u8]), *name);
-                assert_eq!(
-                    HeaderName::from_bytes(&[letter.to_ascii_uppercase() as u8]),
-                    *name
-                );
-            }
-        }
-        for other in [
-            &b""[..],
-            b"X-Anything",
-            b"Viaa",
-            b"z",
-            b"~",
-            b"P-Preferred-Identity2",
-        ] {
-            assert_eq!(HeaderName::from_bytes(other), HeaderName::Other);
-        }
-    }
-
-    #[test]
-    fn the_registered_letters_are_the_compact_forms() {
-        let letters: String = ('a'..='z')
-            .filter(|l| HeaderName::from_bytes(&[*l as u8]) != HeaderName::Other)
-            .collect();
-        assert_eq!(letters, "abcdefijklmnorstuvxy");
-    }
 
     #[test]
     fn cseq_is_a_number_and_a_method() {

@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 use memchr::memchr3;
 
 use super::header::CommaList;
+use super::line::plain_line;
 use super::start_line::{StartLine, read_start_line};
 use super::{Header, HeaderName, Method, ParseError, ParseErrorKind, Parsed, StatusCode, scan};
 use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
@@ -18,9 +19,12 @@ use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
 #[derive(Clone)]
 pub struct Message<'a> {
     bytes: &'a [u8],
+    headers_at: u16,
     start_line: StartLine<'a>,
     version_is_ours: bool,
     salvaged: bool,
+    /// Whether `body` is what Content-Length says, if it is there.
+    framed: bool,
     body: &'a [u8],
     spans: ArrayVec<Span, HEADERS_MAX>,
     /// Position in `spans` of the first field of each name.
@@ -53,23 +57,44 @@ impl<'a> Message<'a> {
     /// What is wrong, counted from the start line. [`ParseError::status`] says how
     /// to answer and [`Message::salvage`] gives something to answer to.
     pub fn parse_datagram(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        // Filled where the caller gets it: moving a message costs as much as reading
+        // three lines of it.
         let bytes = skip_line_ends(bytes);
+        let mut parsed = Self::begin_datagram(bytes);
+        if let Ok(message) = &mut parsed
+            && let Err(error) = message.read_datagram(bytes)
+        {
+            parsed = Err(error);
+        }
+        parsed
+    }
+
+    fn begin_datagram(bytes: &'a [u8]) -> Result<Self, ParseError> {
         if bytes.is_empty() {
             return Err(ParseError::new(ParseErrorKind::Empty, 0));
         }
         let bounded = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
-        let Parsed::Complete((message, body_at)) = Self::parse_head(bounded)? else {
-            return Err(unterminated(bytes));
+        match read_start_line(bounded)? {
+            Parsed::Complete((start_line, version_is_ours, at)) => {
+                Ok(Self::begin(bounded, start_line, version_is_ours, at))
+            }
+            Parsed::Partial => Err(unterminated(bytes)),
+        }
+    }
+
+    /// Header fields and body of a datagram whose start line has been read.
+    fn read_datagram(&mut self, bytes: &'a [u8]) -> Result<(), ParseError> {
+        let body_at = match self.read_headers() {
+            Ok(Parsed::Complete(body_at)) => body_at,
+            Ok(Parsed::Partial) => return Err(unterminated(bytes)),
+            Err(error) => return Err(self.blame(error)),
         };
         let there = bytes.len() - body_at;
-        let length = message
-            .content_length()
-            .map_err(|error| message.blame(error))?
-            .unwrap_or(there);
+        let length = self.content_length()?.unwrap_or(there);
         if length > there {
-            return Err(message.blame(ParseError::new(ParseErrorKind::BodyTooShort, body_at)));
+            return Err(self.blame(ParseError::new(ParseErrorKind::BodyTooShort, body_at)));
         }
-        message.with_body(bytes, body_at, length)
+        self.take_body(bytes, body_at, length)
     }
 
     /// Reads the first message of a stream (RFC 3261 §18.3): Content-Length is
@@ -82,7 +107,7 @@ impl<'a> Message<'a> {
     pub fn parse_stream(bytes: &'a [u8]) -> Result<Parsed<Self>, ParseError> {
         let bytes = skip_line_ends(bytes);
         let bounded = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
-        let Parsed::Complete((message, body_at)) = Self::parse_head(bounded)? else {
+        let Parsed::Complete((mut message, body_at)) = Self::parse_head(bounded)? else {
             return if bytes.len() < MESSAGE_BYTES_MAX {
                 Ok(Parsed::Partial)
             } else {
@@ -93,9 +118,8 @@ impl<'a> Message<'a> {
         if bytes.len() - body_at < length {
             return Ok(Parsed::Partial);
         }
-        message
-            .with_body(bytes, body_at, length)
-            .map(Parsed::Complete)
+        message.take_body(bytes, body_at, length)?;
+        Ok(Parsed::Complete(message))
     }
 
     /// The length of the body on a stream, of a message whose head ends at `body_at`.
@@ -119,20 +143,29 @@ impl<'a> Message<'a> {
         let Parsed::Complete((start_line, version_is_ours, at)) = read_start_line(bytes)? else {
             return Ok(Parsed::Partial);
         };
-        let mut message = Self::begin(bytes, start_line, version_is_ours);
-        match message.read_headers(at) {
+        let mut message = Self::begin(bytes, start_line, version_is_ours, at);
+        match message.read_headers() {
             Ok(Parsed::Complete(body_at)) => Ok(Parsed::Complete((message, body_at))),
             Ok(Parsed::Partial) => Ok(Parsed::Partial),
             Err(error) => Err(message.blame(error)),
         }
     }
 
-    pub(super) fn begin(bytes: &'a [u8], start_line: StartLine<'a>, version_is_ours: bool) -> Self {
+    /// A message without header fields; they begin at `headers_at`.
+    #[inline]
+    pub(super) fn begin(
+        bytes: &'a [u8],
+        start_line: StartLine<'a>,
+        version_is_ours: bool,
+        headers_at: usize,
+    ) -> Self {
         Self {
             bytes,
+            headers_at: offset(headers_at),
             start_line,
             version_is_ours,
             salvaged: false,
+            framed: false,
             body: &[],
             spans: ArrayVec::new(),
             first: [ABSENT; HeaderName::COUNT],
@@ -140,11 +173,27 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The pass over the header lines from `at`; answers where the body begins.
-    fn read_headers(&mut self, mut at: usize) -> Result<Parsed<usize>, ParseError> {
+    /// The pass over the header lines; answers where the body begins.
+    #[inline]
+    fn read_headers(&mut self) -> Result<Parsed<usize>, ParseError> {
         let bytes = self.bytes;
+        let mut at = usize::from(self.headers_at);
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
+            if let Some(line) = plain_line(rest) {
+                let span = Span {
+                    name: line.name,
+                    name_at: offset(at),
+                    name_end: offset(at + line.name_end),
+                    value_at: offset(at + line.value_at),
+                    value_end: offset(at + line.value_end),
+                };
+                if !self.push_span(span) {
+                    return Err(ParseError::new(ParseErrorKind::TooManyHeaders, at));
+                }
+                at += line.value_end + 2;
+                continue;
+            }
             if let [b'\r', b'\n', ..] = rest {
                 return Ok(Parsed::Complete(at + 2));
             }
@@ -172,7 +221,6 @@ impl<'a> Message<'a> {
         let name = HeaderName::from_bytes(self.bytes.get(name_at..name_end).unwrap_or_default());
         let value = scan::trim_lws(self.bytes.get(value_at..value_end).unwrap_or_default());
         let value_at = scan::offset_in(self.bytes, value);
-        let offset = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
         let span = Span {
             name,
             name_at: offset(name_at),
@@ -180,6 +228,12 @@ impl<'a> Message<'a> {
             value_at: offset(value_at),
             value_end: offset(value_at + value.len()),
         };
+        self.push_span(span)
+    }
+
+    #[inline]
+    fn push_span(&mut self, span: Span) -> bool {
+        let name = span.name;
         let position = u8::try_from(self.spans.len()).unwrap_or(ABSENT);
         if self.spans.try_push(span).is_err() {
             return false;
@@ -194,12 +248,12 @@ impl<'a> Message<'a> {
         true
     }
 
-    fn with_body(
-        mut self,
+    fn take_body(
+        &mut self,
         bytes: &'a [u8],
         body_at: usize,
         length: usize,
-    ) -> Result<Self, ParseError> {
+    ) -> Result<(), ParseError> {
         let whole = bytes
             .get(..body_at + length)
             .filter(|whole| whole.len() <= MESSAGE_BYTES_MAX);
@@ -208,7 +262,8 @@ impl<'a> Message<'a> {
         };
         self.bytes = whole;
         self.body = whole.get(body_at..).unwrap_or_default();
-        Ok(self)
+        self.framed = true;
+        Ok(())
     }
 
     pub(super) fn mark_salvaged(&mut self) {
@@ -218,6 +273,11 @@ impl<'a> Message<'a> {
     /// Whether values were taken as they are, for an error answer only.
     pub(super) const fn is_salvaged(&self) -> bool {
         self.salvaged
+    }
+
+    /// Whether Content-Length has been read: if it is there, it is the body's length.
+    pub(super) const fn is_framed(&self) -> bool {
+        self.framed
     }
 
     pub(super) const fn version_is_ours(&self) -> bool {
@@ -283,20 +343,26 @@ impl<'a> Message<'a> {
     pub fn first(&self, name: HeaderName) -> Option<&'a [u8]> {
         let position = *self.first.get(name.index())?;
         let span = self.spans.get(usize::from(position))?;
-        Some(self.header(span).value)
+        Some(self.part(span.value_at, span.value_end))
     }
 
     /// The values of all fields of that name, in order; lists not split.
     pub fn all(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + '_ {
-        let from = self
-            .first
-            .get(name.index())
-            .map_or(usize::MAX, |position| usize::from(*position));
-        let spans = self.spans.get(from..).unwrap_or_default();
-        spans
+        self.spans_from_first(name)
             .iter()
             .filter(move |span| span.name == name)
-            .map(|span| self.header(span).value)
+            .map(|span| self.part(span.value_at, span.value_end))
+    }
+
+    /// The spans among which all fields of that name are.
+    #[inline]
+    fn spans_from_first(&self, name: HeaderName) -> &[Span] {
+        let first = self.first.get(name.index()).copied().unwrap_or(ABSENT);
+        let spans = self.spans.get(usize::from(first)..).unwrap_or_default();
+        if self.is_repeated(name) {
+            return spans;
+        }
+        spans.get(..1).unwrap_or_default()
     }
 
     /// The values of all fields of any name, in any case, long or compact; white
@@ -320,16 +386,18 @@ impl<'a> Message<'a> {
     }
 
     fn header(&self, span: &Span) -> Header<'a> {
-        let part = |from: u16, to: u16| {
-            self.bytes
-                .get(usize::from(from)..usize::from(to))
-                .unwrap_or_default()
-        };
         Header {
             name: span.name,
-            name_bytes: part(span.name_at, span.name_end),
-            value: part(span.value_at, span.value_end),
+            name_bytes: self.part(span.name_at, span.name_end),
+            value: self.part(span.value_at, span.value_end),
         }
+    }
+
+    #[inline]
+    fn part(&self, from: u16, to: u16) -> &'a [u8] {
+        self.bytes
+            .get(usize::from(from)..usize::from(to))
+            .unwrap_or_default()
     }
 }
 
@@ -341,6 +409,13 @@ impl fmt::Debug for Message<'_> {
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Bytes of a message are counted in 16 bits: `MESSAGE_BYTES_MAX` has seen to it.
+#[inline]
+fn offset(at: usize) -> u16 {
+    debug_assert!(at <= MESSAGE_BYTES_MAX);
+    at as u16
 }
 
 fn skip_line_ends(mut bytes: &[u8]) -> &[u8] {

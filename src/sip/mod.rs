@@ -14,10 +14,14 @@
 //! |---|---|
 //! | `scan` | byte classes of RFC 3261 §25, white space, decimal numbers |
 //! | `message` | the one pass: lines, names, spans; framing by Content-Length |
+//! | `line` | lines as nearly every peer writes them, many bytes at a time |
 //! | `start_line` | request line and status line |
 //! | `typed` | the fields of a message as values, and [`Message::check_request`] |
+//! | `plain` | values as nearly every peer writes them, in one pass |
+//! | `head` | all that a request must have, as values |
 //! | `salvage` | enough of a damaged request to answer it |
-//! | `header` | names with compact forms, comma lists, CSeq |
+//! | `name` | header names, long and compact |
+//! | `header` | comma lists, CSeq |
 //! | `grammar` | pieces shared by the header values: tokens, quoted strings |
 //! | `param`, `host`, `uri`, `address`, `via` | the values |
 //! | `frame` | message boundaries on a stream |
@@ -28,12 +32,16 @@ mod address;
 mod error;
 mod frame;
 mod grammar;
+mod head;
 mod header;
 mod host;
 mod laws;
+mod line;
 mod message;
 mod method;
+mod name;
 mod param;
+mod plain;
 #[cfg(test)]
 mod round_trip;
 mod salvage;
@@ -48,12 +56,14 @@ mod write;
 pub use address::{Diversion, HistoryInfo, NameAddr};
 pub use error::{ParseError, ParseErrorKind};
 pub use frame::{Frame, Framer};
-pub use header::{CSeq, Header, HeaderName};
+pub use head::RequestHead;
+pub use header::{CSeq, Header};
 pub use host::Host;
 #[doc(hidden)]
 pub use laws::{fuzz_datagram, fuzz_stream, fuzz_value};
 pub use message::Message;
 pub use method::Method;
+pub use name::HeaderName;
 pub use param::{Param, Params};
 pub use start_line::StartLine;
 pub use status::StatusCode;

@@ -27,6 +27,31 @@ pub struct Param<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// What a list has of the one parameter that identifies something: `tag`, `branch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Wanted<'a> {
+    /// The value of the first one; empty if it has none.
+    pub(super) value: Option<&'a [u8]>,
+    /// Whether there is another one.
+    pub(super) repeated: bool,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn find(params: Params<'a>, name: &[u8]) -> Self {
+        let mut found = Self::default();
+        for param in params.iter().filter(|param| param.name.eq_ignore_ascii_case(name)) {
+            found.add(param.value.unwrap_or_default());
+        }
+        found
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, value: &'a [u8]) {
+        self.repeated = self.value.is_some();
+        self.value = self.value.or(Some(value));
+    }
+}
+
 impl<'a> Params<'a> {
     pub(super) const fn new(raw: &'a [u8]) -> Self {
         Self(raw)
@@ -53,13 +78,6 @@ impl<'a> Params<'a> {
         self.iter()
             .find(|param| param.name.eq_ignore_ascii_case(name))
             .map(|param| param.value.unwrap_or_default())
-    }
-
-    /// How many parameters have that name.
-    pub(super) fn count(&self, name: &[u8]) -> usize {
-        self.iter()
-            .filter(|param| param.name.eq_ignore_ascii_case(name))
-            .count()
     }
 
     /// The bytes between the semicolons, blanks included.

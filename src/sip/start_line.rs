@@ -2,6 +2,7 @@
 
 use memchr::{memchr3, memmem, memrchr};
 
+use super::line::plain_request_line;
 use super::{Method, ParseError, ParseErrorKind, Parsed, StatusCode, scan};
 
 /// The first line of a message.
@@ -42,6 +43,9 @@ pub(super) type FirstLine<'a> = (StartLine<'a>, bool, usize);
 
 /// The start line, whether its version is ours, and where the next line begins.
 pub(super) fn read_start_line(bytes: &[u8]) -> Result<Parsed<FirstLine<'_>>, ParseError> {
+    if let Some((start_line, next)) = plain_request_line(bytes) {
+        return Ok(Parsed::Complete((start_line, true, next)));
+    }
     let Some(at) = memchr3(b'\r', b'\n', 0, bytes) else {
         return Ok(Parsed::Partial);
     };

@@ -1,29 +1,10 @@
-//! Header fields as values, read when asked for; and what every request must have.
+//! Header fields as values, read when asked for.
 
-use super::address::{Diversion, HistoryInfo, NameAddr};
-use super::{CSeq, HeaderName, Message, ParseError, ParseErrorKind, Uri, Via, scan};
-use crate::limits::URI_BYTES_MAX;
-
-/// Fields that may be there once. Repeated, one reader could take the first and
-/// another the last.
-const SINGLE: [HeaderName; 6] = [
-    HeaderName::From,
-    HeaderName::To,
-    HeaderName::CallId,
-    HeaderName::CSeq,
-    HeaderName::MaxForwards,
-    HeaderName::ContentLength,
-];
-
-/// Fields no request may lack (RFC 3261 §8.1.1). Max-Forwards is one too, but
-/// RFC 2543 did not know it, and §16.3 lets a proxy add it.
-const MANDATORY: [HeaderName; 5] = [
-    HeaderName::Via,
-    HeaderName::From,
-    HeaderName::To,
-    HeaderName::CallId,
-    HeaderName::CSeq,
-];
+use super::header::CommaList;
+use super::{
+    CSeq, Diversion, HeaderName, HistoryInfo, Message, NameAddr, ParseError, ParseErrorKind, Uri,
+    Via, plain, scan,
+};
 
 /// All errors count their offset in [`Message::bytes`].
 impl<'a> Message<'a> {
@@ -32,12 +13,17 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing, or not as RFC 3261 §20.42 has it.
     pub fn top_via(&self) -> Result<Via<'a>, ParseError> {
-        self.read(HeaderName::Via, |value| {
-            if self.is_salvaged() {
-                return Via::salvage_first(value).ok_or(ParseError::new(ParseErrorKind::Via, 0));
-            }
-            Via::parse_first(value).map(|(via, _)| via)
-        })
+        let value = self.mandatory(HeaderName::Via)?;
+        if self.is_salvaged() {
+            return Via::salvage_first(value)
+                .ok_or_else(|| self.wrong(value, ParseErrorKind::Via));
+        }
+        match plain::via(value) {
+            Some((via, _)) => Ok(via),
+            None => Via::parse_first(value)
+                .map(|(via, _)| via)
+                .map_err(|error| self.placed(value, error)),
+        }
     }
 
     /// From.
@@ -45,7 +31,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing or malformed.
     pub fn from(&self) -> Result<NameAddr<'a>, ParseError> {
-        self.read(HeaderName::From, NameAddr::parse)
+        self.address(HeaderName::From)
     }
 
     /// To.
@@ -53,7 +39,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing or malformed.
     pub fn to(&self) -> Result<NameAddr<'a>, ParseError> {
-        self.read(HeaderName::To, NameAddr::parse)
+        self.address(HeaderName::To)
     }
 
     /// Call-ID. Any visible bytes are taken.
@@ -61,12 +47,14 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing, empty, or with blanks or control bytes in it.
     pub fn call_id(&self) -> Result<&'a [u8], ParseError> {
-        self.read(HeaderName::CallId, |value| {
-            match value.iter().position(|byte| *byte <= b' ' || *byte == 0x7f) {
-                None if !value.is_empty() => Ok(value),
-                at => Err(ParseError::new(ParseErrorKind::CallId, at.unwrap_or(0))),
-            }
-        })
+        let value = self.mandatory(HeaderName::CallId)?;
+        let refused = |byte: u8| (byte <= b' ') | (byte == 0x7f);
+        if !value.is_empty() && !scan::any(value, refused) {
+            return Ok(value);
+        }
+        let at = value.iter().position(|byte| refused(*byte));
+        let error = ParseError::new(ParseErrorKind::CallId, at.unwrap_or(0));
+        Err(self.placed(value, error))
     }
 
     /// CSeq.
@@ -74,7 +62,8 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Missing or malformed.
     pub fn cseq(&self) -> Result<CSeq<'a>, ParseError> {
-        self.read(HeaderName::CSeq, CSeq::parse)
+        let value = self.mandatory(HeaderName::CSeq)?;
+        CSeq::parse(value).map_err(|error| self.placed(value, error))
     }
 
     /// Max-Forwards, if it is there.
@@ -95,6 +84,10 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Not a decimal number, or several that differ.
     pub fn content_length(&self) -> Result<Option<usize>, ParseError> {
+        if self.is_framed() {
+            let there = self.first(HeaderName::ContentLength).is_some();
+            return Ok(there.then(|| self.body().len()));
+        }
         let mut length = None;
         for value in self.all(HeaderName::ContentLength) {
             let read = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
@@ -115,7 +108,10 @@ impl<'a> Message<'a> {
         let raw = self
             .request_uri()
             .ok_or_else(|| self.blame(ParseError::new(ParseErrorKind::NotARequest, 0)))?;
-        Uri::parse(raw).map_err(|error| self.placed(raw, error))
+        match plain::uri(raw) {
+            Some((uri, [])) => Ok(uri),
+            _ => Uri::parse(raw).map_err(|error| self.placed(raw, error)),
+        }
     }
 
     /// The first Contact, if there is one that is an address: `*` is none.
@@ -123,14 +119,16 @@ impl<'a> Message<'a> {
     /// # Errors
     /// Malformed.
     pub fn contact(&self) -> Result<Option<NameAddr<'a>>, ParseError> {
-        self.contacts().next().transpose()
+        let first = self.first(HeaderName::Contact).and_then(plain::name_addr);
+        match first {
+            Some((address, _)) => Ok(Some(address)),
+            None => self.contacts().next().transpose(),
+        }
     }
 
     /// The Contacts; `*` is left out.
     pub fn contacts(&self) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
-        self.read_all(HeaderName::Contact, |value| {
-            (value != b"*").then(|| NameAddr::parse(value))
-        })
+        self.addresses(HeaderName::Contact)
     }
 
     /// P-Asserted-Identity (RFC 3325): the identities a trusted peer vouches for.
@@ -138,21 +136,17 @@ impl<'a> Message<'a> {
     pub fn p_asserted_identity(
         &self,
     ) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
-        self.read_all(HeaderName::PAssertedIdentity, |value| {
-            Some(NameAddr::parse(value))
-        })
+        self.addresses(HeaderName::PAssertedIdentity)
     }
 
     /// The Route set, topmost first.
     pub fn routes(&self) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
-        self.read_all(HeaderName::Route, |value| Some(NameAddr::parse(value)))
+        self.addresses(HeaderName::Route)
     }
 
     /// The Record-Routes, topmost first.
     pub fn record_routes(&self) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
-        self.read_all(HeaderName::RecordRoute, |value| {
-            Some(NameAddr::parse(value))
-        })
+        self.addresses(HeaderName::RecordRoute)
     }
 
     /// The Vias, topmost first.
@@ -172,95 +166,51 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// What RFC 3261 §8.1.1, §8.2 and §16.3 demand of every request before anybody
-    /// acts on it: version, mandatory fields, no single field twice, CSeq of this
-    /// method, Max-Forwards in range, a Request-URI we can route, a top Via we can
-    /// answer to, From and To.
-    ///
-    /// # Errors
-    /// The first demand that is not met. 414, 416 and 505 have kinds of their own;
-    /// all others are 400.
-    pub fn check_request(&self) -> Result<(), ParseError> {
-        self.check_fields().map_err(|error| self.blame(error))
-    }
-
-    fn check_fields(&self) -> Result<(), ParseError> {
-        let method = self
-            .method()
-            .ok_or(ParseError::new(ParseErrorKind::NotARequest, 0))?;
-        if !self.version_is_ours() {
-            return Err(ParseError::new(ParseErrorKind::Version, 0));
-        }
-        self.check_counts()?;
-        self.check_uri()?;
-        self.check_addresses()?;
-        self.call_id()?;
-        self.max_forwards()?;
-        self.content_length()?;
-        let cseq = self.cseq()?;
-        if cseq.method != method {
-            let value = self.first(HeaderName::CSeq).unwrap_or_default();
-            return Err(self.wrong(value, ParseErrorKind::CSeqMethod));
-        }
-        Ok(())
-    }
-
-    fn check_counts(&self) -> Result<(), ParseError> {
-        for name in SINGLE {
-            if self.is_repeated(name) {
-                let again = self.all(name).nth(1).unwrap_or_default();
-                return Err(self.wrong(again, ParseErrorKind::Repeated(name)));
-            }
-        }
-        match MANDATORY
-            .into_iter()
-            .find(|name| self.first(*name).is_none())
-        {
-            Some(name) => Err(ParseError::new(ParseErrorKind::Missing(name), 0)),
-            None => Ok(()),
-        }
-    }
-
-    fn check_uri(&self) -> Result<(), ParseError> {
-        let raw = self.request_uri().unwrap_or_default();
-        if raw.len() > URI_BYTES_MAX {
-            return Err(self.wrong(raw, ParseErrorKind::UriTooLong));
-        }
-        match self.uri()?.scheme {
-            super::Scheme::Other(_) => Err(self.wrong(raw, ParseErrorKind::UriScheme)),
-            _ => Ok(()),
-        }
-    }
-
-    /// From, To and the top Via; RFC 3261 §7.3.1: no parameter name twice, and the
-    /// ones that identify dialogs and transactions are the ones that matter.
-    fn check_addresses(&self) -> Result<(), ParseError> {
-        let via = self.top_via()?;
-        let lists = [
-            (via.params, &b"branch"[..]),
-            (self.from()?.params, b"tag"),
-            (self.to()?.params, b"tag"),
-        ];
-        match lists
-            .into_iter()
-            .find(|(params, name)| params.count(name) > 1)
-        {
-            Some((params, _)) => {
-                Err(self.wrong(params.as_bytes(), ParseErrorKind::RepeatedParameter))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn read<T>(
+    /// The addresses in all fields of that name; a `*` is left out where it may stand.
+    fn addresses(
         &self,
         name: HeaderName,
-        read: impl FnOnce(&'a [u8]) -> Result<T, ParseError>,
-    ) -> Result<T, ParseError> {
-        let value = self
-            .first(name)
-            .ok_or_else(|| self.blame(ParseError::new(ParseErrorKind::Missing(name), 0)))?;
-        read(value).map_err(|error| self.placed(value, error))
+    ) -> impl Iterator<Item = Result<NameAddr<'a>, ParseError>> + '_ {
+        let mut fields = self.all(name);
+        let mut list = CommaList::new(&[]);
+        std::iter::from_fn(move || {
+            loop {
+                if list.is_empty() {
+                    list = CommaList::new(fields.next()?);
+                }
+                if let Some(address) = list.next_plain(plain::name_addr) {
+                    return Some(Ok(address));
+                }
+                match list.next() {
+                    Some(b"*") if name == HeaderName::Contact => {}
+                    Some(value) => {
+                        let address = NameAddr::parse(value);
+                        return Some(address.map_err(|error| self.placed(value, error)));
+                    }
+                    None => {}
+                }
+            }
+        })
+    }
+
+    /// The one address of a field that every request has. The plain form is tried here
+    /// already so that it is written once, where the caller wants it.
+    #[inline]
+    fn address(&self, name: HeaderName) -> Result<NameAddr<'a>, ParseError> {
+        let value = self.mandatory(name)?;
+        match plain::name_addr(value) {
+            Some((address, [])) => Ok(address),
+            _ => NameAddr::parse(value).map_err(|error| self.placed(value, error)),
+        }
+    }
+
+    #[inline]
+    fn mandatory(&self, name: HeaderName) -> Result<&'a [u8], ParseError> {
+        self.first(name).ok_or_else(|| self.missing(name))
+    }
+
+    pub(super) fn missing(&self, name: HeaderName) -> ParseError {
+        self.blame(ParseError::new(ParseErrorKind::Missing(name), 0))
     }
 
     fn read_all<'m, T: 'm>(
@@ -273,11 +223,11 @@ impl<'a> Message<'a> {
     }
 
     /// An error in a value, as one of the whole message.
-    fn placed(&self, value: &[u8], error: ParseError) -> ParseError {
+    pub(super) fn placed(&self, value: &[u8], error: ParseError) -> ParseError {
         self.blame(error.shifted(scan::offset_in(self.bytes(), value)))
     }
 
-    fn wrong(&self, value: &[u8], kind: ParseErrorKind) -> ParseError {
+    pub(super) fn wrong(&self, value: &[u8], kind: ParseErrorKind) -> ParseError {
         self.placed(value, ParseError::new(kind, 0))
     }
 }
@@ -287,6 +237,7 @@ mod tests {
     #![allow(clippy::unwrap_used)] // A test that cannot read its own message has failed.
 
     use super::*;
+    use crate::limits::URI_BYTES_MAX;
     use crate::sip::{Method, StatusCode};
 
     const START: &str = "INVITE sip:+442071838750@192.0.2.1 SIP/2.0";

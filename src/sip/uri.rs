@@ -10,7 +10,7 @@ use nom::sequence::terminated;
 use super::grammar::{Grammar, stopped_in};
 use super::host::{Host, host};
 use super::param::{Params, uri_params};
-use super::{ParseError, ParseErrorKind, scan};
+use super::{ParseError, ParseErrorKind, plain, scan};
 use crate::limits::URI_BYTES_MAX;
 
 /// A URI, read from bytes it still borrows. Nothing is unescaped.
@@ -65,6 +65,9 @@ impl<'a> Uri<'a> {
     /// Which part is wrong, and at which byte of `raw`. An unknown scheme is no
     /// error here: a From may carry any URI (RFC 3261 §20.20).
     pub fn parse(raw: &'a [u8]) -> Result<Self, ParseError> {
+        if let Some((uri, [])) = plain::uri(raw) {
+            return Ok(uri);
+        }
         let (rest, scheme) = scheme(raw).map_err(stopped_in(raw, ParseErrorKind::Uri))?;
         match scheme {
             Scheme::Sip | Scheme::Sips => Self::parse_sip(raw, scheme, rest),

@@ -11,8 +11,8 @@ use nom::sequence::{preceded, terminated};
 use super::grammar::{Grammar, lws, separator, stopped_in, token};
 use super::header::CommaList;
 use super::host::{Host, host};
-use super::param::{Params, header_params};
-use super::{ParseError, ParseErrorKind, scan};
+use super::param::{Params, Wanted, header_params};
+use super::{ParseError, ParseErrorKind, plain, scan};
 
 /// One value of a Via header field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub struct Via<'a> {
     pub port: Option<u16>,
     /// The parameters.
     pub params: Params<'a>,
+    branch: Wanted<'a>,
 }
 
 /// The transport named in a Via, read without case.
@@ -63,21 +64,22 @@ impl<'a> Via<'a> {
 
     /// Reads the first value of a comma list; answers the rest from its comma on.
     pub(super) fn parse_first(value: &'a [u8]) -> Result<(Self, &'a [u8]), ParseError> {
+        if let Some(plain) = plain::via(value) {
+            return Ok(plain);
+        }
         let (rest, (transport, host, port)) =
             sent_protocol_and_by(value).map_err(stopped_in(value, ParseErrorKind::Via))?;
         let (rest, params) = terminated(header_params, lws)
             .parse(rest)
             .map_err(stopped_in(value, ParseErrorKind::Parameter))?;
         match rest.first() {
-            None | Some(b',') => Ok((
-                Self {
-                    transport,
-                    host,
-                    port,
-                    params,
-                },
-                rest,
-            )),
+            None | Some(b',') => {
+                let branch = Wanted::find(params, b"branch");
+                Ok((
+                    Self::from_parts(transport, host, port, params, branch),
+                    rest,
+                ))
+            }
             Some(b';' | b'=') => Err(ParseError::new(
                 ParseErrorKind::Parameter,
                 scan::offset_in(value, rest),
@@ -93,12 +95,26 @@ impl<'a> Via<'a> {
     pub(super) fn salvage_first(value: &'a [u8]) -> Option<Self> {
         let element = CommaList::new(value).next()?;
         let (rest, (transport, host, port)) = sent_protocol_and_by(element).ok()?;
-        Some(Self {
+        let params = Params::new(rest);
+        let branch = Wanted::find(params, b"branch");
+        Some(Self::from_parts(transport, host, port, params, branch))
+    }
+
+    #[inline]
+    pub(super) const fn from_parts(
+        transport: Transport<'a>,
+        host: Host<'a>,
+        port: Option<u16>,
+        params: Params<'a>,
+        branch: Wanted<'a>,
+    ) -> Self {
+        Self {
             transport,
             host,
             port,
-            params: Params::new(rest),
-        })
+            params,
+            branch,
+        }
     }
 
     /// The value of a parameter, its name in any case.
@@ -107,8 +123,13 @@ impl<'a> Via<'a> {
     }
 
     /// The branch: the transaction this hop belongs to.
-    pub fn branch(&self) -> Option<&'a [u8]> {
-        self.params.get(b"branch")
+    pub const fn branch(&self) -> Option<&'a [u8]> {
+        self.branch.value
+    }
+
+    /// Whether there are several branches.
+    pub(super) const fn branch_is_repeated(&self) -> bool {
+        self.branch.repeated
     }
 
     /// Whether the branch is one of RFC 3261: it begins with the magic cookie and

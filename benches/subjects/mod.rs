@@ -1,0 +1,95 @@
+//! What is measured: messages, and what is done with one.
+
+use std::hint::black_box;
+
+use trunkline::sip::Message;
+
+/// A message and its name.
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    pub(crate) bytes: &'static [u8],
+}
+
+macro_rules! samples {
+    ($($name:literal $file:literal;)*) => {
+        /// Every message shape.
+        pub(crate) const SAMPLES: &[Sample] = &[$(Sample {
+            name: $name,
+            bytes: include_bytes!(concat!("../messages/", $file, ".sip")),
+        }),*];
+    };
+}
+
+samples! {
+    "AudioCodes INVITE" "audiocodes-invite";
+    "Teams INVITE" "teams-invite";
+    "Genesys INVITE" "genesys-invite";
+    "OPTIONS" "options";
+    "200 OK" "ok";
+    "60 headers" "sixty-headers-invite";
+}
+
+impl Sample {
+    /// The same bytes for a reader of HTTP: the version is all that differs.
+    pub(crate) fn as_http(&self) -> Vec<u8> {
+        let text = String::from_utf8_lossy(self.bytes);
+        text.replacen("SIP/2.0", "HTTP/1.1", 1).into_bytes()
+    }
+}
+
+/// Lines and names only: what httparse does.
+#[inline(never)]
+pub(crate) fn split(bytes: &[u8]) {
+    black_box(&Message::parse_datagram(black_box(bytes)));
+}
+
+/// Every field routing needs, as values.
+#[inline(never)]
+pub(crate) fn routing(bytes: &[u8]) {
+    let parsed = Message::parse_datagram(black_box(bytes));
+    let message = parsed.as_ref().expect("a good message");
+    // A response has no Request-URI: its fields are read one by one.
+    if message.status().is_none() {
+        black_box(&message.read_request());
+    } else {
+        black_box(&message.from());
+        black_box(&message.to());
+        black_box(&message.top_via());
+        black_box(&message.cseq());
+        black_box(&message.call_id());
+        black_box(&message.max_forwards());
+        black_box(&message.content_length());
+    }
+    black_box(&message.contact());
+    black_box(&message.p_asserted_identity().next());
+}
+
+/// httparse, as its documentation shows it.
+#[inline(never)]
+pub(crate) fn httparse_split(bytes: &[u8]) {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    if bytes.starts_with(b"HTTP/") {
+        let mut response = httparse::Response::new(&mut headers);
+        let status = response.parse(black_box(bytes)).expect("a good response");
+        black_box((&status, &response));
+    } else {
+        let mut request = httparse::Request::new(&mut headers);
+        let status = request.parse(black_box(bytes)).expect("a good request");
+        black_box((&status, &request));
+    }
+}
+
+/// httparse without the cost of an empty table.
+#[inline(never)]
+pub(crate) fn httparse_bare(bytes: &[u8]) {
+    let mut headers = [const { std::mem::MaybeUninit::uninit() }; 64];
+    if bytes.starts_with(b"HTTP/") {
+        let mut response = httparse::Response::new(&mut []);
+        let status = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, black_box(bytes), &mut headers).expect("a good response");
+        black_box((&status, &response));
+    } else {
+        let mut request = httparse::Request::new(&mut []);
+        let status = request.parse_with_uninit_headers(black_box(bytes), &mut headers).expect("a good request");
+        black_box((&status, &request));
+    }
+}

@@ -1,0 +1,144 @@
+//! What every request must have before anybody acts on it, as values read once.
+
+use super::{
+    HeaderName, Message, Method, NameAddr, ParseError, ParseErrorKind, Scheme, Uri, Via,
+};
+use crate::limits::URI_BYTES_MAX;
+
+/// The fields every request has, checked. Borrows from the bytes of its [`Message`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestHead<'a> {
+    /// The method; CSeq has the same.
+    pub method: Method<'a>,
+    /// The Request-URI: sip, sips or tel.
+    pub uri: Uri<'a>,
+    /// The first value of Via: whom to answer.
+    pub top_via: Via<'a>,
+    /// From.
+    pub from: NameAddr<'a>,
+    /// To.
+    pub to: NameAddr<'a>,
+    /// Call-ID, not empty.
+    pub call_id: &'a [u8],
+    /// The sequence number of CSeq, below 2^31.
+    pub cseq_number: u32,
+    /// Max-Forwards. RFC 2543 did not know it.
+    pub max_forwards: Option<u8>,
+    /// Content-Length, in bytes. A datagram may have none.
+    pub content_length: Option<usize>,
+}
+
+/// Fields that may be there once. Repeated, one reader could take the first and
+/// another the last.
+const SINGLE: [HeaderName; 6] = [
+    HeaderName::From,
+    HeaderName::To,
+    HeaderName::CallId,
+    HeaderName::CSeq,
+    HeaderName::MaxForwards,
+    HeaderName::ContentLength,
+];
+
+/// Fields no request may lack (RFC 3261 §8.1.1). Max-Forwards is one too, but
+/// RFC 2543 did not know it, and §16.3 lets a proxy add it.
+const MANDATORY: [HeaderName; 5] = [
+    HeaderName::Via,
+    HeaderName::From,
+    HeaderName::To,
+    HeaderName::CallId,
+    HeaderName::CSeq,
+];
+
+impl<'a> Message<'a> {
+    /// [`Message::read_request`] for those who want to know only whether it succeeds.
+    ///
+    /// # Errors
+    /// The first demand that is not met.
+    pub fn check_request(&self) -> Result<(), ParseError> {
+        self.read_request().map(|_| ())
+    }
+
+    /// What RFC 3261 §8.1.1, §8.2 and §16.3 demand of every request before anybody
+    /// acts on it: version, mandatory fields, no single field twice, CSeq of this
+    /// method, Max-Forwards in range, a Request-URI we can route, a top Via we can
+    /// answer to, From and To.
+    ///
+    /// # Errors
+    /// The first demand that is not met. 414, 416 and 505 have kinds of their own;
+    /// all others are 400. Offsets count in [`Message::bytes`].
+    pub fn read_request(&self) -> Result<RequestHead<'a>, ParseError> {
+        let wrong = |kind| self.blame(ParseError::new(kind, 0));
+        let method = self.method().ok_or(wrong(ParseErrorKind::NotARequest))?;
+        if !self.version_is_ours() {
+            return Err(wrong(ParseErrorKind::Version));
+        }
+        self.check_counts()?;
+        let uri = self.routable_uri()?;
+        let top_via = self.top_via()?;
+        let from = self.from()?;
+        let to = self.to()?;
+        self.check_parameters(&top_via, &from, &to)?;
+        let call_id = self.call_id()?;
+        let max_forwards = self.max_forwards()?;
+        let content_length = self.content_length()?;
+        let cseq = self.cseq()?;
+        if cseq.method != method {
+            let value = self.first(HeaderName::CSeq).unwrap_or_default();
+            return Err(self.wrong(value, ParseErrorKind::CSeqMethod));
+        }
+        Ok(RequestHead {
+            method,
+            uri,
+            top_via,
+            from,
+            to,
+            call_id,
+            cseq_number: cseq.number,
+            max_forwards,
+            content_length,
+        })
+    }
+
+    fn check_counts(&self) -> Result<(), ParseError> {
+        if let Some(name) = SINGLE.into_iter().find(|name| self.is_repeated(*name)) {
+            let again = self.all(name).nth(1).unwrap_or_default();
+            return Err(self.wrong(again, ParseErrorKind::Repeated(name)));
+        }
+        match MANDATORY
+            .into_iter()
+            .find(|name| self.first(*name).is_none())
+        {
+            Some(name) => Err(self.missing(name)),
+            None => Ok(()),
+        }
+    }
+
+    fn routable_uri(&self) -> Result<Uri<'a>, ParseError> {
+        let raw = self.request_uri().unwrap_or_default();
+        if raw.len() > URI_BYTES_MAX {
+            return Err(self.wrong(raw, ParseErrorKind::UriTooLong));
+        }
+        let uri = self.uri()?;
+        match uri.scheme {
+            Scheme::Other(_) => Err(self.wrong(raw, ParseErrorKind::UriScheme)),
+            _ => Ok(uri),
+        }
+    }
+
+    /// RFC 3261 §7.3.1: no parameter name twice. The ones that matter are those that
+    /// identify dialogs and transactions.
+    fn check_parameters(
+        &self,
+        via: &Via<'_>,
+        from: &NameAddr<'_>,
+        to: &NameAddr<'_>,
+    ) -> Result<(), ParseError> {
+        let params = match () {
+            () if via.branch_is_repeated() => via.params,
+            () if from.tag_is_repeated() => from.params,
+            () if to.tag_is_repeated() => to.params,
+            () => return Ok(()),
+        };
+        Err(self.wrong(params.as_bytes(), ParseErrorKind::RepeatedParameter))
+    }
+}

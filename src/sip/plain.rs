@@ -1,0 +1,264 @@
+//! Values in their plain form: as nearly every peer writes them.
+//!
+//! One pass from left to right, no escapes, no folds, no blanks where they are not
+//! usual. What is not plain answers `None` and is left to the grammars, which decide
+//! what is right and what is wrong; a plain value reads as they read it (a law of the
+//! tests). So nothing here refuses anything.
+//!
+//! Each function reads a value from the start of its input and answers it with what
+//! stands behind it.
+
+use std::net::Ipv4Addr;
+
+use memchr::memchr2;
+
+use super::host::Host;
+use super::param::{Params, Wanted};
+use super::{CSeq, Method, NameAddr, Scheme, Transport, Uri, UserPart, Via, scan};
+
+type Plain<'a, T> = Option<(T, &'a [u8])>;
+
+/// `name-addr` with its parameters, up to the end or a comma (RFC 3261 §25.1).
+#[inline(always)]
+pub(super) fn name_addr(value: &[u8]) -> Plain<'_, NameAddr<'_>> {
+    let (display, rest) = display(value)?;
+    let (uri, rest) = uri(rest.strip_prefix(b"<")?)?;
+    let (params, tag, rest) = header_params(rest.strip_prefix(b">")?, b"tag")?;
+    Some((NameAddr::from_parts(display, uri, params, tag), rest))
+}
+
+/// A display name and the blank behind it, or neither.
+#[inline(always)]
+fn display(value: &[u8]) -> Plain<'_, Option<&[u8]>> {
+    match value {
+        [b'<', ..] => Some((None, value)),
+        [b'"', rest @ ..] => {
+            let (name, rest) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
+            let rest = rest.strip_prefix(b"\"")?;
+            Some((Some(name), rest.strip_prefix(b" ").unwrap_or(rest)))
+        }
+        _ => {
+            let (words, rest) = run(value, scan::DISPLAY)?;
+            Some((Some(scan::trim_lws(words)).filter(|words| !words.is_empty()), rest))
+        }
+    }
+}
+
+/// A sip, sips or tel URI without password, escapes and headers. Ends before a byte
+/// that no such URI has; the caller knows which may follow.
+#[inline(always)]
+pub(super) fn uri(input: &[u8]) -> Plain<'_, Uri<'_>> {
+    let (scheme, after_scheme) = match input {
+        [b's', b'i', b'p', b':', rest @ ..] => (Scheme::Sip, rest),
+        [b's', b'i', b'p', b's', b':', rest @ ..] => (Scheme::Sips, rest),
+        [b't', b'e', b'l', b':', rest @ ..] => return tel(input, rest),
+        _ => return None,
+    };
+    let (user, rest) = user(after_scheme)?;
+    let (host, rest) = host(rest)?;
+    let (port, rest) = port(rest)?;
+    let (params, rest) = uri_params(rest)?;
+    let (raw, rest) = input.split_at_checked(input.len() - rest.len())?;
+    let uri = Uri { scheme, user, password: None, host, port, params, headers: None, raw };
+    Some((uri, rest))
+}
+
+/// RFC 3966 §3.
+#[inline(always)]
+fn tel<'a>(input: &'a [u8], number: &'a [u8]) -> Plain<'a, Uri<'a>> {
+    let (_, rest) = run(number, scan::PHONE)?;
+    let (params, rest) = uri_params(rest)?;
+    let user = number.get(..number.len() - rest.len())?;
+    let (raw, rest) = input.split_at_checked(input.len() - rest.len())?;
+    let uri = Uri {
+        scheme: Scheme::Tel,
+        user: Some(UserPart::new(user)),
+        password: None,
+        host: Host::NONE,
+        port: None,
+        params,
+        headers: None,
+        raw,
+    };
+    Some((uri, rest))
+}
+
+/// A user part and its `@`, or neither.
+#[inline(always)]
+fn user(input: &[u8]) -> Plain<'_, Option<UserPart<'_>>> {
+    let (user, rest) = run(input, scan::USER)?;
+    match rest {
+        [b'@', rest @ ..] => Some((Some(UserPart::new(user)), rest)),
+        [] | [b'>', ..] => Some((None, input)),
+        // A port, if it is no password.
+        [b':', rest @ ..] => match memchr2(b'@', b'>', rest).and_then(|at| rest.get(at)) {
+            Some(b'@') => None,
+            _ => Some((None, input)),
+        },
+        _ => None,
+    }
+}
+
+/// An IPv4 address or a host name.
+#[inline(always)]
+fn host(input: &[u8]) -> Plain<'_, Host<'_>> {
+    match input.first()? {
+        b'0'..=b'9' => ipv4(input),
+        _ => domain(input),
+    }
+}
+
+#[inline(always)]
+fn ipv4(input: &[u8]) -> Plain<'_, Host<'_>> {
+    let (a, rest) = octet(input)?;
+    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
+    let ends = rest.first().is_none_or(|byte| !scan::is(*byte, scan::HOST));
+    let address = Ipv4Addr::from_bits(a << 24 | b << 16 | c << 8 | d);
+    ends.then_some((Host::Ipv4(address), rest))
+}
+
+/// One to three digits.
+#[inline(always)]
+fn octet(input: &[u8]) -> Plain<'_, u32> {
+    let (octet, rest) = match input {
+        [a, b, c, rest @ ..] if digit(*a) && digit(*b) && digit(*c) => {
+            (value(*a) * 100 + value(*b) * 10 + value(*c), rest)
+        }
+        [a, b, rest @ ..] if digit(*a) && digit(*b) => (value(*a) * 10 + value(*b), rest),
+        [a, rest @ ..] if digit(*a) => (value(*a), rest),
+        _ => return None,
+    };
+    (octet <= 255).then_some((octet, rest))
+}
+
+#[inline(always)]
+const fn digit(byte: u8) -> bool {
+    byte.is_ascii_digit()
+}
+
+/// The value of a digit; what is none is above 9.
+#[inline(always)]
+const fn value(digit: u8) -> u32 {
+    digit.wrapping_sub(b'0') as u32
+}
+
+/// Labels, the last of which begins with a letter.
+#[inline(always)]
+fn domain(input: &[u8]) -> Plain<'_, Host<'_>> {
+    let mut rest = input;
+    loop {
+        let (label, behind) = run(rest, scan::LABEL)?;
+        let first = *label.first()?;
+        match behind {
+            _ if first == b'-' => return None,
+            [b'.', behind @ ..] => rest = behind,
+            _ if digit(first) => return None,
+            _ => {
+                let (name, rest) = input.split_at_checked(input.len() - behind.len())?;
+                return Some((Host::Domain(name), rest));
+            }
+        }
+    }
+}
+
+/// A port and its colon, or neither.
+#[inline(always)]
+fn port(input: &[u8]) -> Plain<'_, Option<u16>> {
+    let Some(digits) = input.strip_prefix(b":") else {
+        return Some((None, input));
+    };
+    let (port, rest) = number(digits)?;
+    Some((Some(u16::try_from(port).ok()?), rest))
+}
+
+/// One to nine digits.
+#[inline(always)]
+fn number(input: &[u8]) -> Plain<'_, u32> {
+    const DIGITS_MAX: usize = 9;
+    let mut number = 0_u32;
+    let mut rest = input;
+    while let [byte, behind @ ..] = rest
+        && digit(*byte)
+    {
+        // Too many digits are refused below.
+        number = number.wrapping_mul(10).wrapping_add(value(*byte));
+        rest = behind;
+    }
+    let digits = input.len() - rest.len();
+    (1..=DIGITS_MAX).contains(&digits).then_some((number, rest))
+}
+
+/// `*( ";" name [ "=" value ] )` of a URI.
+#[inline(always)]
+fn uri_params(input: &[u8]) -> Plain<'_, Params<'_>> {
+    let mut rest = input;
+    while let [b';', behind @ ..] = rest {
+        (_, rest) = run(behind, scan::URI_PLAIN)?;
+        if let [b'=', behind @ ..] = rest {
+            (_, rest) = run(behind, scan::URI_PLAIN)?;
+        }
+    }
+    let (params, rest) = input.split_at_checked(input.len() - rest.len())?;
+    Some((Params::new(params), rest))
+}
+
+/// `*( ";" name [ "=" value ] )` of a header field, up to the end or a comma.
+#[inline(always)]
+fn header_params<'a>(input: &'a [u8], wanted: &[u8]) -> Option<(Params<'a>, Wanted<'a>, &'a [u8])> {
+    let mut found = Wanted::default();
+    let mut rest = input;
+    while let [b';', behind @ ..] = rest {
+        let name;
+        let mut value = &[][..];
+        (name, rest) = run(behind, scan::TOKEN)?;
+        if let [b'=', behind @ ..] = rest {
+            (value, rest) = run(behind, scan::VALUE)?;
+        }
+        // Equal bytes are told sooner than equal letters.
+        if name == wanted || name.eq_ignore_ascii_case(wanted) {
+            found.add(value);
+        }
+    }
+    if !matches!(rest, [] | [b',', ..]) {
+        return None;
+    }
+    let (params, rest) = input.split_at_checked(input.len() - rest.len())?;
+    Some((Params::new(params), found, rest))
+}
+
+/// The first value of a Via list, up to the end or a comma (RFC 3261 §20.42).
+#[inline(always)]
+pub(super) fn via(value: &[u8]) -> Plain<'_, Via<'_>> {
+    let (transport, rest) = match value.strip_prefix(b"SIP/2.0/")? {
+        [b'U', b'D', b'P', b' ', rest @ ..] => (Transport::Udp, rest),
+        [b'T', b'C', b'P', b' ', rest @ ..] => (Transport::Tcp, rest),
+        [b'T', b'L', b'S', b' ', rest @ ..] => (Transport::Tls, rest),
+        _ => return None,
+    };
+    let (host, rest) = host(rest)?;
+    let (port, rest) = port(rest)?;
+    let (params, branch, rest) = header_params(rest, b"branch")?;
+    Some((Via::from_parts(transport, host, port, params, branch), rest))
+}
+
+/// A number, one space, a known method.
+#[inline(always)]
+pub(super) fn cseq(value: &[u8]) -> Option<CSeq<'_>> {
+    let (number, rest) = number(value)?;
+    match Method::from_bytes(rest.strip_prefix(b" ")?) {
+        Method::Other(_) => None,
+        method => Some(CSeq { number, method }),
+    }
+}
+
+/// The bytes of that class, at least one.
+#[inline(always)]
+fn run(input: &[u8], class: u16) -> Plain<'_, &[u8]> {
+    let length = scan::run(input, class);
+    if length == 0 {
+        return None;
+    }
+    input.split_at_checked(length)
+}
