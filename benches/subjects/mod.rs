@@ -85,11 +85,15 @@ pub(crate) fn httparse_bare(bytes: &[u8]) {
     let mut headers = [const { std::mem::MaybeUninit::uninit() }; 64];
     if bytes.starts_with(b"HTTP/") {
         let mut response = httparse::Response::new(&mut []);
-        let status = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, black_box(bytes), &mut headers).expect("a good response");
+        let status = httparse::ParserConfig::default()
+            .parse_response_with_uninit_headers(&mut response, black_box(bytes), &mut headers)
+            .expect("a good response");
         black_box((&status, &response));
     } else {
         let mut request = httparse::Request::new(&mut []);
-        let status = request.parse_with_uninit_headers(black_box(bytes), &mut headers).expect("a good request");
+        let status = request
+            .parse_with_uninit_headers(black_box(bytes), &mut headers)
+            .expect("a good request");
         black_box((&status, &request));
     }
 }

@@ -32,16 +32,20 @@ impl<'a> CallFacts<'a> {
     /// # Errors
     /// What the check would have said.
     pub fn read(request: &Message<'a>) -> Result<Self, ParseError> {
-        let request_uri = request.uri()?;
-        let from = request.from()?;
-        Ok(Self {
+        Ok(Self::of(request, request.uri()?, request.from()?))
+    }
+
+    /// The facts of a request of which Request-URI and From have been read.
+    #[inline]
+    pub(super) fn of(request: &Message<'a>, request_uri: Uri<'a>, from: NameAddr<'a>) -> Self {
+        Self {
             host: host(&request_uri),
             called: UserText::of(request_uri.user),
             calling: calling(request, &from),
             label: label(&request_uri),
             request_uri,
             from,
-        })
+        }
     }
 
     /// What classification reads besides headers. RFC 4904 §5: the originating trunk
@@ -69,6 +73,19 @@ impl<'a> CallFacts<'a> {
                 label(&self.from.uri),
                 self.label,
             ],
+        }
+    }
+
+    /// What classification reads where no classification asks for more than the source.
+    #[must_use]
+    pub(super) fn bare_arrival(&self, source: SocketAddr) -> Arrival<'a> {
+        Arrival {
+            source: source.ip(),
+            listener: "",
+            contact_host: b"",
+            from_host: b"",
+            request_host: self.host,
+            labels: [Label::default(), Label::default(), self.label],
         }
     }
 
@@ -113,10 +130,11 @@ impl<'a> UserText<'a> {
         };
         let raw = user.number();
         let decoded = memchr::memchr(b'%', raw).and_then(|_| decoded(&user));
+        let has_params = raw.len() < user.as_bytes().len();
         Self {
             raw,
             decoded,
-            phone_context: user.param(b"phone-context"),
+            phone_context: has_params.then(|| user.param(b"phone-context")).flatten(),
         }
     }
 
@@ -140,12 +158,10 @@ impl<'a> UserText<'a> {
     /// What is looked up, for observers.
     #[must_use]
     pub fn text(&self) -> DialledText {
-        self.dialled()
-            .number
-            .iter()
-            .copied()
-            .take(DIALLED_BYTES_MAX)
-            .collect()
+        let number = self.dialled().number;
+        let shown = number.get(..DIALLED_BYTES_MAX).unwrap_or(number);
+        // It has just been cut to what fits.
+        DialledText::try_from(shown).unwrap_or_default()
     }
 
     fn is_number(&self) -> bool {
@@ -187,11 +203,11 @@ fn calling<'a>(request: &Message<'a>, from: &NameAddr<'a>) -> Option<UserText<'a
 }
 
 fn label<'a>(uri: &Uri<'a>) -> Label<'a> {
-    let param = |name: &[u8]| uri.user.and_then(|user| user.param(name));
-    Label {
-        tgrp: param(b"tgrp"),
-        trunk_context: param(b"trunk-context"),
-    }
+    let labelled = uri.user.filter(|user| user.as_bytes().contains(&b';'));
+    labelled.map_or_else(Label::default, |user| Label {
+        tgrp: user.param(b"tgrp"),
+        trunk_context: user.param(b"trunk-context"),
+    })
 }
 
 /// The host as it was written, without brackets.

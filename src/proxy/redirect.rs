@@ -11,13 +11,14 @@ use super::contacts::Contacts;
 use super::event::{Answer, CallEvent, DropReason, Fate, MethodKind, Refusal, Refused};
 use super::facts::{CallFacts, call_hash, is_answerable};
 use super::strangers::Strangers;
-use super::to_tag::to_tag;
+use super::to_tag::{to_tag, to_tag_of};
 use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
 use crate::routing::{
-    self, Decision, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
+    self, Decision, GroupId, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
 };
 use crate::sip::{
-    HeaderName, Message, Method, ParseError, Reply, StartLine, StatusCode, reply_target,
+    HeaderName, Message, Method, ParseError, Reply, RequestHead, StartLine, StatusCode,
+    reply_target,
 };
 use crate::transaction::{AnswerPath, TransactionKey, TransactionTable};
 
@@ -113,12 +114,17 @@ impl RedirectServer {
             return Fate::Dropped(DropReason::Unanswerable);
         }
         let known = routing::is_known_source(&snapshot.table, datagram.source.ip());
-        let (message, broken) = match Message::parse_datagram(datagram.bytes) {
+        let parsed = Message::parse_datagram(datagram.bytes);
+        let salvaged;
+        let (message, broken) = match &parsed {
             Ok(message) => (message, None),
-            Err(error) => match Message::salvage(datagram.bytes) {
-                Some(message) => (message, Some(error)),
-                None => return Fate::Dropped(DropReason::Junk),
-            },
+            Err(error) => {
+                let Some(message) = Message::salvage(datagram.bytes) else {
+                    return Fate::Dropped(DropReason::Junk);
+                };
+                salvaged = message;
+                (&salvaged, Some(*error))
+            }
         };
         let StartLine::Request { method, .. } = message.start_line() else {
             return Fate::Dropped(DropReason::Response);
@@ -126,7 +132,7 @@ impl RedirectServer {
         let asked = Asked {
             now,
             datagram,
-            message: &message,
+            message,
             method,
             known,
         };
@@ -137,15 +143,13 @@ impl RedirectServer {
         if !known && !self.strangers.admit(now.instant) {
             return Fate::Dropped(DropReason::Flood);
         }
-        match broken.map_or_else(|| message.check_request(), Err) {
-            _ if !known => self.refuse(
-                &asked,
-                Refusal::UnknownSource.into(),
-                StatusCode::FORBIDDEN,
-                out,
-            ),
+        if !known {
+            let why = Refusal::UnknownSource.into();
+            return self.refuse(&asked, why, StatusCode::FORBIDDEN, out);
+        }
+        match broken.map_or_else(|| message.read_request(), Err) {
             Err(error) => self.refuse_malformed(&asked, error, out),
-            Ok(()) => self.request(&asked, snapshot, out),
+            Ok(head) => self.request(&asked, &head, snapshot, out),
         }
     }
 
@@ -185,11 +189,12 @@ impl RedirectServer {
     fn request<'a>(
         &mut self,
         asked: &Asked<'_, 'a>,
+        head: &RequestHead<'a>,
         snapshot: &Snapshot,
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
         match asked.method {
-            Method::Invite => self.invite(asked, snapshot, out),
+            Method::Invite => self.invite(asked, head, snapshot, out),
             Method::Cancel => self.cancel(asked, out),
             Method::Options => self.options(asked, out),
             _ => self.refuse(
@@ -204,6 +209,7 @@ impl RedirectServer {
     fn invite<'a>(
         &mut self,
         asked: &Asked<'_, 'a>,
+        head: &RequestHead<'a>,
         snapshot: &Snapshot,
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
@@ -216,14 +222,10 @@ impl RedirectServer {
                 None => Fate::Absorbed(MethodKind::Invite),
             };
         }
-        if let Some((refusal, status)) = self.unfit(asked) {
+        if let Some((refusal, status)) = self.unfit(asked.message, head) {
             return self.refuse(asked, refusal.into(), status, out);
         }
-        let facts = match CallFacts::read(asked.message) {
-            Ok(facts) => facts,
-            Err(error) => return self.refuse_malformed(asked, error, out),
-        };
-        let fate = self.call(asked, &facts, snapshot, out);
+        let fate = self.call(asked, head, snapshot, out);
         if let (Fate::Answer { to, status, .. }, Some((transactions, key))) =
             (&fate, self.transactions.as_mut().zip(key))
             && !transactions.insert(asked.now.instant, key, status.code(), out, asked.path(*to))
@@ -235,16 +237,19 @@ impl RedirectServer {
 
     /// What keeps an INVITE from being decided: RFC 3261 §8.2.2.3 (extensions), §16.3
     /// step 3 (hops), §12.2.2 (no such dialog: none is ever made here).
-    fn unfit(&self, asked: &Asked<'_, '_>) -> Option<(Refusal, StatusCode)> {
-        let message = asked.message;
+    fn unfit(
+        &self,
+        message: &Message<'_>,
+        head: &RequestHead<'_>,
+    ) -> Option<(Refusal, StatusCode)> {
         if message
             .first(HeaderName::Require)
             .is_some_and(|value| !value.is_empty())
         {
             Some((Refusal::Extension, StatusCode::BAD_EXTENSION))
-        } else if matches!(message.max_forwards(), Ok(Some(0))) {
+        } else if head.max_forwards == Some(0) {
             Some((Refusal::Hops, StatusCode::TOO_MANY_HOPS))
-        } else if message.to().is_ok_and(|to| to.tag().is_some()) {
+        } else if head.to.tag().is_some() {
             Some((Refusal::NoDialog, StatusCode::CALL_DOES_NOT_EXIST))
         } else if self.draining {
             Some((Refusal::Draining, StatusCode::SERVICE_UNAVAILABLE))
@@ -257,14 +262,13 @@ impl RedirectServer {
     fn call<'a>(
         &mut self,
         asked: &Asked<'_, 'a>,
-        facts: &CallFacts<'a>,
+        head: &RequestHead<'a>,
         snapshot: &Snapshot,
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
-        let (table, message, datagram) = (&*snapshot.table, asked.message, asked.datagram);
-        let arrival = facts.arrival(message, datagram.source, datagram.listener);
-        let header = |name: &str| message.by_name(name.as_bytes()).next();
-        let Some(from) = routing::classify(table, &arrival, header) else {
+        let (table, datagram) = (&*snapshot.table, asked.datagram);
+        let facts = &CallFacts::of(asked.message, head.uri, head.from);
+        let Some(from) = asked.classify(facts, table) else {
             return self.refuse(
                 asked,
                 Refusal::UnknownSource.into(),
@@ -272,7 +276,7 @@ impl RedirectServer {
                 out,
             );
         };
-        let call_id = message.call_id().unwrap_or_default();
+        let call_id = head.call_id;
         // RFC 4904 §5.3: half a label is none.
         let tgrp = facts.label.trunk_context.and(facts.label.tgrp);
         let decision = routing::route(
@@ -290,7 +294,7 @@ impl RedirectServer {
         );
         let status = self.contacts.collect(table, &decision, facts);
         let reason = reason(table, &decision, status);
-        let Some(to) = self.write(asked, status, reason, &[], out) else {
+        let Some(to) = self.write(asked, Some(head), status, reason, &[], out) else {
             return Fate::Dropped(DropReason::Unanswerable);
         };
         let event = CallEvent {
@@ -376,7 +380,7 @@ impl RedirectServer {
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
         self.contacts.clear();
-        match self.write(asked, StatusCode::OK, b"", headers, out) {
+        match self.write(asked, None, StatusCode::OK, b"", headers, out) {
             Some(to) => asked.fate(to, StatusCode::OK, Answer::Served),
             None => Fate::Dropped(DropReason::Unanswerable),
         }
@@ -418,7 +422,7 @@ impl RedirectServer {
             StatusCode::BAD_EXTENSION => &unsupported,
             _ => &[],
         };
-        let Some(to) = self.write(asked, status, b"", headers, out) else {
+        let Some(to) = self.write(asked, None, status, b"", headers, out) else {
             return Fate::Dropped(DropReason::Unanswerable);
         };
         // Who forges a source address must not gain from our answer.
@@ -429,23 +433,33 @@ impl RedirectServer {
     }
 
     /// Writes the answer and says where it goes. RFC 3261 §8.2.6, §18.2.2, RFC 3581.
-    /// `None` when the top Via gives no place an answer may be sent to.
+    /// `None` when the top Via gives no place an answer may be sent to. `head` is what has
+    /// been read of the request already.
     fn write(
         &self,
         asked: &Asked<'_, '_>,
+        head: Option<&RequestHead<'_>>,
         status: StatusCode,
         reason: &[u8],
         headers: &[(&[u8], &[u8])],
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
         let (message, source) = (asked.message, asked.datagram.source);
-        let via = message.top_via().ok()?;
-        let to = reply_target(&via, source);
+        let to = match head {
+            Some(head) => reply_target(&head.top_via, source),
+            None => reply_target(&message.top_via().ok()?, source),
+        };
         if !is_answerable(to) {
             return None;
         }
-        let tag = to_tag(&self.tag_key, message);
+        let tag = match head {
+            Some(head) => to_tag_of(&self.tag_key, head),
+            None => to_tag(&self.tag_key, message),
+        };
         let mut reply = Reply::new(message, status).source(source).to_tag(&tag);
+        if let Some(head) = head {
+            reply = reply.head(head);
+        }
         if !reason.is_empty() {
             reply = reply.reason(reason);
         }
@@ -473,6 +487,18 @@ struct Asked<'m, 'a> {
 }
 
 impl<'a> Asked<'_, 'a> {
+    /// RFC 4904 §5 among others: the trunk group it arrives on. Where nothing is asked of
+    /// the message, it is not read for it.
+    fn classify(&self, facts: &CallFacts<'a>, table: &RoutingTable) -> Option<GroupId> {
+        let (message, datagram) = (self.message, self.datagram);
+        let header = |name: &str| message.by_name(name.as_bytes()).next();
+        if routing::is_by_source_only(table) {
+            return routing::classify(table, &facts.bare_arrival(datagram.source), header);
+        }
+        let arrival = facts.arrival(message, datagram.source, datagram.listener);
+        routing::classify(table, &arrival, header)
+    }
+
     const fn path(&self, to: SocketAddr) -> AnswerPath {
         AnswerPath {
             to,

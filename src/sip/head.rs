@@ -1,8 +1,6 @@
 //! What every request must have before anybody acts on it, as values read once.
 
-use super::{
-    HeaderName, Message, Method, NameAddr, ParseError, ParseErrorKind, Scheme, Uri, Via,
-};
+use super::{HeaderName, Message, Method, NameAddr, ParseError, ParseErrorKind, Scheme, Uri, Via};
 use crate::limits::URI_BYTES_MAX;
 
 /// The fields every request has, checked. Borrows from the bytes of its [`Message`].

@@ -24,7 +24,9 @@ const CONTROL_END: u8 = 0x0e;
 pub(super) fn plain_line(rest: &[u8]) -> Option<PlainLine> {
     let words = words(rest.first_chunk::<WINDOW_BYTES>()?);
     let (name, name_end) = name(&words)?;
-    if name == HeaderName::Other && (name_end == 0 || !scan::all(rest.get(..name_end)?, scan::TOKEN)) {
+    if name == HeaderName::Other
+        && (name_end == 0 || !scan::all(rest.get(..name_end)?, scan::TOKEN))
+    {
         return None;
     }
     let tail = rest.get(name_end + 1..)?;

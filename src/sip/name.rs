@@ -149,7 +149,11 @@ const fn known() -> [Known; KNOWN_MAX] {
         table[i].length = text.len() as u8;
         let mut at = 0;
         while at < text.len() {
-            let differ = if text[at].is_ascii_alphabetic() { 0xdf } else { 0xff };
+            let differ = if text[at].is_ascii_alphabetic() {
+                0xdf
+            } else {
+                0xff
+            };
             table[i].text[at / 8] |= (text[at] as u64) << (at % 8 * 8);
             table[i].differ[at / 8] |= differ << (at % 8 * 8);
             at += 1;
@@ -268,7 +272,11 @@ mod tests {
             ([letter], Some(compact)) => letter.eq_ignore_ascii_case(&(compact as u8)),
             _ => name.eq_ignore_ascii_case(known.as_str().as_bytes()),
         };
-        HeaderName::ALL.iter().find(spells).copied().unwrap_or(HeaderName::Other)
+        HeaderName::ALL
+            .iter()
+            .find(spells)
+            .copied()
+            .unwrap_or(HeaderName::Other)
     }
 
     #[test]

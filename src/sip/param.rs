@@ -39,7 +39,10 @@ pub(super) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     pub(super) fn find(params: Params<'a>, name: &[u8]) -> Self {
         let mut found = Self::default();
-        for param in params.iter().filter(|param| param.name.eq_ignore_ascii_case(name)) {
+        for param in params
+            .iter()
+            .filter(|param| param.name.eq_ignore_ascii_case(name))
+        {
             found.add(param.value.unwrap_or_default());
         }
         found

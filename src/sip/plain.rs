@@ -39,7 +39,10 @@ fn display(value: &[u8]) -> Plain<'_, Option<&[u8]>> {
         }
         _ => {
             let (words, rest) = run(value, scan::DISPLAY)?;
-            Some((Some(scan::trim_lws(words)).filter(|words| !words.is_empty()), rest))
+            Some((
+                Some(scan::trim_lws(words)).filter(|words| !words.is_empty()),
+                rest,
+            ))
         }
     }
 }
@@ -59,7 +62,16 @@ pub(super) fn uri(input: &[u8]) -> Plain<'_, Uri<'_>> {
     let (port, rest) = port(rest)?;
     let (params, rest) = uri_params(rest)?;
     let (raw, rest) = input.split_at_checked(input.len() - rest.len())?;
-    let uri = Uri { scheme, user, password: None, host, port, params, headers: None, raw };
+    let uri = Uri {
+        scheme,
+        user,
+        password: None,
+        host,
+        port,
+        params,
+        headers: None,
+        raw,
+    };
     Some((uri, rest))
 }
 

@@ -145,7 +145,9 @@ pub(super) fn any(bytes: &[u8], found: impl Fn(u8) -> bool) -> bool {
     let (blocks, rest) = bytes.as_chunks::<16>();
     // The last block overlaps the one before, so that there is no remainder.
     match bytes.last_chunk() {
-        Some(last) => any_of_16(last, &found) || blocks.iter().any(|block| any_of_16(block, &found)),
+        Some(last) => {
+            any_of_16(last, &found) || blocks.iter().any(|block| any_of_16(block, &found))
+        }
         None => rest.iter().any(|byte| found(*byte)),
     }
 }

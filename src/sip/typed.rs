@@ -15,8 +15,7 @@ impl<'a> Message<'a> {
     pub fn top_via(&self) -> Result<Via<'a>, ParseError> {
         let value = self.mandatory(HeaderName::Via)?;
         if self.is_salvaged() {
-            return Via::salvage_first(value)
-                .ok_or_else(|| self.wrong(value, ParseErrorKind::Via));
+            return Via::salvage_first(value).ok_or_else(|| self.wrong(value, ParseErrorKind::Via));
         }
         match plain::via(value) {
             Some((via, _)) => Ok(via),
