@@ -111,12 +111,6 @@ pub const OPENING_TIMES_MAX: usize = 8;
 /// parameter of RFC 4694 and RFC 4904 and a long host stays below 600.
 pub const URI_BYTES_MAX: usize = 2_048;
 
-/// Header lines added to a reply: a Contact for each of `ROUTES_MAX` routes and as
-/// many others (Reason, Retry-After, Warning, Allow, Supported, Server …).
-pub const REPLY_HEADERS_MAX: usize = 16;
-
-const _: () = assert!(REPLY_HEADERS_MAX >= 2 * ROUTES_MAX);
-
 /// Prefixes that the ranges of all DID lists become together: a range of blocks is one,
 /// a crooked one at most 18 a digit. 32 bytes each while a table is compiled.
 pub const RANGE_ENTRIES_MAX: usize = 2_000_000;

@@ -147,9 +147,12 @@ impl RedirectServer {
             let why = Refusal::UnknownSource.into();
             return self.refuse(&asked, why, StatusCode::FORBIDDEN, out);
         }
-        match broken.map_or_else(|| message.read_request(), Err) {
-            Err(error) => self.refuse_malformed(&asked, error, out),
-            Ok(head) => self.request(&asked, &head, snapshot, out),
+        if let Some(error) = broken {
+            return self.refuse_malformed(&asked, error, out);
+        }
+        match &message.read_request() {
+            Ok(head) => self.request(&asked, head, snapshot, out),
+            Err(error) => self.refuse_malformed(&asked, *error, out),
         }
     }
 
@@ -463,16 +466,14 @@ impl RedirectServer {
         if !reason.is_empty() {
             reply = reply.reason(reason);
         }
-        for contact in self.contacts.iter() {
-            reply = reply.header(b"Contact", contact);
-        }
-        for (name, value) in headers {
-            reply = reply.header(name, value);
-        }
-        if let Some(server) = &self.server_header {
-            reply = reply.header(b"Server", server.as_bytes());
-        }
-        reply.write(out);
+        let contacts = self
+            .contacts
+            .iter()
+            .map(|contact| (&b"Contact"[..], contact));
+        let server = self.server_header.as_ref();
+        let server = server.map(|server| (&b"Server"[..], server.as_bytes()));
+        let more = contacts.chain(headers.iter().copied()).chain(server);
+        reply.write_with(more, out);
         Some(to)
     }
 }

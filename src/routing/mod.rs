@@ -195,34 +195,29 @@ fn first_rule<T: Trace>(
     trace: &mut T,
 ) -> (Option<RuleId>, Outcome) {
     let table = &*snapshot.table;
-    let every = table::ids(table.rules()).map(RuleId);
-    // A trace may want to hear of the rules that the index spares us; it changes nothing,
-    // because their `from` or `called` does not hold.
-    let (every, candidates) = if T::EVERY_RULE {
-        (Some(every), None)
-    } else {
-        let called = rule_index::Called {
-            number: walk.called.as_ref(),
-            emergency: walk.emergency,
-            list: walk.did.map(|row| row.value.list),
-        };
-        (None, Some(table.candidates(walk.facts.from, &called)))
+    let called = walk.called;
+    let called = rule_index::Called {
+        number: called.as_ref(),
+        emergency: walk.emergency,
+        list: walk.did.map(|row| row.value.list),
     };
-    for id in every
-        .into_iter()
-        .flatten()
-        .chain(candidates.into_iter().flatten())
-    {
-        let Some(rule) = table.rule(id) else { continue };
+    let from = walk.facts.from;
+    let attempt = |id| {
+        let rule = table.rule(id)?;
         let verdict = rule
             .conditions(walk)
             .and_then(|()| act(snapshot, walk, rule, trace));
         trace.rule(id, verdict.as_ref().map(|_| ()).map_err(|miss| *miss));
-        if let Ok(outcome) = verdict {
-            return (Some(id), outcome);
-        }
-    }
-    (None, Outcome::NoRoute)
+        Some((Some(id), verdict.ok()?))
+    };
+    // A trace may want to hear of the rules that the index spares us; it changes nothing,
+    // because their `from` or `called` does not hold.
+    let decided = if T::EVERY_RULE {
+        table::ids(table.rules()).map(RuleId).find_map(attempt)
+    } else {
+        table.candidates(from, &called).find_map(attempt)
+    };
+    decided.unwrap_or((None, Outcome::NoRoute))
 }
 
 /// What a rule whose conditions hold does with the call. A miss is possible only for an

@@ -106,13 +106,16 @@ impl<V: Copy> PrefixMap<V> {
     /// Shows every entry that fits the number, from the shortest prefix to the one
     /// that [`PrefixMap::longest`] answers.
     pub fn all_matches(&self, number: &Number, mut show: impl FnMut(Match<V>)) {
+        if self.is_empty() {
+            return;
+        }
         let key = number.packed();
         let mut found = arrayvec::ArrayVec::<Match<V>, MATCHES_MAX>::new();
         let long = self.long.matches(key, number.len());
         let short = self.short.matches(u64::of(key), number.len());
         // At each length at most one Any and one Exactly fit: it cannot overflow.
         found.extend(long.chain(short).take(MATCHES_MAX));
-        found.into_iter().rev().for_each(&mut show);
+        found.iter().rev().for_each(|one| show(*one));
     }
 
     /// All entries, ordered by prefix as text, then Any before Exactly by rising count.

@@ -3,14 +3,12 @@
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use arrayvec::ArrayVec;
 use memchr::{memchr, memchr3};
 
 use super::address::has_tag;
 use super::header::CommaList;
 use super::param::{Param, Params};
 use super::{HeaderName, Message, RequestHead, StatusCode, Via, scan};
-use crate::limits::REPLY_HEADERS_MAX;
 
 /// An answer to a request (RFC 3261 §8.2.6), made of the request's own bytes.
 ///
@@ -25,7 +23,6 @@ pub struct Reply<'m, 'a> {
     source: Option<SocketAddr>,
     to_tag: Option<&'m [u8]>,
     head: Option<&'m RequestHead<'a>>,
-    headers: ArrayVec<(&'m [u8], &'m [u8]), REPLY_HEADERS_MAX>,
 }
 
 impl<'m, 'a> Reply<'m, 'a> {
@@ -41,7 +38,6 @@ impl<'m, 'a> Reply<'m, 'a> {
             source: None,
             to_tag: None,
             head: None,
-            headers: ArrayVec::new(),
         }
     }
 
@@ -79,21 +75,20 @@ impl<'m, 'a> Reply<'m, 'a> {
         self
     }
 
-    /// One more header line. Beyond `limits::REPLY_HEADERS_MAX` lines it is left
-    /// out: no caller of ours has that many.
-    #[must_use]
-    #[inline]
-    pub fn header(mut self, name: &'m [u8], value: &'m [u8]) -> Self {
-        let kept = self.headers.try_push((name, value)).is_ok();
-        debug_assert!(kept, "more than REPLY_HEADERS_MAX header lines in a reply");
-        self
-    }
-
     /// Appends the answer to `out`, which keeps what it has.
     ///
     /// Whatever the request and the callers put in, no CR, LF or unescaped NUL
     /// comes out but the ends of the lines written here.
     pub fn write(&self, out: &mut Vec<u8>) {
+        self.write_with([], out);
+    }
+
+    /// [`Reply::write`] with more header lines, each a name and a value.
+    pub fn write_with<'h>(
+        &self,
+        headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
+        out: &mut Vec<u8>,
+    ) {
         out.extend_from_slice(b"SIP/2.0 ");
         write_number(self.status.code(), out);
         out.push(b' ');
@@ -107,7 +102,7 @@ impl<'m, 'a> Reply<'m, 'a> {
         if self.status == StatusCode::TRYING {
             self.write_copy(HeaderName::Timestamp, out);
         }
-        for (name, value) in &self.headers {
+        for (name, value) in headers {
             write_line(name, value, out);
         }
         out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
@@ -166,13 +161,20 @@ pub fn reply_target(top_via: &Via<'_>, source: SocketAddr) -> SocketAddr {
         .port
         .filter(|port| *port != 0)
         .unwrap_or(DEFAULT_PORT);
-    if let Some(maddr) = top_via
-        .maddr()
+    // Most have neither, and all of them are looked through once.
+    let (mut maddr, mut rport) = (false, false);
+    for param in top_via.params.iter() {
+        maddr |= param.name.eq_ignore_ascii_case(b"maddr");
+        rport |= param.name.eq_ignore_ascii_case(b"rport");
+    }
+    if let Some(maddr) = maddr
+        .then(|| top_via.maddr())
+        .flatten()
         .filter(|maddr| is_answerable(*maddr, source.ip()))
     {
         return SocketAddr::new(maddr, sent_by_port);
     }
-    if top_via.rport().is_some() && source.port() != 0 {
+    if rport && source.port() != 0 {
         return source;
     }
     let mut target = source;
@@ -192,10 +194,12 @@ fn is_answerable(target: IpAddr, source: IpAddr) -> bool {
 /// the other values as they came.
 fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u8>) {
     let address = source.ip().to_canonical();
-    let element = CommaList::new(list).next().unwrap_or(list);
     let params = via.params.as_bytes();
     let params_at = scan::offset_in(list, params) + memchr(b';', params).unwrap_or(params.len());
-    let element_end = scan::offset_in(list, element) + element.len();
+    let element_end = memchr(b',', list).map_or(list.len(), |_| {
+        let element = CommaList::new(list).next().unwrap_or(list);
+        scan::offset_in(list, element) + element.len()
+    });
     let params = list.get(params_at..element_end).unwrap_or_default();
     write_clean(list.get(..params_at).unwrap_or_default(), out);
     let mut asked = false;
@@ -327,16 +331,17 @@ mod tests {
 
     #[test]
     fn a_reply_is_made_of_the_request() {
-        let out = reply(
-            &request("SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1", "<sip:c@d>"),
-            |reply| {
-                reply
-                    .to_tag(b"t7")
-                    .header(b"Contact", b"<sip:x@y>;q=1.0")
-                    .header(b"Reason", b"Q.850;cause=1\r\nEvil: yes\0")
-            },
-            StatusCode::MOVED_TEMPORARILY,
-        );
+        let text = request("SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1", "<sip:c@d>");
+        let message = Message::parse_datagram(text.as_bytes()).unwrap();
+        let more: [(&[u8], &[u8]); 2] = [
+            (b"Contact", b"<sip:x@y>;q=1.0"),
+            (b"Reason", b"Q.850;cause=1\r\nEvil: yes\0"),
+        ];
+        let mut out = Vec::new();
+        Reply::new(&message, StatusCode::MOVED_TEMPORARILY)
+            .to_tag(b"t7")
+            .write_with(more, &mut out);
+        let out = String::from_utf8(out).unwrap();
         assert_eq!(
             out,
             "SIP/2.0 302 Moved Temporarily\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\n\
