@@ -50,9 +50,10 @@ pub const DIAGNOSTICS_MAX: usize = 500;
 /// a transaction this is 2,000 INVITE/s a worker without a single ACK.
 pub const REDIRECT_TRANSACTIONS_MAX: usize = 65_536;
 
-/// Datagrams a worker takes from its socket before it looks at anything else,
-/// so that timers and shutdown are never starved by a flood.
-pub const RECEIVE_BATCH_MAX: usize = 32;
+/// Datagrams a worker takes from its socket, and answers, in one call of the system:
+/// enough to share the cost of the call, few enough that the first answer does not wait
+/// long for the last, and that timers and shutdown are never starved by a flood.
+pub const DATAGRAM_BATCH_MAX: usize = 32;
 
 /// Log lines waiting for a slow disk. Beyond it lines are dropped and counted:
 /// a full disk never stops a call.
@@ -109,12 +110,6 @@ pub const OPENING_TIMES_MAX: usize = 8;
 /// Largest Request-URI, in bytes; beyond it the peer gets 414. A number with every
 /// parameter of RFC 4694 and RFC 4904 and a long host stays below 600.
 pub const URI_BYTES_MAX: usize = 2_048;
-
-/// Header lines added to a reply: a Contact for each of `ROUTES_MAX` routes and as
-/// many others (Reason, Retry-After, Warning, Allow, Supported, Server …).
-pub const REPLY_HEADERS_MAX: usize = 16;
-
-const _: () = assert!(REPLY_HEADERS_MAX >= 2 * ROUTES_MAX);
 
 /// Prefixes that the ranges of all DID lists become together: a range of blocks is one,
 /// a crooked one at most 18 a digit. 32 bytes each while a table is compiled.
@@ -177,6 +172,14 @@ pub const CHALLENGES_BYTES_MAX: usize = 4_096;
 
 const _: () = assert!(PROXY_CALLS_MAX < PROXY_CONTEXTS_MAX);
 const _: () = assert!(TIMER_C_MS > 180_000);
+/// Room for one received datagram, in bytes: a byte more than we read, so that a longer
+/// one is seen to be longer.
+pub const DATAGRAM_ROOM_BYTES: usize = MESSAGE_BYTES_MAX + 1;
+
+/// From one datagram's room to the next, in bytes. Not a power of two: the first lines of
+/// all 32 would then fall into the same few sets of the processor's caches.
+pub const DATAGRAM_STRIDE_BYTES: usize = DATAGRAM_ROOM_BYTES + 3 * 64;
+
 /// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
 /// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
 /// 100,000 of them took it minutes.

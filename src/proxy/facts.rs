@@ -76,6 +76,19 @@ impl<'a> CallFacts<'a> {
         }
     }
 
+    /// What classification reads where no classification asks for more than the source.
+    #[must_use]
+    pub(super) fn bare_arrival(&self, source: SocketAddr) -> Arrival<'a> {
+        Arrival {
+            source: source.ip(),
+            listener: "",
+            contact_host: b"",
+            from_host: b"",
+            request_host: self.host,
+            labels: [Label::default(), Label::default(), self.label],
+        }
+    }
+
     /// Appends the parameters that stood behind the dialled number and belong to it
     /// (`;ext=100`), each with its `;`. The caller's trunk group label and the context of
     /// a local number name what only the caller knows: they stay behind. Out of a tel URI
@@ -128,10 +141,11 @@ impl<'a> UserText<'a> {
         };
         let raw = user.number();
         let decoded = memchr::memchr(b'%', raw).and_then(|_| decoded(&user));
+        let has_params = raw.len() < user.as_bytes().len();
         Self {
             raw,
             decoded,
-            phone_context: user.param(b"phone-context"),
+            phone_context: has_params.then(|| user.param(b"phone-context")).flatten(),
         }
     }
 
@@ -155,12 +169,10 @@ impl<'a> UserText<'a> {
     /// What is looked up, for observers.
     #[must_use]
     pub fn text(&self) -> DialledText {
-        self.dialled()
-            .number
-            .iter()
-            .copied()
-            .take(DIALLED_BYTES_MAX)
-            .collect()
+        let number = self.dialled().number;
+        let shown = number.get(..DIALLED_BYTES_MAX).unwrap_or(number);
+        // It has just been cut to what fits.
+        DialledText::try_from(shown).unwrap_or_default()
     }
 
     fn is_number(&self) -> bool {
@@ -202,11 +214,11 @@ fn calling<'a>(request: &Message<'a>, from: &NameAddr<'a>) -> Option<UserText<'a
 }
 
 fn label<'a>(uri: &Uri<'a>) -> Label<'a> {
-    let param = |name: &[u8]| uri.user.and_then(|user| user.param(name));
-    Label {
-        tgrp: param(b"tgrp"),
-        trunk_context: param(b"trunk-context"),
-    }
+    let labelled = uri.user.filter(|user| user.as_bytes().contains(&b';'));
+    labelled.map_or_else(Label::default, |user| Label {
+        tgrp: user.param(b"tgrp"),
+        trunk_context: user.param(b"trunk-context"),
+    })
 }
 
 /// The host as it was written, without brackets.

@@ -3,9 +3,7 @@
 use super::event::{Answer, DropReason, Fate};
 use super::facts::is_answerable;
 use super::redirect::{Datagram, Now, RedirectServer};
-use crate::limits::{
-    HEADERS_MAX, MESSAGE_BYTES_MAX, REPLY_HEADERS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX,
-};
+use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX, ROUTES_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
 use crate::routing::{Snapshot, is_known_source};
 use crate::sip::{HeaderName, Message, NameAddr, ParseErrorKind, StatusCode};
 
@@ -71,7 +69,7 @@ fn is_an_answer(out: &[u8], asked: &[u8]) -> StatusCode {
         Ok(answer) => answer,
         // All its Vias come back, and Contacts beside them.
         Err(error) if error.kind == ParseErrorKind::TooManyHeaders => {
-            assert!(request.headers().count() + REPLY_HEADERS_MAX >= HEADERS_MAX);
+            assert!(request.headers().count() + 2 * ROUTES_MAX >= HEADERS_MAX);
             return status;
         }
         // Out of a damaged request come damaged fields: their lines are clean, no more.

@@ -27,7 +27,9 @@ pub mod text_pattern;
 pub mod trunk;
 
 pub use availability::Availability;
-pub use classification::{Arrival, Classification, Label, classify, is_known_source};
+pub use classification::{
+    Arrival, Classification, Label, classify, is_by_source_only, is_known_source,
+};
 pub use decision::{Caller, Decision, End, Outcome, Route, Trace};
 pub use did_map::Did;
 pub use explanation::Explanation;

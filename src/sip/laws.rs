@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use memchr::{memchr, memmem};
 
-use crate::limits::{HEADERS_MAX, REPLY_HEADERS_MAX};
+use crate::limits::{HEADERS_MAX, ROUTES_MAX};
 
 use super::header::CommaList;
 use super::scan::{is_escaped, is_lws, offset_in};
@@ -403,7 +403,7 @@ fn answer_is_a_message(request: &Message<'_>, status: StatusCode) {
         Ok(response) => response,
         // All its Vias come back, and more beside them.
         Err(error) if error.kind == ParseErrorKind::TooManyHeaders => {
-            assert!(request.headers().count() + REPLY_HEADERS_MAX >= HEADERS_MAX);
+            assert!(request.headers().count() + 2 * ROUTES_MAX >= HEADERS_MAX);
             return;
         }
         Err(error) => panic!("{error}: {}", out.escape_ascii()),

@@ -30,7 +30,7 @@ pub use key::TransactionKey;
 pub use server_invite::ServerInvite;
 pub use server_non_invite::ServerNonInvite;
 pub use store::{NotKept, TransactionId, TransactionStore};
-pub use table::TransactionTable;
+pub use table::{AnswerPath, TransactionTable};
 pub use timers::{TimerName, Timers};
 
 use std::time::{Duration, Instant};

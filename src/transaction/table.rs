@@ -1,6 +1,6 @@
 //! A bounded set of INVITE server transactions with their timers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,8 +18,18 @@ use crate::sip::StatusCode;
 /// [`TransactionTable::insert`] refuses and the caller answers statelessly.
 #[derive(Debug)]
 pub struct TransactionTable {
-    transactions: TransactionStore<SocketAddr>,
+    transactions: TransactionStore<AnswerPath>,
     awaiting_ack: usize,
+}
+
+/// The way of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerPath {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// Which of our addresses it leaves from: the one that was asked, where the socket
+    /// has several.
+    pub from: Option<IpAddr>,
 }
 
 impl TransactionTable {
@@ -42,7 +52,7 @@ impl TransactionTable {
         key: TransactionKey,
         status: StatusCode,
         response: &[u8],
-        to: SocketAddr,
+        path: AnswerPath,
     ) -> bool {
         let mut machine = ServerInvite::new(Transport::Unreliable, &Timers::RFC_3261);
         let response = Bytes::copy_from_slice(response);
@@ -51,7 +61,7 @@ impl TransactionTable {
             return false;
         }
         let awaits_ack = machine.awaits_ack();
-        let kept = self.transactions.insert(key, machine, to).is_ok();
+        let kept = self.transactions.insert(key, machine, path).is_ok();
         self.awaiting_ack += usize::from(kept && awaits_ack);
         kept
     }
@@ -70,7 +80,7 @@ impl TransactionTable {
         now: Instant,
         key: TransactionKey,
         out: &mut Vec<u8>,
-    ) -> Option<Option<SocketAddr>> {
+    ) -> Option<Option<AnswerPath>> {
         let id = self.transactions.find(&key)?;
         let (to, actions) = self.transactions.step(id, now, Event::Request)?;
         Some(append_response(&actions, out).then_some(to))
@@ -89,7 +99,7 @@ impl TransactionTable {
 
     /// Runs timers due at `now` until one of them repeats a response: appends it to
     /// `out` and says where it goes. Call until it answers `None`.
-    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<SocketAddr> {
+    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<AnswerPath> {
         while let Some((_, to, actions)) = self.transactions.poll_timer(now) {
             // Timer H: the wait for the ACK is over.
             self.awaiting_ack -= usize::from(actions.contains(&Action::Timeout));
@@ -160,8 +170,11 @@ mod tests {
         TransactionKey::of_invite(&message, seed).unwrap()
     }
 
-    fn to(number: u8) -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, 1], 5000 + u16::from(number)))
+    fn to(number: u8) -> AnswerPath {
+        AnswerPath {
+            to: SocketAddr::from(([10, 0, 0, 1], 5000 + u16::from(number))),
+            from: number.is_multiple_of(2).then(|| [10, 0, 1, number].into()),
+        }
     }
 
     #[test]

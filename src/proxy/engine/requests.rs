@@ -354,17 +354,11 @@ impl Engine {
         headers: &[(&[u8], &[u8])],
     ) -> Vec<u8> {
         let tag = to_tag(&self.key, asked.message);
-        let mut reply = Reply::new(asked.message, status)
+        let reply = Reply::new(asked.message, status)
             .source(asked.flow.peer)
             .to_tag(&tag);
-        for (name, value) in headers {
-            reply = reply.header(name, value);
-        }
-        if let Some(server) = &self.server_header {
-            reply = reply.header(b"Server", server.as_bytes());
-        }
         let mut out = Vec::with_capacity(512);
-        reply.write(&mut out);
+        reply.write_with(headers.iter().copied().chain(self.server_line()), &mut out);
         out
     }
 
@@ -376,15 +370,12 @@ impl Engine {
         let tag = to_tag(&self.key, &request);
         let wait = OVERLOAD_RETRY_AFTER_S.to_string();
         let mut reply = Reply::new(&request, status).source(context.source);
-        if status != StatusCode::TRYING {
+        let is_trying = status == StatusCode::TRYING;
+        if !is_trying {
             reply = reply.to_tag(&tag);
-            if let Some(server) = &self.server_header {
-                reply = reply.header(b"Server", server.as_bytes());
-            }
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            reply = reply.header(b"Retry-After", wait.as_bytes());
-        }
+        let wait = (status == StatusCode::SERVICE_UNAVAILABLE)
+            .then_some((&b"Retry-After"[..], wait.as_bytes()));
         let rule = context
             .call
             .as_ref()
@@ -398,9 +389,16 @@ impl Engine {
         {
             reply = reply.reason(reason.as_bytes());
         }
+        let server = self.server_line().filter(|_| !is_trying);
         let mut out = Vec::with_capacity(512);
-        reply.write(&mut out);
+        reply.write_with(server.into_iter().chain(wait), &mut out);
         out.into()
+    }
+
+    /// The Server header of our own answers.
+    fn server_line(&self) -> Option<(&[u8], &[u8])> {
+        let server = self.server_header.as_ref()?;
+        Some((b"Server", server.as_bytes()))
     }
 
     /// RFC 3261 §16.2: "100 (Trying) at once", for a next hop may take its time.
