@@ -100,6 +100,7 @@ impl Rig {
         let datagram = Datagram {
             bytes: message.as_bytes(),
             source: source.parse().unwrap(),
+            asked: None,
             listener: "inside",
         };
         let fate = self

@@ -21,10 +21,13 @@ const DIDS: usize = 1_000_000;
 const ROUNDS: usize = 1_024;
 const BATCH: usize = 16;
 
+/// What is measured, ready to be done.
+type Work = Box<dyn FnMut()>;
+
 struct Subject {
     name: &'static str,
     rules: usize,
-    prepare: fn(Snapshot, Vec<Number>) -> Box<dyn FnMut()>,
+    prepare: fn(Snapshot, Vec<Number>) -> Work,
 }
 
 #[rustfmt::skip]
@@ -88,7 +91,7 @@ fn measured_work(work: &mut dyn FnMut()) {
     work();
 }
 
-fn lookup(snapshot: Snapshot, numbers: Vec<Number>) -> Box<dyn FnMut()> {
+fn lookup(snapshot: Snapshot, numbers: Vec<Number>) -> Work {
     Box::new(move || {
         for number in &numbers {
             black_box(snapshot.table.dids().longest(number));
@@ -96,7 +99,7 @@ fn lookup(snapshot: Snapshot, numbers: Vec<Number>) -> Box<dyn FnMut()> {
     })
 }
 
-fn lookup_batch(snapshot: Snapshot, numbers: Vec<Number>) -> Box<dyn FnMut()> {
+fn lookup_batch(snapshot: Snapshot, numbers: Vec<Number>) -> Work {
     Box::new(move || {
         for batch in numbers.chunks_exact(BATCH) {
             let batch: &[Number; BATCH] = batch.first_chunk().expect("sixteen");
@@ -105,7 +108,7 @@ fn lookup_batch(snapshot: Snapshot, numbers: Vec<Number>) -> Box<dyn FnMut()> {
     })
 }
 
-fn decision(snapshot: Snapshot, numbers: Vec<Number>) -> Box<dyn FnMut()> {
+fn decision(snapshot: Snapshot, numbers: Vec<Number>) -> Work {
     Box::new(move || {
         for number in &numbers {
             black_box(sites::decide(&snapshot, number));
@@ -113,7 +116,8 @@ fn decision(snapshot: Snapshot, numbers: Vec<Number>) -> Box<dyn FnMut()> {
     })
 }
 
-fn redirect(snapshot: Snapshot, numbers: Vec<Number>) -> Box<dyn FnMut()> {
+#[allow(clippy::needless_pass_by_value)] // One of several subjects with one signature.
+fn redirect(snapshot: Snapshot, numbers: Vec<Number>) -> Work {
     let messages: Vec<Vec<u8>> = numbers.iter().map(sites::invite).collect();
     let mut site = Site::new(snapshot);
     Box::new(move || {

@@ -163,6 +163,7 @@ impl Site {
         let datagram = Datagram {
             bytes,
             source: SOURCE.parse().expect("an address"),
+            asked: None,
             listener: "inside",
         };
         let fate = self

@@ -59,6 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
         let datagram = Datagram {
             bytes,
             source: rig.sources[bytes.len() % 4],
+            asked: None,
             listener: "",
         };
         let stateful = bytes.len() % 8 >= 4;

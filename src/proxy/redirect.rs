@@ -153,7 +153,7 @@ impl RedirectServer {
             .then(|| Message::salvage(datagram.bytes))
             .flatten();
         let asked = Asked {
-            message: salvaged.as_ref().unwrap_or(&message),
+            message: salvaged.as_ref().unwrap_or(message),
             ..asked
         };
         match error {

@@ -178,8 +178,8 @@ fn pack_eight(symbols: [u8; 8]) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let symbols = u64::from_be_bytes(symbols);
     let digits = (symbols >> 4 & EACH) * 0xFF;
-    let of_digit = (symbols & 0x0F * EACH) + 4 * EACH;
-    let of_sign = (symbols & EACH) + (symbols >> 2 & 2 * EACH);
+    let of_digit = (symbols & (0x0F * EACH)) + 4 * EACH;
+    let of_sign = (symbols & EACH) + ((symbols >> 2) & (2 * EACH));
     let codes = of_digit & digits | of_sign & !digits;
     let pairs = (codes | codes >> 4) & 0x00FF_00FF_00FF_00FF;
     let fours = (pairs | pairs >> 8) & 0x0000_FFFF_0000_FFFF;

@@ -126,6 +126,7 @@ impl Rig {
         let datagram = Datagram {
             bytes,
             source,
+            asked: None,
             listener: "",
         };
         let mut out = Vec::new();
@@ -164,6 +165,7 @@ impl Rig {
         let datagram = Datagram {
             bytes: invite,
             source: SBC.parse().unwrap(),
+            asked: None,
             listener: "",
         };
         fuzz_redirect(&mut self.server, self.now, &datagram, &self.snapshot)

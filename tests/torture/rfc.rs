@@ -256,6 +256,7 @@ fn the_engine_answers_from_ipv4_and_ipv6_what_the_rfc_asks() {
             let datagram = Datagram {
                 bytes: &bytes,
                 source,
+                asked: None,
                 listener: "",
             };
             // A server each: some share their branch, and would be retransmissions.
@@ -288,6 +289,7 @@ fn unknown_extensions_are_named() {
     let datagram = Datagram {
         bytes: &bytes,
         source: "192.0.2.77:5066".parse().unwrap(),
+        asked: None,
         listener: "",
     };
     server(false).handle(now(), &datagram, &snapshot(), &mut out);
