@@ -136,12 +136,12 @@ impl Rig {
                 .handle(self.now, &datagram, &self.snapshot, &mut out)
             {
                 Fate::Answer { to, status, .. } => (Some(status.code()), Some(to), None),
-                Fate::Repeat { to } => (
+                Fate::Repeat(path) => (
                     Message::parse_datagram(&out)
                         .unwrap()
                         .status()
                         .map(|s| s.code()),
-                    Some(to),
+                    Some(path.to),
                     None,
                 ),
                 Fate::Absorbed(_) => (None, None, None),
