@@ -127,7 +127,9 @@ mod tests {
             "tel:+1;ext=1",
         ];
         for request_uri in URIS {
-            let text = format!("INVITE {request_uri} SIP/2.0\r\nFrom: <sip:a@b>;tag=1\r\n\r\n");
+            let text = format!(
+                "INVITE {request_uri} SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n"
+            );
             let message = Message::parse_datagram(text.as_bytes()).unwrap();
             let facts = CallFacts::read(&message).unwrap();
             for uri in URIS {

@@ -311,7 +311,7 @@ mod tests {
     /// Found by fuzzing: a colon would have made a password of what follows it.
     #[test]
     fn parameters_of_a_tel_uri_are_carried_as_a_user_part_can_hold_them() {
-        let request = "INVITE tel:7042;a:b=[c]/d;ext=3;phone-context=x SIP/2.0\r\nFrom: <tel:1>;tag=1\r\n\r\n";
+        let request = "INVITE tel:7042;a:b=[c]/d;ext=3;phone-context=x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <tel:1>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n";
         let message = Message::parse_datagram(request.as_bytes()).unwrap();
         let mut carried = Vec::new();
         CallFacts::read(&message)
