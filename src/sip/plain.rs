@@ -37,12 +37,11 @@ fn display(value: &[u8]) -> Plain<'_, Option<&[u8]>> {
             let rest = rest.strip_prefix(b"\"")?;
             Some((Some(name), rest.strip_prefix(b" ").unwrap_or(rest)))
         }
+        // A blank that nobody trimmed: where a value begins is the lists' to say.
+        [first, ..] if scan::is_lws(*first) => None,
         _ => {
             let (words, rest) = run(value, scan::DISPLAY)?;
-            Some((
-                Some(scan::trim_lws(words)).filter(|words| !words.is_empty()),
-                rest,
-            ))
+            Some((Some(scan::trim_lws(words)), rest))
         }
     }
 }
@@ -342,6 +341,13 @@ mod tests {
         }
         for text in others {
             reads_alike(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn blanks_before_a_value_are_not_plain() {
+        for text in ["\n\tJane <sip:a@b.example>", " <sip:a@b.example>"] {
+            assert_eq!(name_addr(text.as_bytes()), None, "{text:?}");
         }
     }
 
