@@ -50,9 +50,10 @@ pub const DIAGNOSTICS_MAX: usize = 500;
 /// a transaction this is 2,000 INVITE/s a worker without a single ACK.
 pub const REDIRECT_TRANSACTIONS_MAX: usize = 65_536;
 
-/// Datagrams a worker takes from its socket before it looks at anything else,
-/// so that timers and shutdown are never starved by a flood.
-pub const RECEIVE_BATCH_MAX: usize = 32;
+/// Datagrams a worker takes from its socket, and answers, in one call of the system:
+/// enough to share the cost of the call, few enough that the first answer does not wait
+/// long for the last, and that timers and shutdown are never starved by a flood.
+pub const DATAGRAM_BATCH_MAX: usize = 32;
 
 /// Log lines waiting for a slow disk. Beyond it lines are dropped and counted:
 /// a full disk never stops a call.
@@ -110,12 +111,6 @@ pub const OPENING_TIMES_MAX: usize = 8;
 /// parameter of RFC 4694 and RFC 4904 and a long host stays below 600.
 pub const URI_BYTES_MAX: usize = 2_048;
 
-/// Header lines added to a reply: a Contact for each of `ROUTES_MAX` routes and as
-/// many others (Reason, Retry-After, Warning, Allow, Supported, Server …).
-pub const REPLY_HEADERS_MAX: usize = 16;
-
-const _: () = assert!(REPLY_HEADERS_MAX >= 2 * ROUTES_MAX);
-
 /// Prefixes that the ranges of all DID lists become together: a range of blocks is one,
 /// a crooked one at most 18 a digit. 32 bytes each while a table is compiled.
 pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
@@ -123,6 +118,67 @@ pub const RANGE_ENTRIES_MAX: usize = 2_000_000;
 /// Weeks searched for an ordinary day, almost four years: who has a dated line in every
 /// one of them gets the first, and `Mon 10:00` then sees its dated lines.
 pub const ORDINARY_WEEKS_MAX: usize = 200;
+
+/// Threads that read one DID list: reading is bound by memory long before this.
+pub const LIST_THREADS_MAX: usize = 8;
+
+/// Bytes of a list for one more thread to read: some 30,000 rows, ten milliseconds.
+pub const LIST_PIECE_BYTES_MIN: usize = 1 << 20;
+
+/// Attempts in a row that a trunk may leave unanswered before it is out of service. With a
+/// third of all packets lost, three INVITEs in a row go unheard once in 3,000 times.
+pub const TRUNK_SILENCES_MAX: u8 = 3;
+
+/// First outage of a trunk that stopped answering, in milliseconds; each further one is
+/// twice as long.
+pub const TRUNK_OUTAGE_MS_FIRST: u64 = 2_000;
+
+/// Longest such outage, in milliseconds: a trunk that is back is found within a minute.
+pub const TRUNK_OUTAGE_MS_MAX: u64 = 60_000;
+
+/// Longest Retry-After of a trunk that is heeded, in seconds: a wrong digit must not take
+/// a trunk away for years.
+pub const TRUNK_RETRY_AFTER_S_MAX: u32 = 3_600;
+
+/// Route values of one request: a dialog through more than this many proxies is a mistake,
+/// and reading them is linear.
+pub const ROUTE_VALUES_MAX: usize = 16;
+
+/// Contexts (requests in progress and their echoes) of one proxy worker. An answered call
+/// stays for 32 s, so this is 2,000 calls a second with room for those that ring; at 4 KB
+/// each it is 512 MB at the very worst.
+pub const PROXY_CONTEXTS_MAX: usize = 131_072;
+
+/// Of these, how many new calls may take. The rest is for requests inside dialogs and for
+/// emergency calls: who is connected can hang up, whatever floods in.
+pub const PROXY_CALLS_MAX: usize = PROXY_CONTEXTS_MAX / 8 * 7;
+
+/// Seconds after which a caller that was refused for want of room may try again.
+pub const OVERLOAD_RETRY_AFTER_S: u32 = 5;
+
+/// How long a trunk may stay silent when its policy does not say, in milliseconds: the
+/// INVITE was sent four times by then, and a caller still waits.
+pub const TRUNK_TIMEOUT_MS_DEFAULT: u32 = 4_000;
+
+/// Timer C, in milliseconds: RFC 3261 §16.6 step 11 wants more than three minutes.
+pub const TIMER_C_MS: u64 = 181_000;
+
+/// Longest time a call may ring, however often its callee says so, in milliseconds: no
+/// state lives for ever.
+pub const RINGING_MS_MAX: u64 = 3_600_000;
+
+/// Challenges (WWW-Authenticate, Proxy-Authenticate) collected for one response, in bytes.
+pub const CHALLENGES_BYTES_MAX: usize = 4_096;
+
+const _: () = assert!(PROXY_CALLS_MAX < PROXY_CONTEXTS_MAX);
+const _: () = assert!(TIMER_C_MS > 180_000);
+/// Room for one received datagram, in bytes: a byte more than we read, so that a longer
+/// one is seen to be longer.
+pub const DATAGRAM_ROOM_BYTES: usize = MESSAGE_BYTES_MAX + 1;
+
+/// From one datagram's room to the next, in bytes. Not a power of two: the first lines of
+/// all 32 would then fall into the same few sets of the processor's caches.
+pub const DATAGRAM_STRIDE_BYTES: usize = DATAGRAM_ROOM_BYTES + 3 * 64;
 
 /// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
 /// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
@@ -132,3 +188,7 @@ pub const TOML_LATE_HEADERS_MAX: usize = 1_000;
 /// Longest line of a DID list, in bytes: a row of a number, a name and a comment has a
 /// hundred. A file without line ends would be one row of millions of columns.
 pub const CSV_LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Changes to one message on its way: a proxy makes about eight (Request-URI, two Vias'
+/// worth, Record-Routes, Route, Max-Forwards, Content-Length), manipulations the rest.
+pub const EDITS_MAX: usize = 32;

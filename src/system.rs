@@ -4,6 +4,16 @@
 
 #![allow(unsafe_code)] // The only place; every other module is held to the crate's `deny`.
 
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use arrayvec::ArrayVec;
+
+use crate::limits::{DATAGRAM_BATCH_MAX, DATAGRAM_ROOM_BYTES, DATAGRAM_STRIDE_BYTES};
+
 /// Blocks from this size on are given back to the kernel as soon as they are freed, in
 /// bytes: glibc's own starting value.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -22,5 +32,491 @@ pub fn give_freed_tables_back() {
     // arena while it changes the parameter; it may be called at any time.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
+    }
+}
+
+/// Room for one batch of received datagrams, used again and again.
+#[derive(Debug)]
+pub struct ReceiveRoom {
+    bytes: Box<[u8]>,
+    names: Box<[Name]>,
+    /// Empty where nobody asks which address a datagram was sent to.
+    controls: Box<[Control]>,
+    arrived: ArrayVec<Arrived, DATAGRAM_BATCH_MAX>,
+}
+
+/// One datagram of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'r> {
+    /// Its bytes; cut at `limits::DATAGRAM_ROOM_BYTES`.
+    pub bytes: &'r [u8],
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// Which of our addresses it was sent to, on a socket that tells.
+    pub asked: Option<IpAddr>,
+}
+
+/// One datagram to send.
+#[derive(Debug, Clone, Copy)]
+pub struct Letter<'l> {
+    /// Its bytes.
+    pub bytes: &'l [u8],
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// Which of our addresses it leaves from; `None` leaves that to the system.
+    pub from: Option<IpAddr>,
+}
+
+/// How the kernel left one slot.
+#[derive(Debug, Clone, Copy)]
+struct Arrived {
+    length: usize,
+    name_length: usize,
+    control_length: usize,
+}
+
+/// A socket address as the kernel writes it, of either family.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(8))]
+struct Name([u8; NAME_BYTES]);
+
+/// Ancillary values of one datagram: one address and an interface.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_BYTES]);
+
+const NAME_BYTES: usize = size_of::<libc::sockaddr_in6>();
+const CONTROL_BYTES: usize = 64;
+const HEADER_BYTES: usize = size_of::<libc::cmsghdr>();
+
+const _: () = assert!(HEADER_BYTES + size_of::<libc::in6_pktinfo>() <= CONTROL_BYTES);
+const _: () = assert!(DATAGRAM_ROOM_BYTES <= DATAGRAM_STRIDE_BYTES);
+
+impl ReceiveRoom {
+    /// Room for a batch; `tells_asked` as [`tell_asked_address`] was told.
+    #[must_use]
+    pub fn new(tells_asked: bool) -> Self {
+        let controls = if tells_asked { DATAGRAM_BATCH_MAX } else { 0 };
+        Self {
+            bytes: vec![0; DATAGRAM_BATCH_MAX * DATAGRAM_STRIDE_BYTES].into(),
+            names: vec![Name([0; NAME_BYTES]); DATAGRAM_BATCH_MAX].into(),
+            controls: vec![Control([0; CONTROL_BYTES]); controls].into(),
+            arrived: ArrayVec::new(),
+        }
+    }
+
+    /// Takes what is queued on the socket, at most a batch, and forgets the batch
+    /// before. Returns how many datagrams there are; fewer than
+    /// `limits::DATAGRAM_BATCH_MAX` means that none was left.
+    ///
+    /// # Errors
+    /// What the system said, `WouldBlock` when nothing is queued.
+    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.arrived.clear();
+        let mut parts = ArrayVec::<libc::iovec, DATAGRAM_BATCH_MAX>::new();
+        for slot in self.bytes.chunks_exact_mut(DATAGRAM_STRIDE_BYTES) {
+            parts.push(libc::iovec {
+                iov_base: slot.as_mut_ptr().cast(),
+                iov_len: DATAGRAM_ROOM_BYTES,
+            });
+        }
+        let mut heads = ArrayVec::<libc::mmsghdr, DATAGRAM_BATCH_MAX>::new();
+        let mut controls = self.controls.iter_mut();
+        for (part, name) in parts.iter_mut().zip(&mut self.names) {
+            let control = controls.next();
+            heads.push(head(
+                (ptr::from_mut(name).cast(), NAME_BYTES),
+                part,
+                control.map(|control| (ptr::from_mut(control).cast(), CONTROL_BYTES)),
+            ));
+        }
+        // SAFETY: `heads` has `heads.len()` elements. Each points to a name, an iovec and
+        // (or null with length 0) a control buffer of its own, of the lengths it states;
+        // all of them live in `self` or on this stack and are not touched by anything
+        // else until the call returns. The descriptor is open for as long as it is
+        // borrowed. Without a timeout the last pointer may be null.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                heads.as_mut_ptr(),
+                heads.len() as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut(),
+            )
+        };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        self.arrived
+            .extend(heads.iter().take(count).map(|head| Arrived {
+                length: head.msg_len as usize,
+                name_length: head.msg_hdr.msg_namelen as usize,
+                control_length: head.msg_hdr.msg_controllen,
+            }));
+        Ok(count)
+    }
+
+    /// The datagrams of the batch, in order of arrival. One whose sender has no address
+    /// cannot be answered and is left out.
+    pub fn iter(&self) -> impl Iterator<Item = Received<'_>> {
+        let slots = self.bytes.chunks_exact(DATAGRAM_STRIDE_BYTES);
+        self.arrived
+            .iter()
+            .zip(slots)
+            .zip(&self.names)
+            .enumerate()
+            .filter_map(|(i, ((arrived, slot), name))| {
+                let control = self.controls.get(i);
+                Some(Received {
+                    bytes: slot.get(..arrived.length)?,
+                    source: read_name(name.0.get(..arrived.name_length)?)?,
+                    asked: control
+                        .and_then(|control| read_asked(control.0.get(..arrived.control_length)?)),
+                })
+            })
+    }
+}
+
+/// Sends the letters in order, at most a batch of them, and returns how many the system
+/// took. The first of them that it refuses ends the call; what it said of that one is
+/// told when it is the first.
+///
+/// # Errors
+/// What the system said of the first letter.
+pub fn send_batch(socket: BorrowedFd<'_>, letters: &[Letter<'_>]) -> io::Result<usize> {
+    let mut names = ArrayVec::<(Name, usize), DATAGRAM_BATCH_MAX>::new();
+    let mut controls = ArrayVec::<Option<(Control, usize)>, DATAGRAM_BATCH_MAX>::new();
+    let mut parts = ArrayVec::<libc::iovec, DATAGRAM_BATCH_MAX>::new();
+    for letter in letters.iter().take(DATAGRAM_BATCH_MAX) {
+        names.push(write_name(letter.to));
+        controls.push(letter.from.map(|from| write_source(from, letter.to)));
+        parts.push(libc::iovec {
+            iov_base: letter.bytes.as_ptr().cast_mut().cast(),
+            iov_len: letter.bytes.len(),
+        });
+    }
+    let mut heads = ArrayVec::<libc::mmsghdr, DATAGRAM_BATCH_MAX>::new();
+    for ((part, (name, length)), control) in parts.iter_mut().zip(&mut names).zip(&mut controls) {
+        heads.push(head(
+            (ptr::from_mut(name).cast(), *length),
+            part,
+            control
+                .as_mut()
+                .map(|(control, length)| (ptr::from_mut(control).cast(), *length)),
+        ));
+    }
+    // SAFETY: as in `ReceiveRoom::receive`: every pointer leads to a live buffer of at
+    // least the length beside it, on this stack or borrowed by `letters`. sendmmsg reads
+    // through them and writes only to the `msg_len` of `heads`, so that the bytes behind
+    // the shared borrow stay as they are.
+    let count = unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            heads.as_mut_ptr(),
+            heads.len() as libc::c_uint,
+            libc::MSG_DONTWAIT,
+        )
+    };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Lets datagrams longer than a link's frame be cut into fragments on the way, and never
+/// marks one "do not fragment": SIP over UDP relies on that (RFC 3261 §18.1.1).
+///
+/// # Errors
+/// What the system said.
+pub fn allow_fragments(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+    if v6 {
+        let never = libc::IPV6_PMTUDISC_DONT;
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, never)
+    } else {
+        let never = libc::IP_PMTUDISC_DONT;
+        set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, never)
+    }
+}
+
+/// Has the socket tell to which of our addresses each datagram was sent.
+///
+/// # Errors
+/// What the system said.
+pub fn tell_asked_address(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+    if v6 {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+    } else {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    }
+}
+
+fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the value is an integer on this stack and the length is its size; the
+    // descriptor is open for as long as it is borrowed.
+    let status = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+type Buffer = (*mut libc::c_void, usize);
+
+fn head(name: Buffer, part: &mut libc::iovec, control: Option<Buffer>) -> libc::mmsghdr {
+    // SAFETY: a plain C struct of integers and pointers; all zero is a value of it. Not
+    // a literal, because some C libraries have padding fields in it.
+    let mut head: libc::mmsghdr = unsafe { zeroed() };
+    (head.msg_hdr.msg_name, head.msg_hdr.msg_namelen) = (name.0, name.1 as libc::socklen_t);
+    (head.msg_hdr.msg_iov, head.msg_hdr.msg_iovlen) = (part, 1);
+    if let Some((control, length)) = control {
+        (head.msg_hdr.msg_control, head.msg_hdr.msg_controllen) = (control, length as _);
+    }
+    head
+}
+
+/// The bytes of a C struct, field by field.
+struct Fields<'b>(&'b [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*field)
+    }
+
+    fn skip(&mut self, bytes: usize) -> Option<()> {
+        self.0 = self.0.get(bytes..)?;
+        Some(())
+    }
+}
+
+/// `sockaddr_in`: family, port, address. `sockaddr_in6`: family, port, flow, address, scope.
+fn read_name(name: &[u8]) -> Option<SocketAddr> {
+    let mut name = Fields(name);
+    let family = i32::from(u16::from_ne_bytes(name.take()?));
+    let port = u16::from_be_bytes(name.take()?);
+    match family {
+        libc::AF_INET => Some((Ipv4Addr::from(name.take::<4>()?), port).into()),
+        libc::AF_INET6 => {
+            let flow = u32::from_be_bytes(name.take()?);
+            let ip = Ipv6Addr::from(name.take::<16>()?);
+            let scope = u32::from_ne_bytes(name.take()?);
+            Some(SocketAddrV6::new(ip, port, flow, scope).into())
+        }
+        _ => None,
+    }
+}
+
+/// What [`read_name`] reads, and its length.
+fn write_name(address: SocketAddr) -> (Name, usize) {
+    let mut name = Name([0; NAME_BYTES]);
+    let (family, port) = match address {
+        SocketAddr::V4(_) => (libc::AF_INET, address.port()),
+        SocketAddr::V6(_) => (libc::AF_INET6, address.port()),
+    };
+    put(&mut name.0, 0, &(family as libc::sa_family_t).to_ne_bytes());
+    put(&mut name.0, 2, &port.to_be_bytes());
+    let length = match address {
+        SocketAddr::V4(v4) => {
+            put(&mut name.0, 4, &v4.ip().octets());
+            size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(v6) => {
+            put(&mut name.0, 4, &v6.flowinfo().to_be_bytes());
+            put(&mut name.0, 8, &v6.ip().octets());
+            put(&mut name.0, 24, &v6.scope_id().to_ne_bytes());
+            NAME_BYTES
+        }
+    };
+    (name, length)
+}
+
+/// The address in `IP_PKTINFO` (interface, local address, address of the header) or
+/// `IPV6_PKTINFO` (address, interface), when it is one that may be sent from.
+fn read_asked(control: &[u8]) -> Option<IpAddr> {
+    let mut fields = Fields(control);
+    fields.skip(size_of::<usize>())?;
+    let level = i32::from_ne_bytes(fields.take()?);
+    let kind = i32::from_ne_bytes(fields.take()?);
+    match (level, kind) {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+            fields.skip(size_of::<libc::c_int>())?;
+            let local = Ipv4Addr::from(fields.take::<4>()?);
+            (!local.is_unspecified()).then_some(local.into())
+        }
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+            let asked = Ipv6Addr::from(fields.take::<16>()?);
+            (!asked.is_multicast()).then_some(asked.into())
+        }
+        _ => None,
+    }
+}
+
+/// What has a datagram leave from `from`, and its length. The interface of a link-local
+/// address is that of the peer; any other is for the routing of the system to find.
+fn write_source(from: IpAddr, to: SocketAddr) -> (Control, usize) {
+    let mut control = Control([0; CONTROL_BYTES]);
+    let (level, kind, data) = match from {
+        IpAddr::V4(from) => {
+            put(&mut control.0, HEADER_BYTES + 4, &from.octets());
+            let data = size_of::<libc::in_pktinfo>();
+            (libc::IPPROTO_IP, libc::IP_PKTINFO, data)
+        }
+        IpAddr::V6(from) => {
+            put(&mut control.0, HEADER_BYTES, &from.octets());
+            if let (SocketAddr::V6(to), true) = (to, from.is_unicast_link_local()) {
+                put(
+                    &mut control.0,
+                    HEADER_BYTES + 16,
+                    &to.scope_id().to_ne_bytes(),
+                );
+            }
+            let data = size_of::<libc::in6_pktinfo>();
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, data)
+        }
+    };
+    put(&mut control.0, 0, &(HEADER_BYTES + data).to_ne_bytes());
+    put(&mut control.0, size_of::<usize>(), &level.to_ne_bytes());
+    put(&mut control.0, size_of::<usize>() + 4, &kind.to_ne_bytes());
+    // CMSG_SPACE: the value is padded to the alignment of the next header.
+    (
+        control,
+        HEADER_BYTES + data.next_multiple_of(size_of::<usize>()),
+    )
+}
+
+fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
+    if let Some(room) = bytes.get_mut(at..at + field.len()) {
+        room.copy_from_slice(field);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    fn pair(address: &str) -> (UdpSocket, UdpSocket) {
+        (
+            UdpSocket::bind(address).unwrap(),
+            UdpSocket::bind(address).unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_batch_arrives_as_it_was_sent() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let (here, there) = pair(address);
+            let to = there.local_addr().unwrap();
+            let texts: Vec<Vec<u8>> = (0..40).map(|n| vec![n; usize::from(n) * 30]).collect();
+            let letters: Vec<_> = texts
+                .iter()
+                .map(|bytes| Letter {
+                    bytes,
+                    to,
+                    from: None,
+                })
+                .collect();
+            assert_eq!(send_batch(here.as_fd(), &letters).unwrap(), 32);
+            assert_eq!(send_batch(here.as_fd(), &letters[32..]).unwrap(), 8);
+            let mut room = ReceiveRoom::new(false);
+            let mut arrived = Vec::new();
+            for expected in [32, 8] {
+                assert_eq!(room.receive(there.as_fd()).unwrap(), expected);
+                for received in room.iter() {
+                    assert_eq!(received.source, here.local_addr().unwrap());
+                    assert_eq!(received.asked, None);
+                    arrived.push(received.bytes.to_vec());
+                }
+            }
+            assert_eq!(arrived, texts);
+            let error = room.receive(there.as_fd()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(room.iter().count(), 0, "the batch before is forgotten");
+        }
+    }
+
+    #[test]
+    fn a_refused_letter_is_told_when_it_is_the_first() {
+        let (here, there) = pair("127.0.0.1:0");
+        let to = there.local_addr().unwrap();
+        let good = Letter {
+            bytes: b"good",
+            to,
+            from: None,
+        };
+        let elsewhere = Letter {
+            to: "[::1]:9".parse().unwrap(),
+            ..good
+        };
+        let letters = [good, elsewhere, good];
+        assert_eq!(send_batch(here.as_fd(), &letters).unwrap(), 1);
+        assert!(send_batch(here.as_fd(), &letters[1..]).is_err());
+        assert_eq!(send_batch(here.as_fd(), &letters[2..]).unwrap(), 1);
+        assert_eq!(send_batch(here.as_fd(), &[]).unwrap(), 0);
+    }
+
+    #[test]
+    fn the_asked_address_is_told_and_can_be_sent_from() {
+        for (wildcard, asked, v6) in [("0.0.0.0:0", "127.0.0.7", false), ("[::]:0", "::1", true)] {
+            let there = UdpSocket::bind(wildcard).unwrap();
+            tell_asked_address(there.as_fd(), v6).unwrap();
+            let asked: IpAddr = asked.parse().unwrap();
+            let here = UdpSocket::bind(SocketAddr::new(asked, 0)).unwrap();
+            let port = there.local_addr().unwrap().port();
+            here.send_to(b"hello", SocketAddr::new(asked, port))
+                .unwrap();
+            let mut room = ReceiveRoom::new(true);
+            assert_eq!(room.receive(there.as_fd()).unwrap(), 1);
+            let received = room.iter().next().unwrap();
+            assert_eq!(
+                (received.bytes, received.asked),
+                (&b"hello"[..], Some(asked))
+            );
+            let letter = Letter {
+                bytes: b"and back",
+                to: received.source,
+                from: received.asked,
+            };
+            assert_eq!(send_batch(there.as_fd(), &[letter]).unwrap(), 1);
+            let (_, from) = here.recv_from(&mut [0; 64]).unwrap();
+            assert_eq!(from, SocketAddr::new(asked, port));
+        }
+    }
+
+    #[test]
+    fn addresses_come_back_as_they_went() {
+        for text in ["192.0.2.1:5060", "[2001:db8::1]:1", "[fe80::1%3]:65535"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let (name, length) = write_name(address);
+            assert_eq!(read_name(&name.0[..length]), Some(address));
+            for short in 0..length.min(8) {
+                assert_eq!(read_name(&name.0[..short]), None);
+            }
+            let (control, length) = write_source(address.ip(), address);
+            assert_eq!(read_asked(&control.0[..length]), Some(address.ip()));
+        }
+    }
+
+    #[test]
+    fn a_datagram_of_any_length_fits() {
+        let (here, there) = pair("127.0.0.1:0");
+        allow_fragments(here.as_fd(), false).unwrap();
+        let longest = vec![7; 65_507];
+        here.send_to(&longest, there.local_addr().unwrap()).unwrap();
+        let mut room = ReceiveRoom::new(false);
+        assert_eq!(room.receive(there.as_fd()).unwrap(), 1);
+        assert_eq!(room.iter().next().unwrap().bytes, longest);
     }
 }

@@ -42,6 +42,7 @@ fn answered(invite: &str, at: &str) -> Routed {
     let datagram = Datagram {
         bytes: invite.as_bytes(),
         source: source(),
+        asked: None,
         listener: "",
     };
     let now = Now {

@@ -49,7 +49,7 @@ impl Contacts {
             self.bytes.push(b'<');
             table.write_request_uri(route, decision, &self.carried, &mut self.bytes);
             let uri = self.bytes.get(start + 1..).unwrap_or_default();
-            if uri.is_empty() || leads_back(uri, &facts.request_uri) {
+            if uri.is_empty() || leads_back(uri, facts) {
                 self.bytes.truncate(start);
                 continue;
             }
@@ -81,8 +81,67 @@ impl Contacts {
     }
 }
 
-fn leads_back(uri: &[u8], request_uri: &Uri<'_>) -> bool {
-    Uri::parse(uri).is_ok_and(|uri| uri.equivalent(request_uri))
+fn leads_back(uri: &[u8], facts: &CallFacts<'_>) -> bool {
+    !goes_elsewhere(uri, facts)
+        && Uri::parse(uri).is_ok_and(|uri| uri.equivalent(&facts.request_uri))
+}
+
+/// Whether the URI is seen at a glance to name another host than the Request-URI: names
+/// and IPv4 addresses are the same only when they are written the same, but for case
+/// (RFC 3261 §19.1.4). An IPv6 address can be written in many ways.
+fn goes_elsewhere(uri: &[u8], facts: &CallFacts<'_>) -> bool {
+    let wanted = facts.host;
+    let Some(at) = memchr::memchr(b'@', uri).filter(|_| !wanted.is_empty()) else {
+        return false;
+    };
+    let host = uri.get(at + 1..).unwrap_or_default();
+    let same = host
+        .split_at_checked(wanted.len())
+        .is_some_and(|(start, _)| start.eq_ignore_ascii_case(wanted));
+    !same && !wanted.contains(&b':')
 }
 
 const _: () = assert!(ROUTES_MAX < 10, "each q value has one digit");
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+    use crate::sip::Message;
+
+    /// The glance never says "elsewhere" of what RFC 3261 calls the same.
+    #[test]
+    fn what_is_equivalent_leads_back() {
+        const URIS: [&str; 12] = [
+            "sip:+1@sbc.example:5060",
+            "sip:+1@SBC.example:5060",
+            "sip:+1@sbc.example",
+            "sip:+1@sbc.example.net",
+            "sip:+1@10.0.0.1",
+            "sip:+1@10.0.0.1;transport=udp",
+            "sip:+1@10.0.0.10",
+            "sip:+1@[2001:db8::1]",
+            "sip:+1@[2001:db8:0::1]",
+            "sip:sbc.example",
+            "tel:+1",
+            "tel:+1;ext=1",
+        ];
+        for request_uri in URIS {
+            let text = format!(
+                "INVITE {request_uri} SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n"
+            );
+            let message = Message::parse_datagram(text.as_bytes()).unwrap();
+            let facts = CallFacts::read(&message).unwrap();
+            for uri in URIS {
+                let same = Uri::parse(uri.as_bytes())
+                    .unwrap()
+                    .equivalent(&facts.request_uri);
+                assert_eq!(
+                    leads_back(uri.as_bytes(), &facts),
+                    same,
+                    "{uri} {request_uri}"
+                );
+            }
+        }
+    }
+}

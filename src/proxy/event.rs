@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::limits::DIALLED_BYTES_MAX;
 use crate::routing::{Caller, GroupId, Number, Outcome, RuleId};
 use crate::sip::{Method, ParseError, StatusCode};
+use crate::transaction::AnswerPath;
 
 /// What became of one datagram.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ use crate::sip::{Method, ParseError, StatusCode};
     reason = "almost every datagram is a call, and nothing is allocated for one"
 )]
 pub enum Fate<'a> {
-    /// Send the bytes that were written.
+    /// Send the bytes that were written, from the address that was asked.
     Answer {
         /// Where to.
         to: SocketAddr,
@@ -27,12 +28,9 @@ pub enum Fate<'a> {
         /// What the answer is about.
         answer: Answer<'a>,
     },
-    /// Send the bytes that were written: an INVITE came again, and gets the answer of
-    /// its transaction again.
-    Repeat {
-        /// Where to.
-        to: SocketAddr,
-    },
+    /// Send the bytes that were written, on this path: an INVITE came again, and gets
+    /// the answer of its transaction again.
+    Repeat(AnswerPath),
     /// Nothing is due: an ACK, or a retransmission that was already answered for good.
     Absorbed(MethodKind),
     /// Nothing is sent, for this reason.
@@ -119,6 +117,8 @@ macro_rules! counted {
         }
     };
 }
+
+pub(super) use counted;
 
 counted! {
     /// Methods as they are counted.

@@ -76,9 +76,23 @@ impl<'a> CallFacts<'a> {
         }
     }
 
+    /// What classification reads where no classification asks for more than the source.
+    #[must_use]
+    pub(super) fn bare_arrival(&self, source: SocketAddr) -> Arrival<'a> {
+        Arrival {
+            source: source.ip(),
+            listener: "",
+            contact_host: b"",
+            from_host: b"",
+            request_host: self.host,
+            labels: [Label::default(), Label::default(), self.label],
+        }
+    }
+
     /// Appends the parameters that stood behind the dialled number and belong to it
     /// (`;ext=100`), each with its `;`. The caller's trunk group label and the context of
-    /// a local number name what only the caller knows: they stay behind.
+    /// a local number name what only the caller knows: they stay behind. Out of a tel URI
+    /// they come escaped as a user part wants it (RFC 3261 §19.1.6).
     pub fn write_carried(&self, out: &mut Vec<u8>) {
         let Some(user) = self.request_uri.user else {
             return;
@@ -90,9 +104,19 @@ impl<'a> CallFacts<'a> {
                 .unwrap_or_default();
             if !name.is_empty() && !NOT_CARRIED.iter().any(|not| name.eq_ignore_ascii_case(not)) {
                 out.push(b';');
-                out.extend_from_slice(parameter);
+                parameter.iter().for_each(|byte| write_in_user(*byte, out));
             }
         }
+    }
+}
+
+/// Writes what a parameter of a tel URI may hold (RFC 3966 §3) and a user part may not.
+fn write_in_user(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        b':' => out.extend_from_slice(b"%3A"),
+        b'[' => out.extend_from_slice(b"%5B"),
+        b']' => out.extend_from_slice(b"%5D"),
+        other => out.push(other),
     }
 }
 
@@ -117,10 +141,11 @@ impl<'a> UserText<'a> {
         };
         let raw = user.number();
         let decoded = memchr::memchr(b'%', raw).and_then(|_| decoded(&user));
+        let has_params = raw.len() < user.as_bytes().len();
         Self {
             raw,
             decoded,
-            phone_context: user.param(b"phone-context"),
+            phone_context: has_params.then(|| user.param(b"phone-context")).flatten(),
         }
     }
 
@@ -144,12 +169,10 @@ impl<'a> UserText<'a> {
     /// What is looked up, for observers.
     #[must_use]
     pub fn text(&self) -> DialledText {
-        self.dialled()
-            .number
-            .iter()
-            .copied()
-            .take(DIALLED_BYTES_MAX)
-            .collect()
+        let number = self.dialled().number;
+        let shown = number.get(..DIALLED_BYTES_MAX).unwrap_or(number);
+        // It has just been cut to what fits.
+        DialledText::try_from(shown).unwrap_or_default()
     }
 
     fn is_number(&self) -> bool {
@@ -191,11 +214,11 @@ fn calling<'a>(request: &Message<'a>, from: &NameAddr<'a>) -> Option<UserText<'a
 }
 
 fn label<'a>(uri: &Uri<'a>) -> Label<'a> {
-    let param = |name: &[u8]| uri.user.and_then(|user| user.param(name));
-    Label {
-        tgrp: param(b"tgrp"),
-        trunk_context: param(b"trunk-context"),
-    }
+    let labelled = uri.user.filter(|user| user.as_bytes().contains(&b';'));
+    labelled.map_or_else(Label::default, |user| Label {
+        tgrp: user.param(b"tgrp"),
+        trunk_context: user.param(b"trunk-context"),
+    })
 }
 
 /// The host as it was written, without brackets.
@@ -283,6 +306,20 @@ mod tests {
         for refused in [&b"1%00"[..], b"1%0d%0a", &[b'1'; 65]] {
             assert!(decoded(refused).is_none());
         }
+    }
+
+    /// Found by fuzzing: a colon would have made a password of what follows it.
+    #[test]
+    fn parameters_of_a_tel_uri_are_carried_as_a_user_part_can_hold_them() {
+        let request = "INVITE tel:7042;a:b=[c]/d;ext=3;phone-context=x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <tel:1>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n";
+        let message = Message::parse_datagram(request.as_bytes()).unwrap();
+        let mut carried = Vec::new();
+        CallFacts::read(&message)
+            .unwrap()
+            .write_carried(&mut carried);
+        assert_eq!(carried, b";a%3Ab=%5Bc%5D/d;ext=3");
+        let uri = [b"sip:7042", &carried[..], b"@gw.example"].concat();
+        assert!(Uri::parse(&uri).is_ok());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! server transactions (§17.2.1) that repeat an answer until it is acknowledged.
 
 use std::hash::RandomState;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -11,16 +11,16 @@ use super::contacts::Contacts;
 use super::event::{Answer, CallEvent, DropReason, Fate, MethodKind, Refusal, Refused};
 use super::facts::{CallFacts, call_hash, is_answerable};
 use super::strangers::Strangers;
-use super::to_tag::to_tag;
+use super::to_tag::{to_tag, to_tag_of};
 use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
 use crate::routing::{
-    self, Decision, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
+    self, Decision, GroupId, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
 };
 use crate::sip::{
     HeaderName, Message, Method, ParseError, Reply, RequestHead, StartLine, StatusCode,
     reply_target,
 };
-use crate::transaction::{TransactionKey, TransactionTable};
+use crate::transaction::{AnswerPath, TransactionKey, TransactionTable};
 
 /// The methods a redirect server serves. RFC 3261 §20.5.
 const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, OPTIONS";
@@ -57,6 +57,8 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
     /// Where the packet came from.
     pub source: SocketAddr,
+    /// Which of our addresses it was sent to, where the listener has several.
+    pub asked: Option<IpAddr>,
     /// Name of the listener it came in on; empty if it has none.
     pub listener: &'a str,
 }
@@ -80,8 +82,7 @@ impl RedirectServer {
             server_header,
         } = settings;
         Self {
-            transactions: stateful
-                .then(|| TransactionTable::new(REDIRECT_TRANSACTIONS_MAX, tag_key.clone())),
+            transactions: stateful.then(|| TransactionTable::new(REDIRECT_TRANSACTIONS_MAX)),
             tag_key,
             server_header: server_header.map(Into::into),
             contacts: Contacts::default(),
@@ -112,12 +113,17 @@ impl RedirectServer {
             return Fate::Dropped(DropReason::Unanswerable);
         }
         let known = routing::is_known_source(&snapshot.table, datagram.source.ip());
-        let (message, broken) = match Message::parse_datagram(datagram.bytes) {
-            Ok(message) => (message, None),
-            Err(error) => match Message::salvage(datagram.bytes) {
-                Some(message) => (message, Some(error)),
-                None => return Fate::Dropped(DropReason::Junk),
-            },
+        let mut read = Message::new();
+        let salvaged;
+        let (message, broken) = match read.read_datagram(datagram.bytes) {
+            Ok(()) => (&read, None),
+            Err(error) => {
+                let Some(message) = Message::salvage(datagram.bytes) else {
+                    return Fate::Dropped(DropReason::Junk);
+                };
+                salvaged = message;
+                (&salvaged, Some(error))
+            }
         };
         let StartLine::Request { method, .. } = message.start_line() else {
             return Fate::Dropped(DropReason::Response);
@@ -125,7 +131,7 @@ impl RedirectServer {
         let asked = Asked {
             now,
             datagram,
-            message: &message,
+            message,
             method,
             known,
         };
@@ -136,21 +142,34 @@ impl RedirectServer {
         if !known && !self.strangers.admit(now.instant) {
             return Fate::Dropped(DropReason::Flood);
         }
-        match broken.map_or_else(|| message.read_request(), Err) {
-            _ if !known => self.refuse(
+        let was_parsed = broken.is_none();
+        let error = match broken.map_or_else(|| message.read_request(), Err) {
+            Ok(head) if known => return self.request(&asked, &head, snapshot, out),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        // What is wrong may be the Via: salvaged, it still says whom to answer.
+        let salvaged = (was_parsed && error.is_some())
+            .then(|| Message::salvage(datagram.bytes))
+            .flatten();
+        let asked = Asked {
+            message: salvaged.as_ref().unwrap_or(message),
+            ..asked
+        };
+        match error {
+            Some(error) if known => self.refuse_malformed(&asked, error, out),
+            _ => self.refuse(
                 &asked,
                 Refusal::UnknownSource.into(),
                 StatusCode::FORBIDDEN,
                 out,
             ),
-            Err(error) => self.refuse_malformed(&asked, error, out),
-            Ok(head) => self.request(&asked, &head, snapshot, out),
         }
     }
 
     /// Runs timers that are due: appends a response to repeat to the emptied `out` and
-    /// says where it goes. Call until it answers `None`.
-    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<SocketAddr> {
+    /// says which way it goes. Call until it answers `None`.
+    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<AnswerPath> {
         out.clear();
         self.transactions.as_mut()?.poll_timer(now, out)
     }
@@ -213,18 +232,17 @@ impl RedirectServer {
             && let Some(repeated) = transactions.request(asked.now.instant, key, out)
         {
             return match repeated {
-                Some(to) => Fate::Repeat { to },
+                Some(path) => Fate::Repeat(path),
                 None => Fate::Absorbed(MethodKind::Invite),
             };
         }
-        if let Some((refusal, status)) = self.unfit(asked, head) {
+        if let Some((refusal, status)) = self.unfit(asked.message, head) {
             return self.refuse(asked, refusal.into(), status, out);
         }
-        let facts = CallFacts::of(asked.message, head);
-        let fate = self.call(asked, &facts, snapshot, out);
+        let fate = self.call(asked, head, snapshot, out);
         if let (Fate::Answer { to, status, .. }, Some((transactions, key))) =
             (&fate, self.transactions.as_mut().zip(key))
-            && !transactions.insert(asked.now.instant, key, status.code(), out, *to)
+            && !transactions.insert(asked.now.instant, key, *status, out, asked.path(*to))
         {
             self.unkept += 1;
         }
@@ -235,11 +253,10 @@ impl RedirectServer {
     /// step 3 (hops), §12.2.2 (no such dialog: none is ever made here).
     fn unfit(
         &self,
-        asked: &Asked<'_, '_>,
+        message: &Message<'_>,
         head: &RequestHead<'_>,
     ) -> Option<(Refusal, StatusCode)> {
-        if asked
-            .message
+        if message
             .first(HeaderName::Require)
             .is_some_and(|value| !value.is_empty())
         {
@@ -259,14 +276,13 @@ impl RedirectServer {
     fn call<'a>(
         &mut self,
         asked: &Asked<'_, 'a>,
-        facts: &CallFacts<'a>,
+        head: &RequestHead<'a>,
         snapshot: &Snapshot,
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
-        let (table, message, datagram) = (&*snapshot.table, asked.message, asked.datagram);
-        let arrival = facts.arrival(message, datagram.source, datagram.listener);
-        let header = |name: &str| message.by_name(name.as_bytes()).next();
-        let Some(from) = routing::classify(table, &arrival, header) else {
+        let (table, datagram) = (&*snapshot.table, asked.datagram);
+        let facts = &CallFacts::of(asked.message, head);
+        let Some(from) = asked.classify(facts, table) else {
             return self.refuse(
                 asked,
                 Refusal::UnknownSource.into(),
@@ -274,7 +290,7 @@ impl RedirectServer {
                 out,
             );
         };
-        let call_id = message.call_id().unwrap_or_default();
+        let call_id = head.call_id;
         // RFC 4904 §5.3: half a label is none.
         let tgrp = facts.label.trunk_context.and(facts.label.tgrp);
         let decision = routing::route(
@@ -292,7 +308,7 @@ impl RedirectServer {
         );
         let status = self.contacts.collect(table, &decision, facts);
         let reason = reason(table, &decision, status);
-        let Some(to) = self.write(asked, status, reason, &[], out) else {
+        let Some(to) = self.write(asked, Some(head), status, reason, &[], out) else {
             return Fate::Dropped(DropReason::Unanswerable);
         };
         let event = CallEvent {
@@ -378,7 +394,7 @@ impl RedirectServer {
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
         self.contacts.clear();
-        match self.write(asked, StatusCode::OK, b"", headers, out) {
+        match self.write(asked, None, StatusCode::OK, b"", headers, out) {
             Some(to) => asked.fate(to, StatusCode::OK, Answer::Served),
             None => Fate::Dropped(DropReason::Unanswerable),
         }
@@ -420,7 +436,7 @@ impl RedirectServer {
             StatusCode::BAD_EXTENSION => &unsupported,
             _ => &[],
         };
-        let Some(to) = self.write(asked, status, b"", headers, out) else {
+        let Some(to) = self.write(asked, None, status, b"", headers, out) else {
             return Fate::Dropped(DropReason::Unanswerable);
         };
         // Who forges a source address must not gain from our answer.
@@ -431,36 +447,44 @@ impl RedirectServer {
     }
 
     /// Writes the answer and says where it goes. RFC 3261 §8.2.6, §18.2.2, RFC 3581.
-    /// `None` when the top Via gives no place an answer may be sent to.
+    /// `None` when the top Via gives no place an answer may be sent to. `head` is what has
+    /// been read of the request already.
     fn write(
         &self,
         asked: &Asked<'_, '_>,
+        head: Option<&RequestHead<'_>>,
         status: StatusCode,
         reason: &[u8],
         headers: &[(&[u8], &[u8])],
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
         let (message, source) = (asked.message, asked.datagram.source);
-        let via = message.top_via().ok()?;
-        let to = reply_target(&via, source);
+        let to = match head {
+            Some(head) => reply_target(&head.top_via, source),
+            None => reply_target(&message.top_via().ok()?, source),
+        };
         if !is_answerable(to) {
             return None;
         }
-        let tag = to_tag(&self.tag_key, message);
+        let tag = match head {
+            Some(head) => to_tag_of(&self.tag_key, head),
+            None => to_tag(&self.tag_key, message),
+        };
         let mut reply = Reply::new(message, status).source(source).to_tag(&tag);
+        if let Some(head) = head {
+            reply = reply.head(head);
+        }
         if !reason.is_empty() {
             reply = reply.reason(reason);
         }
-        for contact in self.contacts.iter() {
-            reply = reply.header(b"Contact", contact);
-        }
-        for (name, value) in headers {
-            reply = reply.header(name, value);
-        }
-        if let Some(server) = &self.server_header {
-            reply = reply.header(b"Server", server.as_bytes());
-        }
-        reply.write(out);
+        let contacts = self
+            .contacts
+            .iter()
+            .map(|contact| (&b"Contact"[..], contact));
+        let server = self.server_header.as_ref();
+        let server = server.map(|server| (&b"Server"[..], server.as_bytes()));
+        let more = contacts.chain(headers.iter().copied()).chain(server);
+        reply.write_with(more, out);
         Some(to)
     }
 }
@@ -475,6 +499,25 @@ struct Asked<'m, 'a> {
 }
 
 impl<'a> Asked<'_, 'a> {
+    /// RFC 4904 §5 among others: the trunk group it arrives on. Where nothing is asked of
+    /// the message, it is not read for it.
+    fn classify(&self, facts: &CallFacts<'a>, table: &RoutingTable) -> Option<GroupId> {
+        let (message, datagram) = (self.message, self.datagram);
+        let header = |name: &str| message.by_name(name.as_bytes()).next();
+        if routing::is_by_source_only(table) {
+            return routing::classify(table, &facts.bare_arrival(datagram.source), header);
+        }
+        let arrival = facts.arrival(message, datagram.source, datagram.listener);
+        routing::classify(table, &arrival, header)
+    }
+
+    const fn path(&self, to: SocketAddr) -> AnswerPath {
+        AnswerPath {
+            to,
+            from: self.datagram.asked,
+        }
+    }
+
     const fn fate(&self, to: SocketAddr, status: StatusCode, answer: Answer<'a>) -> Fate<'a> {
         Fate::Answer {
             to,

@@ -21,6 +21,7 @@ use crate::routing::table::TableParts;
 use crate::routing::trunk::{Hunt, TargetUri, Trunk, TrunkGroup};
 use crate::routing::{GroupId, Origin, RoutingTable, Rule, Snapshot, TrunkId};
 use crate::sip::Message;
+use crate::transaction::AnswerPath;
 
 const ORIGIN: Origin = Origin { file: 0, line: 1 };
 
@@ -157,6 +158,7 @@ impl Rig {
         let datagram = Datagram {
             bytes: message.as_bytes(),
             source: source.parse().unwrap(),
+            asked: None,
             listener: "inside",
         };
         match self
@@ -173,7 +175,7 @@ impl Rig {
                 assert!(Message::parse_datagram(&self.out).is_ok(), "{text}");
                 text
             }
-            Fate::Repeat { .. } => format!("again {}", String::from_utf8_lossy(&self.out)),
+            Fate::Repeat(_) => format!("again {}", String::from_utf8_lossy(&self.out)),
             Fate::Absorbed(method) => format!("absorbed {}", method.as_str()),
             Fate::Dropped(reason) => format!("dropped {}", reason.as_str()),
         }
@@ -421,7 +423,10 @@ fn a_stateful_server_repeats_its_answer_until_the_ack() {
     let mut out = Vec::new();
     assert_eq!(
         rig.server.poll_timer(rig.now.instant, &mut out),
-        Some(KNOWN.parse().unwrap())
+        Some(AnswerPath {
+            to: KNOWN.parse().unwrap(),
+            from: None
+        })
     );
     assert_eq!(String::from_utf8(out.clone()).unwrap(), answer);
     assert_eq!(rig.server.poll_timer(rig.now.instant, &mut out), None);
@@ -487,6 +492,7 @@ fn the_event_tells_what_was_dialled_and_what_was_decided() {
     let datagram = Datagram {
         bytes: message.as_bytes(),
         source: KNOWN.parse().unwrap(),
+        asked: None,
         listener: "inside",
     };
     let fate = rig
@@ -537,6 +543,7 @@ fn who_hides_is_anonymous_unless_asserted() {
         let datagram = Datagram {
             bytes: message.as_bytes(),
             source: KNOWN.parse().unwrap(),
+            asked: None,
             listener: "",
         };
         let fate = rig
@@ -563,6 +570,7 @@ fn a_refusal_says_why() {
         &Datagram {
             bytes: message.as_bytes(),
             source,
+            asked: None,
             listener: "",
         },
         &rig.snapshot,
@@ -592,7 +600,7 @@ proptest! {
         bytes.splice(at..end, with);
         let mut rig = Rig::new(stateful);
         let source: SocketAddr = if known { KNOWN } else { "172.16.0.1:5060" }.parse().unwrap();
-        let datagram = Datagram { bytes: &bytes, source, listener: "" };
+        let datagram = Datagram { bytes: &bytes, source, asked: None, listener: "" };
         match rig.server.handle(rig.now, &datagram, &rig.snapshot, &mut rig.out) {
             Fate::Answer { to, status, .. } => {
                 prop_assert_eq!(to.ip(), source.ip());
@@ -604,7 +612,7 @@ proptest! {
                 prop_assert_eq!(answer.matches("\r\n\r\n").count(), 1);
                 prop_assert!(!answer.replace("\r\n", "").contains(['\r', '\n', '\0']));
             }
-            Fate::Repeat { .. } => prop_assert!(false, "nothing came twice"),
+            Fate::Repeat(_) => prop_assert!(false, "nothing came twice"),
             Fate::Absorbed(_) => {}
             Fate::Dropped(reason) => prop_assert!(reason != DropReason::Response),
         }

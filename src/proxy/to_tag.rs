@@ -2,28 +2,47 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use crate::sip::Message;
+use crate::sip::{Message, RequestHead};
 
 /// RFC 3261 §8.2.7: a stateless server gives every retransmission the same To tag,
 /// so it is drawn from the request. Keyed, so that nobody can foresee it (§19.3).
 pub(super) fn to_tag(key: &RandomState, message: &Message<'_>) -> [u8; 16] {
+    let from = message.from().ok();
+    drawn(
+        key,
+        [
+            message.call_id().unwrap_or_default(),
+            from.and_then(|from| from.tag()).unwrap_or_default(),
+            message
+                .top_via()
+                .ok()
+                .and_then(|via| via.branch())
+                .unwrap_or_default(),
+            message.request_uri().unwrap_or_default(),
+        ],
+    )
+}
+
+/// [`to_tag`] of a request that has been read.
+pub(super) fn to_tag_of(key: &RandomState, head: &RequestHead<'_>) -> [u8; 16] {
+    drawn(
+        key,
+        [
+            head.call_id,
+            head.from.tag().unwrap_or_default(),
+            head.top_via.branch().unwrap_or_default(),
+            head.uri.raw,
+        ],
+    )
+}
+
+/// A length before each part keeps `("ab", "c")` and `("a", "bc")` apart.
+fn drawn(key: &RandomState, parts: [&[u8]; 4]) -> [u8; 16] {
     let mut hasher = key.build_hasher();
-    let mut add = |bytes: &[u8]| {
-        hasher.write_usize(bytes.len());
-        hasher.write(bytes);
-    };
-    add(message.call_id().unwrap_or_default());
-    add(message
-        .from()
-        .ok()
-        .and_then(|from| from.tag())
-        .unwrap_or_default());
-    add(message
-        .top_via()
-        .ok()
-        .and_then(|via| via.branch())
-        .unwrap_or_default());
-    add(message.request_uri().unwrap_or_default());
+    for part in parts {
+        hasher.write_usize(part.len());
+        hasher.write(part);
+    }
     hex(hasher.finish())
 }
 
@@ -37,4 +56,33 @@ fn hex(number: u64) -> [u8; 16] {
             .copied()
             .unwrap_or(b'0')
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+
+    #[test]
+    fn reading_first_changes_no_tag_and_every_part_counts() {
+        let key = RandomState::new();
+        let request = "INVITE sip:1@a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\
+            From: <sip:2@b>;tag=f\r\nTo: <sip:1@a>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\r\n";
+        let tag = |text: &str| {
+            let message = Message::parse_datagram(text.as_bytes()).unwrap();
+            let tag = to_tag(&key, &message);
+            assert_eq!(tag, to_tag_of(&key, &message.read_request().unwrap()));
+            tag
+        };
+        let first = tag(request);
+        assert_eq!(first, tag(request));
+        for (part, other) in [
+            ("sip:1@a SIP", "sip:3@a SIP"),
+            ("bK1", "bK2"),
+            ("tag=f", "tag=g"),
+            ("Call-ID: c", "Call-ID: d"),
+        ] {
+            assert_ne!(first, tag(&request.replace(part, other)), "{part}");
+        }
+    }
 }

@@ -74,6 +74,13 @@ pub fn is_known_source(table: &RoutingTable, source: IpAddr) -> bool {
         || accept_from(table, source).is_some()
 }
 
+/// Whether [`classify`] looks at the source address only: there is no classification that
+/// asks for anything else.
+#[must_use]
+pub fn is_by_source_only(table: &RoutingTable) -> bool {
+    table.classifications().is_empty()
+}
+
 /// The trunk group a request arrives on, or `None`: refuse it. Classifications are read top
 /// to bottom, then the longest `accept_from` network decides. `header` gives the first
 /// value of a header field by name.

@@ -194,25 +194,12 @@ impl fmt::Debug for DidMap {
 }
 
 /// Collects rows for a [`DidMap`]: 16 bytes for a whole number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct DidMapBuilder {
     whole: [Vec<Row>; SYMBOLS_MAX],
     open: PrefixMapBuilder<Placed>,
     assignments: Vec<Did>,
     known: BTreeMap<Did, u32>,
-    last: Option<(Did, u32)>,
-}
-
-impl Default for DidMapBuilder {
-    fn default() -> Self {
-        Self {
-            whole: Default::default(),
-            open: PrefixMapBuilder::with_capacity(0),
-            assignments: Vec::new(),
-            known: BTreeMap::new(),
-            last: None,
-        }
-    }
 }
 
 impl DidMapBuilder {
@@ -225,33 +212,46 @@ impl DidMapBuilder {
     /// Adds one row, which stands in this line of its list's file. One that asks for more
     /// symbols than a number can have is left out: it could never match.
     pub fn push(&mut self, prefix: &Number, remaining: Remaining, did: Did, line: u32) {
-        if remaining == Remaining::Exactly(0) && prefix.len() <= SYMBOLS_MAX {
-            self.push_whole(prefix.packed(), did, line);
-        } else {
-            let assignment = self.assignment(did);
-            self.open
-                .push(prefix, remaining, Placed { assignment, line });
+        let assignment = self.assignment(did);
+        self.push_packed(prefix.packed(), remaining, assignment, line);
+    }
+
+    /// [`DidMapBuilder::push`] of a prefix as [`Number::packed`] makes it, and of what
+    /// [`DidMapBuilder::assignment`] answered: a large list has few assignments.
+    pub fn push_packed(
+        &mut self,
+        prefix: u128,
+        remaining: Remaining,
+        assignment: Assignment,
+        line: u32,
+    ) {
+        let symbols = (u128::BITS - prefix.trailing_zeros()).div_ceil(4) as usize;
+        let rows = self.whole.get_mut(symbols.wrapping_sub(1));
+        match rows.filter(|_| remaining == Remaining::Exactly(0)) {
+            Some(rows) => rows.push(Row {
+                key: whole_key(prefix, symbols),
+                assignment: assignment.0,
+                line: line.min(LINES_MAX - 1),
+            }),
+            None => self.open.push_packed(
+                prefix,
+                remaining,
+                Placed {
+                    assignment: assignment.0,
+                    line,
+                },
+            ),
         }
     }
 
-    /// [`DidMapBuilder::push`] of one whole number that is packed already, as
-    /// [`Number::packed`] does it; what is no packed number is left out.
-    pub fn push_whole(&mut self, packed: u128, did: Did, line: u32) {
-        let symbols = (u128::BITS - packed.trailing_zeros()).div_ceil(4) as usize;
-        let assignment = self.assignment(did);
-        match self.whole.get_mut(symbols.wrapping_sub(1)) {
-            Some(rows) => rows.push(Row {
-                key: whole_key(packed, symbols),
-                assignment,
-                line: line.min(LINES_MAX - 1),
-            }),
-            None => {
-                if let Some(number) = Number::unpack(packed) {
-                    let placed = Placed { assignment, line };
-                    self.open.push(&number, Remaining::Exactly(0), placed);
-                }
-            }
+    /// What stands for an assignment in this builder.
+    pub fn assignment(&mut self, did: Did) -> Assignment {
+        let next = self.assignments.len() as u32;
+        let index = *self.known.entry(did).or_insert(next);
+        if index == next {
+            self.assignments.push(did);
         }
+        Assignment(index)
     }
 
     /// Sorts what was added and lays it out. The order of adding does not matter, but what
@@ -290,23 +290,11 @@ impl DidMapBuilder {
             assignments: self.assignments.into_boxed_slice(),
         })
     }
-
-    /// The index of an assignment. Neighbouring rows mostly have the same: no hash for them.
-    fn assignment(&mut self, did: Did) -> u32 {
-        if let Some((last, index)) = self.last
-            && last == did
-        {
-            return index;
-        }
-        let next = self.assignments.len() as u32;
-        let index = *self.known.entry(did).or_insert(next);
-        if index == next {
-            self.assignments.push(did);
-        }
-        self.last = Some((did, index));
-        index
-    }
 }
+
+/// What stands for a [`Did`] in the [`DidMapBuilder`] that gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment(u32);
 
 /// Whole numbers that were added twice.
 struct Twice<'a> {

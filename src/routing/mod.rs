@@ -14,7 +14,9 @@ pub mod dial_plan;
 pub mod did_map;
 pub mod explanation;
 mod ids;
+mod laws;
 pub mod manipulation;
+pub mod next_route;
 pub mod number;
 pub mod prefix_map;
 pub mod rule;
@@ -25,13 +27,18 @@ pub mod text_pattern;
 pub mod trunk;
 
 pub use availability::Availability;
-pub use classification::{Arrival, Classification, Label, classify, is_known_source};
+pub use classification::{
+    Arrival, Classification, Label, classify, is_by_source_only, is_known_source,
+};
 pub use decision::{Caller, Decision, End, Outcome, Route, Trace};
 pub use did_map::Did;
 pub use explanation::Explanation;
 pub use ids::{
     DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, RuleId, ScheduleId, TrunkId,
 };
+#[doc(hidden)]
+pub use laws::{fuzz_explanation, fuzz_prefix_map};
+pub use next_route::{Ending, Next, Search, Stop, next_route};
 pub use number::Number;
 pub use rule::{Miss, Rule};
 pub use table::RoutingTable;
@@ -41,6 +48,7 @@ use arrayvec::ArrayVec;
 use jiff::Timestamp;
 use prefix_map::Match;
 use rule::{Action, Destination};
+use rule_index::Candidates;
 use std::sync::Arc;
 
 /// Everything a decision reads besides the facts of the call.
@@ -193,25 +201,33 @@ fn first_rule<T: Trace>(
     trace: &mut T,
 ) -> (Option<RuleId>, Outcome) {
     let table = &*snapshot.table;
-    let every = table::ids(table.rules()).map(RuleId);
     // A trace may want to hear of the rules that the index spares us; it changes nothing,
     // because their `from` or `called` does not hold.
-    let (every, candidates) = if T::EVERY_RULE {
-        (Some(every), None)
-    } else {
-        let called = rule_index::Called {
-            number: walk.called.as_ref(),
-            emergency: walk.emergency,
-            list: walk.did.map(|row| row.value.list),
-        };
-        (None, Some(table.candidates(walk.facts.from, &called)))
+    if T::EVERY_RULE {
+        let every = table::ids(table.rules()).map(RuleId);
+        return first_of(every, snapshot, walk, trace);
+    }
+    let called = rule_index::Called {
+        number: walk.called.as_ref(),
+        emergency: walk.emergency,
+        list: walk.did.map(|row| row.value.list),
     };
-    for id in every
-        .into_iter()
-        .flatten()
-        .chain(candidates.into_iter().flatten())
-    {
-        let Some(rule) = table.rule(id) else { continue };
+    let mut candidates = Candidates::new();
+    table.find_candidates(walk.facts.from, &called, &mut candidates);
+    first_of(&mut candidates, snapshot, walk, trace)
+}
+
+/// The first of these rules that applies.
+fn first_of(
+    rules: impl Iterator<Item = RuleId>,
+    snapshot: &Snapshot,
+    walk: &mut Walk<'_, '_>,
+    trace: &mut impl Trace,
+) -> (Option<RuleId>, Outcome) {
+    for id in rules {
+        let Some(rule) = snapshot.table.rule(id) else {
+            continue;
+        };
         let verdict = rule
             .conditions(walk)
             .and_then(|()| act(snapshot, walk, rule, trace));

@@ -120,7 +120,10 @@ impl Number {
     pub fn packed(&self) -> u128 {
         // Unused places are 0 and so is their code: no loop depends on the length.
         let (front, back) = self.symbols.split_at(FRONT_SYMBOLS);
-        let front = pack(front);
+        let (eights, _) = front.as_chunks::<8>();
+        let front = eights
+            .iter()
+            .fold(0, |packed, eight| packed << 32 | pack_eight(*eight));
         let back = if self.len() > FRONT_SYMBOLS {
             pack(back) << 4
         } else {
@@ -166,6 +169,21 @@ pub const fn code_symbol(code: u8) -> Option<u8> {
         4..=13 => Some(code - 4 + b'0'),
         _ => None,
     }
+}
+
+/// Codes of eight symbols at once, the last one in the lowest bits. A digit's code is its
+/// value and 4, that of `#`, `*` or `+` is made of the lowest and the fourth bit of its
+/// byte, and 0 stays 0.
+fn pack_eight(symbols: [u8; 8]) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let symbols = u64::from_be_bytes(symbols);
+    let digits = (symbols >> 4 & EACH) * 0xFF;
+    let of_digit = (symbols & (0x0F * EACH)) + 4 * EACH;
+    let of_sign = (symbols & EACH) + ((symbols >> 2) & (2 * EACH));
+    let codes = of_digit & digits | of_sign & !digits;
+    let pairs = (codes | codes >> 4) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs | pairs >> 8) & 0x0000_FFFF_0000_FFFF;
+    (fours | fours >> 16) & 0xFFFF_FFFF
 }
 
 /// Codes of at most 16 symbols, the last one in the lowest bits. A byte cannot miss a

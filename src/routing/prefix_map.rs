@@ -96,6 +96,9 @@ impl<V: Copy> PrefixMap<V> {
     /// The entry that decides this number, if any does.
     #[must_use]
     pub fn longest(&self, number: &Number) -> Option<Match<V>> {
+        if self.is_empty() {
+            return None;
+        }
         let key = number.packed();
         self.long
             .matches(key, number.len())
@@ -106,13 +109,16 @@ impl<V: Copy> PrefixMap<V> {
     /// Shows every entry that fits the number, from the shortest prefix to the one
     /// that [`PrefixMap::longest`] answers.
     pub fn all_matches(&self, number: &Number, mut show: impl FnMut(Match<V>)) {
+        if self.is_empty() {
+            return;
+        }
         let key = number.packed();
         let mut found = arrayvec::ArrayVec::<Match<V>, MATCHES_MAX>::new();
         let long = self.long.matches(key, number.len());
         let short = self.short.matches(u64::of(key), number.len());
         // At each length at most one Any and one Exactly fit: it cannot overflow.
         found.extend(long.chain(short).take(MATCHES_MAX));
-        found.into_iter().rev().for_each(&mut show);
+        found.iter().rev().copied().for_each(&mut show);
     }
 
     /// All entries, ordered by prefix as text, then Any before Exactly by rising count.
@@ -190,16 +196,21 @@ impl<V: Copy> PrefixMapBuilder<V> {
     /// Adds one entry. One that asks for more symbols than a number can have is left
     /// out: it could never match.
     pub fn push(&mut self, prefix: &Number, remaining: Remaining, value: V) {
-        if let Remaining::Exactly(symbols) = remaining
-            && prefix.len() + usize::from(symbols) > NUMBER_SYMBOLS_MAX
+        self.push_packed(prefix.packed(), remaining, value);
+    }
+
+    /// [`PrefixMapBuilder::push`] of a prefix as [`Number::packed`] makes it.
+    pub fn push_packed(&mut self, prefix: u128, remaining: Remaining, value: V) {
+        let symbols = prefix.length();
+        if let Remaining::Exactly(more) = remaining
+            && symbols + usize::from(more) > NUMBER_SYMBOLS_MAX
         {
             return;
         }
-        let key = prefix.packed();
-        if prefix.len() <= u64::SYMBOLS {
-            self.short.push(Row::new(u64::of(key), remaining, value));
+        if symbols <= u64::SYMBOLS {
+            self.short.push(Row::new(u64::of(prefix), remaining, value));
         } else {
-            self.long.push(Row::new(key, remaining, value));
+            self.long.push(Row::new(prefix, remaining, value));
         }
     }
 

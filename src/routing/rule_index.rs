@@ -58,14 +58,18 @@ impl RuleIndex {
         }
     }
 
-    /// Every rule that can apply to such a call, top to bottom, and few others.
-    pub(super) fn candidates(&self, from: GroupId, called: &Called<'_>) -> Candidates<'_> {
-        let mut sources = Sources::new();
-        self.shared.add_sources(called, &mut sources);
+    /// Adds every rule that can apply to such a call, and few others. Candidates are large
+    /// on the stack: they are filled where they are.
+    pub(super) fn find_candidates<'t>(
+        &'t self,
+        from: GroupId,
+        called: &Called<'_>,
+        candidates: &mut Candidates<'t>,
+    ) {
+        self.shared.add_sources(called, &mut candidates.sources);
         if let Some(own) = self.by_group.get(from.index()) {
-            own.add_sources(called, &mut sources);
+            own.add_sources(called, &mut candidates.sources);
         }
-        Candidates { sources }
     }
 }
 
@@ -129,6 +133,14 @@ impl CalledIndex {
 /// Rules in the order of the table, out of several lists in that order; each once.
 pub(super) struct Candidates<'t> {
     sources: Sources<'t>,
+}
+
+impl Candidates<'_> {
+    pub(super) fn new() -> Self {
+        Self {
+            sources: Sources::new(),
+        }
+    }
 }
 
 impl Iterator for Candidates<'_> {

@@ -428,9 +428,14 @@ impl RoutingTable {
                 .sum::<usize>()
     }
 
-    /// The rules a call can meet, top to bottom.
-    pub(super) fn candidates(&self, from: GroupId, called: &Called<'_>) -> Candidates<'_> {
-        self.rule_index.candidates(from, called)
+    /// Adds the rules such a call can meet.
+    pub(super) fn find_candidates<'t>(
+        &'t self,
+        from: GroupId,
+        called: &Called<'_>,
+        candidates: &mut Candidates<'t>,
+    ) {
+        self.rule_index.find_candidates(from, called, candidates);
     }
 
     pub(super) fn list_marks(&self, id: ListId) -> Option<&PrefixMap<()>> {

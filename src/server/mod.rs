@@ -28,7 +28,7 @@ use crate::observe::{Counters, PeerErrors, Totals};
 use crate::proxy::{RedirectServer, RedirectSettings};
 use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
-use crate::transport::udp;
+use crate::transport::{UdpListener, udp};
 use worker::{CallLog, ListenerTask, Order};
 
 /// A running redirect server starts here.
@@ -211,7 +211,7 @@ impl ServerHandle {
         for (socket, listener) in sockets.into_iter().zip(&config.listeners) {
             let _inside = runtime.enter();
             tasks.push(ListenerTask {
-                socket: tokio::net::UdpSocket::from_std(socket)?,
+                listener: UdpListener::new(socket)?,
                 name: listener.name.as_str().into(),
                 engine: RedirectServer::new(RedirectSettings {
                     tag_key: tag_key.clone(),

@@ -1,21 +1,21 @@
 //! One listener on one worker: receive, handle, answer, sleep until the next timer.
 
-use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use jiff::Timestamp;
-use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
-use crate::limits::{DRAIN_BATCHES_MAX, MESSAGE_BYTES_MAX, RECEIVE_BATCH_MAX, SEND_WAIT_MS_MAX};
+use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
 use crate::observe::{CallLine, Counters, LogFormat, MaskNumbers, PeerErrors};
-use crate::proxy::{Answer, Datagram, DropReason, Fate, Now, RedirectServer};
+use crate::proxy::{Answer, CallEvent, Datagram, DropReason, Fate, Now, RedirectServer};
 use crate::routing::Snapshot;
+use crate::system::ReceiveRoom;
 use crate::tables::TableStore;
+use crate::transport::{Outbox, UdpListener};
 
 /// What a worker is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum Order {
 
 /// What a listener needs to serve.
 pub(super) struct ListenerTask {
-    pub(super) socket: UdpSocket,
+    pub(super) listener: UdpListener,
     pub(super) name: Arc<str>,
     pub(super) engine: RedirectServer,
     pub(super) store: Arc<TableStore>,
@@ -55,25 +55,29 @@ const QUIET: Duration = Duration::from_millis(10);
 impl ListenerTask {
     /// Serves until told to end.
     pub(super) async fn run(mut self) {
-        // One byte more than we read, so that a longer datagram is seen to be longer.
-        let mut room = vec![0; MESSAGE_BYTES_MAX + 1];
-        let mut out = Vec::with_capacity(MESSAGE_BYTES_MAX);
+        let mut room = self.listener.room();
+        let mut outbox = Outbox::new();
         while *self.orders.borrow() == Order::Serve && self.orders.has_changed().is_ok() {
-            self.serve_once(&mut room, &mut out, None).await;
+            self.serve_once(&mut room, &mut outbox, None).await;
         }
-        self.drain(&mut room, &mut out).await;
+        self.drain(&mut room, &mut outbox).await;
     }
 
     /// Waits for a datagram, a timer, an order or `until`, and does what is due.
     /// A closed channel of orders is an order to end: nobody could ever give one.
-    async fn serve_once(&mut self, room: &mut [u8], out: &mut Vec<u8>, until: Option<Instant>) {
+    async fn serve_once(
+        &mut self,
+        room: &mut ReceiveRoom,
+        outbox: &mut Outbox,
+        until: Option<Instant>,
+    ) {
         let due = [self.engine.deadline(), until].into_iter().flatten().min();
         tokio::select! {
             biased;
             _ = self.orders.changed() => return,
-            ready = self.socket.readable() => match ready {
+            ready = self.listener.readable() => match ready {
                 Ok(()) => {
-                    if self.batch(room, out).await == RECEIVE_BATCH_MAX {
+                    if self.batch(room, outbox).await == DATAGRAM_BATCH_MAX {
                         tokio::task::yield_now().await;
                     }
                 }
@@ -81,49 +85,72 @@ impl ListenerTask {
             },
             () = at(due) => {}
         }
-        self.run_timers(out).await;
+        self.run_timers(outbox).await;
     }
 
-    /// Takes what is queued, at most one batch, with one snapshot of the table. Returns
-    /// how many datagrams there were.
-    async fn batch(&mut self, room: &mut [u8], out: &mut Vec<u8>) -> usize {
-        let snapshot = self.store.snapshot();
-        for taken in 0..RECEIVE_BATCH_MAX {
-            match self.socket.try_recv_from(room) {
-                Ok((length, source)) => {
-                    let bytes = room.get(..length).unwrap_or_default();
-                    self.datagram(bytes, source, &snapshot, out).await;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return taken,
-                Err(_) => self.counters.receive_error(),
+    /// Takes what is queued, at most one batch, with one snapshot of the table, and
+    /// answers it. Returns how many datagrams there were.
+    async fn batch(&mut self, room: &mut ReceiveRoom, outbox: &mut Outbox) -> usize {
+        match self.listener.receive(room) {
+            Ok(0) => return 0,
+            Ok(_) => {}
+            Err(_) => {
+                self.counters.receive_error();
+                return 0;
             }
         }
-        RECEIVE_BATCH_MAX
-    }
-
-    async fn datagram(
-        &mut self,
-        bytes: &[u8],
-        source: SocketAddr,
-        snapshot: &Snapshot,
-        out: &mut Vec<u8>,
-    ) {
         let now = Now {
             instant: Instant::now(),
             wall: Timestamp::now(),
         };
-        let name = Arc::clone(&self.name);
-        let datagram = Datagram {
-            bytes,
-            source,
-            listener: &name,
-        };
+        let (snapshot, name) = (self.store.snapshot(), Arc::clone(&self.name));
+        let (mut taken, mut calls) = (0, ArrayVec::<_, DATAGRAM_BATCH_MAX>::new());
+        for received in room.iter() {
+            let datagram = Datagram {
+                bytes: received.bytes,
+                source: received.source,
+                asked: received.asked,
+                listener: &name,
+            };
+            taken += 1;
+            if let Some(event) = self.datagram(now, &datagram, &snapshot, outbox)
+                && self.calls.enabled
+            {
+                let _ = calls.try_push(event);
+            }
+        }
+        self.send(outbox).await;
+        let took = now.instant.elapsed();
+        for event in &calls {
+            self.calls.line(&CallLine {
+                event,
+                table: &snapshot.table,
+                took,
+                mask: self.calls.mask,
+            });
+        }
+        taken
+    }
+
+    /// Has one datagram handled and its answer put into the outbox. What it answers is
+    /// the call, if it was one.
+    fn datagram<'a>(
+        &mut self,
+        now: Now,
+        datagram: &Datagram<'a>,
+        snapshot: &Snapshot,
+        outbox: &mut Outbox,
+    ) -> Option<CallEvent<'a>> {
+        let page = outbox.page()?;
         // A defect met by one datagram must not end the calls of everybody else. The
         // engine empties its buffers at the start of each call, so none is left behind.
-        let handle = || self.engine.handle(now, &datagram, snapshot, out);
+        let handle = || self.engine.handle(now, datagram, snapshot, page);
         let fate =
             catch_unwind(AssertUnwindSafe(handle)).unwrap_or(Fate::Dropped(DropReason::Defect));
-        self.counters.stateless(self.engine.take_unkept());
+        if let unkept @ 1.. = self.engine.take_unkept() {
+            self.counters.stateless(unkept);
+        }
+        let (errors, source) = (&self.errors, datagram.source);
         match fate {
             Fate::Answer {
                 to,
@@ -131,76 +158,60 @@ impl ListenerTask {
                 method,
                 answer,
             } => {
-                self.send(to, out).await;
+                outbox.post(to, datagram.asked);
                 self.counters.request(method);
                 self.counters.reply(status.code());
                 match answer {
-                    Answer::Call(event) => self.calls.line(&CallLine {
-                        event: &event,
-                        table: &snapshot.table,
-                        took: now.instant.elapsed(),
-                        mask: self.calls.mask,
-                    }),
+                    Answer::Call(event) => return Some(event),
                     Answer::Refused(refused) => {
                         self.counters.refusal(refused.why);
-                        self.errors
-                            .refused(now.instant, refused, status.code(), method, source);
+                        errors.refused(now.instant, refused, status.code(), method, source);
                     }
                     Answer::Served => {}
                 }
             }
-            Fate::Repeat { to } => self.repeat(to, out).await,
+            Fate::Repeat(path) => {
+                outbox.post(path.to, path.from);
+                self.counters.repeat();
+            }
             Fate::Absorbed(method) => self.counters.request(method),
             Fate::Dropped(reason) => {
                 self.counters.dropped(reason);
-                self.errors
-                    .dropped(now.instant, reason, bytes.len(), source);
+                errors.dropped(now.instant, reason, datagram.bytes.len(), source);
             }
         }
+        None
     }
 
     /// Runs the timers that are due, at most a batch of them.
-    async fn run_timers(&mut self, out: &mut Vec<u8>) {
+    async fn run_timers(&mut self, outbox: &mut Outbox) {
         let now = Instant::now();
-        for _ in 0..RECEIVE_BATCH_MAX {
-            match self.engine.poll_timer(now, out) {
-                Some(to) => self.repeat(to, out).await,
-                None => return,
-            }
+        while let Some(page) = outbox.page() {
+            let Some(path) = self.engine.poll_timer(now, page) else {
+                break;
+            };
+            outbox.post(path.to, path.from);
+            self.counters.repeat();
         }
+        self.send(outbox).await;
     }
 
-    async fn repeat(&self, to: SocketAddr, bytes: &[u8]) {
-        self.counters.repeat();
-        self.send(to, bytes).await;
-    }
-
-    /// Sends; waits a moment when the system's buffer is full.
-    async fn send(&self, to: SocketAddr, bytes: &[u8]) {
-        let sent = match self.socket.try_send_to(bytes, to) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let wait = Duration::from_millis(SEND_WAIT_MS_MAX);
-                timeout(wait, self.socket.send_to(bytes, to))
-                    .await
-                    .is_ok_and(|sent| sent.is_ok())
-            }
-            sent => sent.is_ok(),
-        };
-        if !sent {
+    async fn send(&self, outbox: &mut Outbox) {
+        for _ in 0..self.listener.send(outbox).await {
             self.counters.send_error();
         }
     }
 
     /// Answers what is queued, then repeats answers until they are acknowledged, for as
     /// long as a stop may take.
-    async fn drain(&mut self, room: &mut [u8], out: &mut Vec<u8>) {
+    async fn drain(&mut self, room: &mut ReceiveRoom, outbox: &mut Outbox) {
         let until = Instant::now() + self.drain_timeout;
         for _ in 0..DRAIN_BATCHES_MAX {
-            let queued = timeout(QUIET, self.socket.readable()).await;
+            let queued = timeout(QUIET, self.listener.readable()).await;
             if queued.is_err() || *self.orders.borrow() == Order::Stop {
                 break;
             }
-            self.batch(room, out).await;
+            self.batch(room, outbox).await;
         }
         self.engine.drain();
         while self.engine.awaiting_ack() > 0
@@ -208,7 +219,7 @@ impl ListenerTask {
             && self.orders.has_changed().is_ok()
             && Instant::now() < until
         {
-            self.serve_once(room, out, Some(until)).await;
+            self.serve_once(room, outbox, Some(until)).await;
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Message boundaries on a stream (RFC 3261 §18.3) and the keep-alives between
 //! messages (RFC 5626 §3.5.1).
 
-use memchr::memmem;
+use memchr::{memchr, memchr3, memmem};
 
-use super::{Message, ParseError, ParseErrorKind, Parsed};
+use super::{HeaderName, Message, ParseError, ParseErrorKind, Parsed, scan};
 use crate::limits::MESSAGE_BYTES_MAX;
 
 /// What stands first on a stream.
@@ -53,8 +53,12 @@ impl Framer {
     /// After a [`Parsed::Complete`] take [`Frame::length`] bytes off; after a
     /// [`Parsed::Partial`] only add bytes at the end.
     ///
+    /// A message may be malformed and its end still be certain: then it is a frame, and
+    /// [`Message::parse_stream`] says what is wrong with it. The stream goes on, with
+    /// everybody else's calls.
+    ///
     /// # Errors
-    /// The head is no SIP, has no Content-Length, or promises more than
+    /// The head is no SIP, has no Content-Length that is certain, or promises more than
     /// `limits::MESSAGE_BYTES_MAX`. The stream has lost its frame: answer what
     /// [`Message::salvage`] finds in the bytes and close.
     pub fn next(&mut self, buffered: &[u8]) -> Result<Parsed<Frame>, ParseError> {
@@ -93,16 +97,54 @@ impl Framer {
             ));
         };
         let head = bounded.get(..from + found + END.len()).unwrap_or(bounded);
-        match Message::parse_head(head)? {
-            Parsed::Complete((message, body_at)) => message
+        match Message::parse_head(head) {
+            Ok(Parsed::Complete((message, body_at))) => message
                 .stream_body_length(body_at)
                 .map(|body| Parsed::Complete(body_at + body)),
-            Parsed::Partial => Err(ParseError::new(
+            Ok(Parsed::Partial) => Err(ParseError::new(
                 ParseErrorKind::HeadersUnterminated,
                 head.len(),
             )),
+            Err(error) if error.kind == ParseErrorKind::NotSip => Err(error),
+            Err(error) => certain_body_length(head)
+                .filter(|body| *body <= MESSAGE_BYTES_MAX - head.len())
+                .map(|body| Parsed::Complete(head.len() + body))
+                .ok_or(error),
         }
     }
+}
+
+/// The length of the body behind a malformed head, if nobody could read another one:
+/// every line ends in CRLF, and one line only, not folded, could be a Content-Length.
+fn certain_body_length(head: &[u8]) -> Option<usize> {
+    let mut length = None;
+    let mut rest = head;
+    while let Some(at) = memchr3(b'\r', b'\n', 0, rest) {
+        let (line, tail) = rest.split_at_checked(at)?;
+        rest = tail.strip_prefix(b"\r\n")?;
+        if !could_be_content_length(line) {
+            continue;
+        }
+        let folded = |line: &[u8]| line.first().is_some_and(|byte| scan::is_wsp(*byte));
+        let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
+        let named = HeaderName::from_bytes(scan::trim_lws(name)) == HeaderName::ContentLength;
+        if !named || folded(line) || folded(rest) || length.is_some() {
+            return None;
+        }
+        let value = scan::decimal(scan::trim_lws(value.get(1..)?))?;
+        length = Some(usize::try_from(value).ok()?);
+    }
+    length
+}
+
+fn could_be_content_length(line: &[u8]) -> bool {
+    const NAME: &[u8] = b"content-length";
+    let name = line.get(..memchr(b':', line).unwrap_or(line.len()));
+    let name = scan::trim_lws(name.unwrap_or_default());
+    let compact = matches!(name, [b'l' | b'L', rest @ ..]
+        if rest.first().is_none_or(|byte| !scan::is(*byte, scan::TOKEN)));
+    let long = |part: &[u8]| part.eq_ignore_ascii_case(NAME);
+    compact || name.windows(NAME.len()).any(long)
 }
 
 /// RFC 5626 §3.5.1. `CR` alone waits; what is no CRLF is no keep-alive and no message.
@@ -173,6 +215,46 @@ mod tests {
             frames(smuggled),
             (vec![Frame::Message(smuggled.len())], None)
         );
+    }
+
+    #[test]
+    fn a_malformed_message_with_a_certain_end_is_a_frame() {
+        for start in [
+            "INVITE  sip:h  SIP/2.0\r\nl: 4\r\n",
+            "INVITE sip:h SIP/2.0\r\nno colon\r\nContent-Length : 4\r\n",
+            "INVITE sip:h SIP/2.0\r\nTo x: y\r\nCONTENT-LENGTH:\t4 \r\nl9: 7\r\n",
+            "SIP/2.0 999999 no\r\nl: 4\r\n",
+        ] {
+            let bytes = [start.as_bytes(), b"\r\nbody", INVITE].concat();
+            let bad = start.len() + 6;
+            let expected = vec![Frame::Message(bad), Frame::Message(INVITE.len())];
+            assert_eq!(frames(&bytes), (expected, None), "{start}");
+            let error = Message::parse_stream(bytes.get(..bad).unwrap_or_default());
+            assert!(error.is_err());
+        }
+    }
+
+    #[test]
+    fn a_malformed_message_whose_end_is_a_guess_ends_the_stream() {
+        for fields in [
+            "To x: y\r\n",
+            "To x: y\r\nl: 4\r\nl: 4\r\n",
+            "To x: y\r\nl: 4\r\nContent-Length x: 9\r\n",
+            "To x: y\r\nl: 4\r\n Content-Length: 9\r\n",
+            "To x: y\r\nl:\r\n 4\r\n",
+            "To x: y\r\nl: +4\r\n",
+            "To x: y\nl: 9\r\nl: 4\r\n",
+            "To x: y\0\r\nl: 4\r\n",
+            "To x: y\r\nl: 65530\r\n",
+        ] {
+            let bytes = format!("INVITE sip:h SIP/2.0\r\n{fields}\r\nbody");
+            let (found, error) = frames(bytes.as_bytes());
+            assert!(
+                found.is_empty() && error.is_some(),
+                "{}",
+                fields.escape_debug()
+            );
+        }
     }
 
     #[test]

@@ -117,8 +117,10 @@ impl<'a> Message<'a> {
             return Err(self.wrong(raw, ParseErrorKind::UriTooLong));
         }
         let uri = self.uri()?;
-        match uri.scheme {
-            Scheme::Other(_) => Err(self.wrong(raw, ParseErrorKind::UriScheme)),
+        match (uri.scheme, uri.headers) {
+            (Scheme::Other(_), _) => Err(self.wrong(raw, ParseErrorKind::UriScheme)),
+            // RFC 3261 §19.1.1: no headers in a Request-URI.
+            (_, Some(headers)) => Err(self.wrong(headers, ParseErrorKind::UriHeaders)),
             _ => Ok(uri),
         }
     }

@@ -26,9 +26,12 @@
 //! | `param`, `host`, `uri`, `address`, `via` | the values |
 //! | `frame` | message boundaries on a stream |
 //! | `write` | replies, and where they go |
+//! | `edit` | changes to a message that goes on |
+//! | `request_write` | ACK, CANCEL and OPTIONS of our own |
 //! | `laws` | what must hold for any bytes; for tests and fuzz targets |
 
 mod address;
+mod edit;
 mod error;
 mod frame;
 mod grammar;
@@ -42,6 +45,7 @@ mod method;
 mod name;
 mod param;
 mod plain;
+mod request_write;
 #[cfg(test)]
 mod round_trip;
 mod salvage;
@@ -54,17 +58,21 @@ mod via;
 mod write;
 
 pub use address::{Diversion, HistoryInfo, NameAddr};
+#[doc(hidden)]
+pub use edit::fuzz_edit;
+pub use edit::{Edit, EditError};
 pub use error::{ParseError, ParseErrorKind};
 pub use frame::{Frame, Framer};
 pub use head::RequestHead;
 pub use header::{CSeq, Header};
 pub use host::Host;
 #[doc(hidden)]
-pub use laws::{fuzz_datagram, fuzz_stream, fuzz_value};
+pub use laws::{fuzz_datagram, fuzz_header, fuzz_stream, fuzz_uri, fuzz_value, fuzz_via};
 pub use message::Message;
 pub use method::Method;
 pub use name::HeaderName;
 pub use param::{Param, Params};
+pub use request_write::{OptionsProbe, write_ack, write_cancel};
 pub use start_line::StartLine;
 pub use status::StatusCode;
 pub use uri::{Scheme, Uri, UserPart};

@@ -3,14 +3,12 @@
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use arrayvec::ArrayVec;
 use memchr::{memchr, memchr3};
 
 use super::address::has_tag;
 use super::header::CommaList;
 use super::param::{Param, Params};
-use super::{HeaderName, Message, StatusCode, Via, scan};
-use crate::limits::REPLY_HEADERS_MAX;
+use super::{HeaderName, Message, RequestHead, StatusCode, Transport, Via, scan};
 
 /// An answer to a request (RFC 3261 §8.2.6), made of the request's own bytes.
 ///
@@ -24,12 +22,13 @@ pub struct Reply<'m, 'a> {
     reason: &'m [u8],
     source: Option<SocketAddr>,
     to_tag: Option<&'m [u8]>,
-    headers: ArrayVec<(&'m [u8], &'m [u8]), REPLY_HEADERS_MAX>,
+    head: Option<&'m RequestHead<'a>>,
 }
 
 impl<'m, 'a> Reply<'m, 'a> {
     /// An answer with that status and its usual reason phrase. The request is
     /// neither a response nor an ACK: those are not answered.
+    #[inline]
     pub fn new(request: &'m Message<'a>, status: StatusCode) -> Self {
         let reason = status.reason_phrase().as_bytes();
         Self {
@@ -38,12 +37,13 @@ impl<'m, 'a> Reply<'m, 'a> {
             reason,
             source: None,
             to_tag: None,
-            headers: ArrayVec::new(),
+            head: None,
         }
     }
 
     /// Another reason phrase.
     #[must_use]
+    #[inline]
     pub fn reason(mut self, reason: &'m [u8]) -> Self {
         self.reason = reason;
         self
@@ -53,6 +53,7 @@ impl<'m, 'a> Reply<'m, 'a> {
     /// §18.2.1 wants it, fills in `rport` (RFC 3581 §4), and takes off what a
     /// client claimed of either.
     #[must_use]
+    #[inline]
     pub fn source(mut self, source: SocketAddr) -> Self {
         self.source = Some(source);
         self
@@ -60,17 +61,17 @@ impl<'m, 'a> Reply<'m, 'a> {
 
     /// The tag To gets if it has none. Not for 100 Trying (RFC 3261 §8.2.6.2).
     #[must_use]
+    #[inline]
     pub fn to_tag(mut self, tag: &'m [u8]) -> Self {
         self.to_tag = Some(tag);
         self
     }
 
-    /// One more header line. Beyond `limits::REPLY_HEADERS_MAX` lines it is left
-    /// out: no caller of ours has that many.
+    /// What has been read of this request already: it is not read again.
     #[must_use]
-    pub fn header(mut self, name: &'m [u8], value: &'m [u8]) -> Self {
-        let kept = self.headers.try_push((name, value)).is_ok();
-        debug_assert!(kept, "more than REPLY_HEADERS_MAX header lines in a reply");
+    #[inline]
+    pub fn head(mut self, head: &'m RequestHead<'a>) -> Self {
+        self.head = Some(head);
         self
     }
 
@@ -79,8 +80,18 @@ impl<'m, 'a> Reply<'m, 'a> {
     /// Whatever the request and the callers put in, no CR, LF or unescaped NUL
     /// comes out but the ends of the lines written here.
     pub fn write(&self, out: &mut Vec<u8>) {
-        // Writing to a Vec does not fail.
-        let _ = write!(out, "SIP/2.0 {} ", self.status);
+        self.write_with([], out);
+    }
+
+    /// [`Reply::write`] with more header lines, each a name and a value.
+    pub fn write_with<'h>(
+        &self,
+        headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(b"SIP/2.0 ");
+        write_number(self.status.code(), out);
+        out.push(b' ');
         write_clean(self.reason, out);
         out.extend_from_slice(b"\r\n");
         self.write_vias(out);
@@ -91,7 +102,7 @@ impl<'m, 'a> Reply<'m, 'a> {
         if self.status == StatusCode::TRYING {
             self.write_copy(HeaderName::Timestamp, out);
         }
-        for (name, value) in &self.headers {
+        for (name, value) in headers {
             write_line(name, value, out);
         }
         out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
@@ -101,8 +112,10 @@ impl<'m, 'a> Reply<'m, 'a> {
         let mut vias = self.request.all(HeaderName::Via);
         if let Some(top) = vias.next() {
             out.extend_from_slice(b"Via: ");
-            match (self.source, self.request.top_via()) {
-                (Some(source), Ok(via)) => write_top_via(top, &via, source, out),
+            let read = |head: &RequestHead<'a>| Some(head.top_via);
+            let via = self.head.map_or_else(|| self.request.top_via().ok(), read);
+            match (self.source, via) {
+                (Some(source), Some(via)) => write_top_via(top, &via, source, out),
                 _ => write_clean(top, out),
             }
             out.extend_from_slice(b"\r\n");
@@ -116,7 +129,9 @@ impl<'m, 'a> Reply<'m, 'a> {
         };
         out.extend_from_slice(b"To: ");
         write_clean(to, out);
-        if let Some(tag) = self.to_tag.filter(|_| !has_tag(to)) {
+        let is_tagged = |head: &RequestHead<'_>| head.to.tag().is_some();
+        let tagged = || self.head.map_or_else(|| has_tag(to), is_tagged);
+        if let Some(tag) = self.to_tag.filter(|_| !tagged()) {
             out.extend_from_slice(b";tag=");
             write_clean(tag, out);
         }
@@ -125,14 +140,17 @@ impl<'m, 'a> Reply<'m, 'a> {
 
     fn write_copy(&self, name: HeaderName, out: &mut Vec<u8>) {
         if let Some(value) = self.request.first(name) {
-            write_line(name.as_str().as_bytes(), value, out);
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            write_clean(value, out);
+            out.extend_from_slice(b"\r\n");
         }
     }
 }
 
 /// Where the answer to a request over UDP goes (RFC 3261 §18.2.2, RFC 3581 §4):
 /// to `maddr`, else to the source of the packet, at its port if `rport` asks for
-/// that, else at the port of sent-by.
+/// that or the Via is of another transport, else at the port of sent-by.
 ///
 /// The Via is what the peer wrote, so it is believed only within reason: never a
 /// multicast, broadcast or unspecified address, no loopback for a source that is
@@ -143,13 +161,22 @@ pub fn reply_target(top_via: &Via<'_>, source: SocketAddr) -> SocketAddr {
         .port
         .filter(|port| *port != 0)
         .unwrap_or(DEFAULT_PORT);
-    if let Some(maddr) = top_via
-        .maddr()
+    // Most have neither, and all of them are looked through once.
+    let (mut maddr, mut rport) = (false, false);
+    for param in top_via.params.iter() {
+        maddr |= param.name.eq_ignore_ascii_case(b"maddr");
+        rport |= param.name.eq_ignore_ascii_case(b"rport");
+    }
+    if let Some(maddr) = maddr
+        .then(|| top_via.maddr())
+        .flatten()
         .filter(|maddr| is_answerable(*maddr, source.ip()))
     {
         return SocketAddr::new(maddr, sent_by_port);
     }
-    if top_via.rport().is_some() && source.port() != 0 {
+    // The port of another transport is no port of this one.
+    let believed = top_via.transport == Transport::Udp && !rport;
+    if !believed && source.port() != 0 {
         return source;
     }
     let mut target = source;
@@ -169,10 +196,12 @@ fn is_answerable(target: IpAddr, source: IpAddr) -> bool {
 /// the other values as they came.
 fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u8>) {
     let address = source.ip().to_canonical();
-    let element = CommaList::new(list).next().unwrap_or(list);
     let params = via.params.as_bytes();
     let params_at = scan::offset_in(list, params) + memchr(b';', params).unwrap_or(params.len());
-    let element_end = scan::offset_in(list, element) + element.len();
+    let element_end = memchr(b',', list).map_or(list.len(), |_| {
+        let element = CommaList::new(list).next().unwrap_or(list);
+        scan::offset_in(list, element) + element.len()
+    });
     let params = list.get(params_at..element_end).unwrap_or_default();
     write_clean(list.get(..params_at).unwrap_or_default(), out);
     let mut asked = false;
@@ -180,7 +209,8 @@ fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u
         let name = Param::from_segment(segment).name;
         if name.eq_ignore_ascii_case(b"rport") {
             if !asked {
-                let _ = write!(out, ";rport={}", source.port());
+                out.extend_from_slice(b";rport=");
+                write_number(source.port(), out);
             }
             asked = true;
         } else if !name.eq_ignore_ascii_case(b"received") {
@@ -193,9 +223,41 @@ fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u
         .ip()
         .is_some_and(|sent_by| sent_by.to_canonical() == address);
     if asked || !sent_from_there {
-        let _ = write!(out, ";received={address}");
+        out.extend_from_slice(b";received=");
+        write_address(address, out);
     }
     write_clean(list.get(element_end..).unwrap_or_default(), out);
+}
+
+fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(v4) => {
+            for (i, octet) in v4.octets().into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b'.');
+                }
+                write_number(octet.into(), out);
+            }
+        }
+        IpAddr::V6(v6) => {
+            // Writing to a Vec does not fail.
+            let _ = write!(out, "{v6}");
+        }
+    }
+}
+
+/// In decimal, without the machinery of formatting.
+fn write_number(number: u16, out: &mut Vec<u8>) {
+    let digit = |place: u16| b'0' + (number / place % 10) as u8;
+    let places = [10_000, 1_000, 100, 10, 1];
+    let leading = places
+        .iter()
+        .take(4)
+        .take_while(|place| number < **place)
+        .count();
+    for place in places.into_iter().skip(leading) {
+        out.push(digit(place));
+    }
 }
 
 fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
@@ -271,16 +333,17 @@ mod tests {
 
     #[test]
     fn a_reply_is_made_of_the_request() {
-        let out = reply(
-            &request("SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1", "<sip:c@d>"),
-            |reply| {
-                reply
-                    .to_tag(b"t7")
-                    .header(b"Contact", b"<sip:x@y>;q=1.0")
-                    .header(b"Reason", b"Q.850;cause=1\r\nEvil: yes\0")
-            },
-            StatusCode::MOVED_TEMPORARILY,
-        );
+        let text = request("SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1", "<sip:c@d>");
+        let message = Message::parse_datagram(text.as_bytes()).unwrap();
+        let more: [(&[u8], &[u8]); 2] = [
+            (b"Contact", b"<sip:x@y>;q=1.0"),
+            (b"Reason", b"Q.850;cause=1\r\nEvil: yes\0"),
+        ];
+        let mut out = Vec::new();
+        Reply::new(&message, StatusCode::MOVED_TEMPORARILY)
+            .to_tag(b"t7")
+            .write_with(more, &mut out);
+        let out = String::from_utf8(out).unwrap();
         assert_eq!(
             out,
             "SIP/2.0 302 Moved Temporarily\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\n\
@@ -307,6 +370,52 @@ mod tests {
                 out.lines().find(|line| line.starts_with("To:")),
                 Some(expected)
             );
+        }
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_written_as_the_library_does() {
+        for number in 0..=u16::MAX {
+            let mut out = Vec::new();
+            write_number(number, &mut out);
+            assert_eq!(out, number.to_string().into_bytes());
+        }
+        for text in [
+            "0.0.0.0",
+            "192.0.2.1",
+            "255.255.255.255",
+            "::1",
+            "2001:db8::9",
+        ] {
+            let mut out = Vec::new();
+            write_address(text.parse().unwrap(), &mut out);
+            assert_eq!(out, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn reading_first_changes_no_byte() {
+        for (via, to) in [
+            (
+                "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1;rport, SIP/2.0/UDP b",
+                "<sip:c@d>",
+            ),
+            (
+                "SIP/2.0/UDP h;received=1.2.3.4;branch=1",
+                "<sip:c@d>;x=y ; tag=2",
+            ),
+        ] {
+            let text = request(via, to);
+            let source = "192.0.2.9:5060".parse().unwrap();
+            let message = Message::parse_datagram(text.as_bytes()).unwrap();
+            let head = message.read_request().unwrap();
+            let reply = Reply::new(&message, StatusCode::OK)
+                .source(source)
+                .to_tag(b"t");
+            let (mut plain, mut read) = (Vec::new(), Vec::new());
+            reply.clone().write(&mut plain);
+            reply.head(&head).write(&mut read);
+            assert_eq!(plain, read);
         }
     }
 
@@ -397,6 +506,8 @@ mod tests {
             ("SIP/2.0/UDP h", "192.0.2.7:99", "192.0.2.7:5060"),
             ("SIP/2.0/UDP h:5080", "192.0.2.7:99", "192.0.2.7:5080"),
             ("SIP/2.0/UDP h:5080;rport", "192.0.2.7:99", "192.0.2.7:99"),
+            ("SIP/2.0/TLS h:5061", "192.0.2.7:99", "192.0.2.7:99"),
+            ("SIP/2.0/TCP h:5080", "192.0.2.7:0", "192.0.2.7:5080"),
             ("SIP/2.0/UDP h:0", "192.0.2.7:99", "192.0.2.7:5060"),
             ("SIP/2.0/UDP h:5080;rport", "192.0.2.7:0", "192.0.2.7:5080"),
             (

@@ -4,7 +4,9 @@
 //! the number is packed, a range is its first number and how many there are, and the
 //! trunk group is an index into the distinct cells of its list.
 
+mod csv_header;
 mod csv_list;
+mod csv_pieces;
 mod overlaps;
 
 use std::collections::HashMap;
@@ -107,6 +109,27 @@ const _: () = assert!(size_of::<DidRow>() == 32);
 const _: () = assert!(limits::NAMES_MAX < UNASSIGNED as usize);
 
 impl DidRow {
+    /// A row without a group.
+    const fn new(first: u128, size: u64, position: u32, list: ListId) -> Self {
+        Self {
+            first,
+            size,
+            position,
+            list,
+            group: UNASSIGNED,
+        }
+    }
+
+    fn of(pattern: &Pattern, position: u32, list: ListId) -> Self {
+        let (first, size) = match pattern {
+            Pattern::Exact(number) => (number, 1),
+            Pattern::Prefix(prefix) => (prefix, 0),
+            // A pattern that was parsed has a size.
+            Pattern::Range(first, last) => (first, range_size(first, last).unwrap_or(1)),
+        };
+        Self::new(first.packed(), size, position, list)
+    }
+
     /// What the row matches.
     ///
     /// `None` never happens for rows that were read: it would take a packed number that
@@ -160,7 +183,8 @@ impl DidRows {
     /// Reads a CSV list. What is wrong in a row is reported and the row left out;
     /// `None` when the header cannot be understood, and then no row is read.
     pub fn read_csv(&mut self, source: &SourceFile, diagnostics: &Diagnostics) -> Option<ListId> {
-        csv_list::read(self, source, diagnostics)
+        let pieces = csv_pieces::worthwhile(source.text());
+        csv_list::read(self, source, diagnostics, pieces)
     }
 
     /// Adds the list `numbers = […]` of a TOML file, all of it assigned to
@@ -181,7 +205,11 @@ impl DidRows {
                 Ok(pattern) => {
                     lost_plusses.look_at(position, &pattern);
                     let group = group.unwrap_or(UNASSIGNED);
-                    self.add_row(&pattern, position, list, group, source, diagnostics);
+                    let row = DidRow {
+                        group,
+                        ..DidRow::of(&pattern, position, list)
+                    };
+                    self.add_row(row, source, diagnostics);
                 }
                 Err(error) => {
                     let place = source.place(text.sub(error.range.clone()).range(), "");
@@ -199,8 +227,7 @@ impl DidRows {
         Some(list)
     }
 
-    /// All rows: in the order they were read, until [`DidRows::check_overlaps`] sorts
-    /// them by number.
+    /// All rows: in no order, until [`DidRows::check_overlaps`] sorts them by number.
     #[must_use]
     pub fn rows(&self) -> &[DidRow] {
         &self.rows
@@ -308,15 +335,7 @@ impl DidRows {
     }
 
     /// Adds a row; T017 once when there are too many. Says whether there was room.
-    fn add_row(
-        &mut self,
-        pattern: &Pattern,
-        position: u32,
-        list: ListId,
-        group: u16,
-        source: &SourceFile,
-        diagnostics: &Diagnostics,
-    ) -> bool {
+    fn add_row(&mut self, row: DidRow, source: &SourceFile, diagnostics: &Diagnostics) -> bool {
         if self.rows.len() >= limits::DID_ROWS_MAX {
             if !std::mem::replace(&mut self.over_limit, true) {
                 let message = format!("more than {} rows in all DID lists", limits::DID_ROWS_MAX);
@@ -325,26 +344,19 @@ impl DidRows {
             }
             return false;
         }
-        let (first, size) = match pattern {
-            Pattern::Exact(number) => (number, 1),
-            Pattern::Prefix(prefix) => (prefix, 0),
-            // A pattern that was parsed has a size.
-            Pattern::Range(first, last) => (first, range_size(first, last).unwrap_or(1)),
-        };
-        self.rows.push(DidRow {
-            first: first.packed(),
-            size,
-            position,
-            list,
-            group,
-        });
-        if let Some(list) = self.lists.get_mut(list.index()) {
+        self.push(row);
+        true
+    }
+
+    /// Adds a row for which there is room.
+    fn push(&mut self, row: DidRow) {
+        self.rows.push(row);
+        if let Some(list) = self.lists.get_mut(row.list.index()) {
             list.rows = list.rows.saturating_add(1);
         }
-        if let Some(cell) = self.groups.get_mut(usize::from(group)) {
+        if let Some(cell) = self.groups.get_mut(usize::from(row.group)) {
             cell.rows = cell.rows.saturating_add(1);
         }
-        true
     }
 }
 
@@ -352,15 +364,17 @@ impl DidRows {
 #[derive(Default)]
 struct GroupsOfList {
     by_name: HashMap<Vec<u8>, u16>,
-    /// Neighbouring rows mostly have the same group: no hash for them.
-    last: Option<(Vec<u8>, u16)>,
+    /// Lists go back and forth between few groups: no hash for those.
+    recent: arrayvec::ArrayVec<(Vec<u8>, u16), RECENT_GROUPS>,
+    oldest: usize,
 }
+
+const RECENT_GROUPS: usize = 8;
 
 impl GroupsOfList {
     fn known(&mut self, name: &[u8]) -> Option<u16> {
-        if let Some((last, group)) = &self.last
-            && last == name
-        {
+        let recent = self.recent.iter().find(|(recent, _)| recent == name);
+        if let Some((_, group)) = recent {
             return Some(*group);
         }
         let group = *self.by_name.get(name)?;
@@ -369,10 +383,16 @@ impl GroupsOfList {
     }
 
     fn remember(&mut self, name: &[u8], group: u16) {
-        let (last, last_group) = self.last.get_or_insert_with(|| (Vec::new(), group));
-        last.clear();
-        last.extend_from_slice(name);
-        *last_group = group;
+        if !self.recent.is_full() {
+            self.recent.push((name.to_vec(), group));
+            return;
+        }
+        if let Some((oldest, its_group)) = self.recent.get_mut(self.oldest) {
+            oldest.clear();
+            oldest.extend_from_slice(name);
+            *its_group = group;
+        }
+        self.oldest = (self.oldest + 1) % RECENT_GROUPS;
     }
 
     fn add(&mut self, name: &[u8], group: u16) {
@@ -396,6 +416,15 @@ impl LostPlusses {
             self.rows += 1;
             self.first.get_or_insert((position, *number));
         }
+    }
+
+    /// Adds what was seen in a piece that begins behind so many lines.
+    fn add(&mut self, piece: &Self, line_before: u32) {
+        self.rows += piece.rows;
+        let first = piece
+            .first
+            .map(|(line, number)| (line.saturating_add(line_before), number));
+        self.first = self.first.or(first);
     }
 
     fn report(&self, place: impl FnOnce(u32) -> Place, diagnostics: &Diagnostics) {

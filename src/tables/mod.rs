@@ -9,6 +9,7 @@ mod compile;
 mod damage;
 pub mod diagnostic;
 pub mod dids;
+mod laws;
 mod names;
 pub mod pattern;
 pub mod render;
@@ -20,6 +21,8 @@ mod toml_syntax;
 mod unreachable;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Report};
+#[doc(hidden)]
+pub use laws::fuzz_load;
 pub use store::{Reload, TableStore};
 
 use crate::routing::RoutingTable;

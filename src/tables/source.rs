@@ -23,6 +23,8 @@ pub struct SourceFile {
     /// Line feeds before each block of [`BLOCK_BYTES`] of the text, made when first
     /// asked: a caret at the end of a huge file must not count every line anew.
     line_feeds: OnceLock<Vec<u32>>,
+    /// SHA-256 of all bytes, made when first asked.
+    digest: OnceLock<[u8; 32]>,
 }
 
 /// Which of the [`Sources`] a spot stands in. Valid for the `Sources` that gave it.
@@ -77,7 +79,16 @@ impl SourceFile {
             content,
             mark_bytes,
             line_feeds: OnceLock::new(),
+            digest: OnceLock::new(),
         }
+    }
+
+    /// SHA-256 of all its bytes. Made once: whoever reads a large file may have it made
+    /// meanwhile.
+    pub fn digest(&self) -> [u8; 32] {
+        *self
+            .digest
+            .get_or_init(|| Sha256::digest(self.content.as_bytes()).into())
     }
 
     /// Its number among the [`Sources`] it was read into.
@@ -377,11 +388,10 @@ impl Sources {
         files.sort_by(|a, b| a.name.cmp(&b.name));
         let mut hash = Sha256::new();
         for file in files {
-            // Lengths keep the end of one text from being the start of the next.
-            for part in [file.name.as_bytes(), file.content.as_bytes()] {
-                hash.update((part.len() as u64).to_le_bytes());
-                hash.update(part);
-            }
+            // The length keeps the end of a name from being the start of a digest.
+            hash.update((file.name.len() as u64).to_le_bytes());
+            hash.update(file.name.as_bytes());
+            hash.update(file.digest());
         }
         ContentHash(hash.finalize().into())
     }

@@ -1,45 +1,103 @@
-//! Which transaction a request belongs to: RFC 3261 §17.2.3.
+//! Which transaction a message belongs to: RFC 3261 §17.1.3 and §17.2.3.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
-use crate::sip::{Message, Via};
+use crate::sip::{Message, Method, Via};
 
-/// Names an INVITE server transaction: 128 bits of a keyed hash over what
-/// RFC 3261 §17.2.3 compares. Keyed by a secret of the process, so that no peer can
-/// make two transactions meet.
+/// Names a transaction: 128 bits of a keyed hash over what RFC 3261 §17.1.3 and
+/// §17.2.3 compare. Keyed by a secret of the process, so that no peer can make two
+/// transactions meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransactionKey(u64, u64);
 
+/// Keeps the keys of servers apart from those of clients.
+const SERVER: u8 = 1;
+const CLIENT: u8 = 2;
+
 impl TransactionKey {
+    /// The key of the server transaction that `request` belongs to; an ACK belongs to
+    /// that of its INVITE.
+    ///
+    /// By branch, sent-by and method, or, from an RFC 2543 peer, by Request-URI, From
+    /// tag, Call-ID, CSeq number, top Via and method. The To tag counts only where a
+    /// request and what belongs to it must have the same: not for INVITE, whose ACK
+    /// has that of the response. `None` when the request lacks what is compared.
+    #[must_use]
+    pub fn of_request(request: &Message<'_>, seed: &RandomState) -> Option<Self> {
+        Self::server(request, request.method()?, seed)
+    }
+
     /// The key of the INVITE transaction that `request` starts (INVITE), ends (ACK)
     /// or is about (CANCEL, RFC 3261 §9.2).
-    ///
-    /// By branch and sent-by of the top Via, or, from an RFC 2543 peer, by
-    /// Request-URI, From tag, Call-ID, CSeq number and the top Via. To tags are left
-    /// out of it: only an INVITE outside a dialog starts a transaction here.
-    /// `None` when the request lacks what is compared.
     #[must_use]
     pub fn of_invite(request: &Message<'_>, seed: &RandomState) -> Option<Self> {
+        Self::server(request, Method::Invite, seed)
+    }
+
+    /// The key of the client transaction that `response` belongs to: the branch of its
+    /// top Via and the method of its CSeq. `None` when it lacks one of them.
+    #[must_use]
+    pub fn of_response(response: &Message<'_>, seed: &RandomState) -> Option<Self> {
+        let via = response.top_via().ok()?;
+        Some(Self::of_branch(
+            via.branch()?,
+            response.cseq().ok()?.method,
+            seed,
+        ))
+    }
+
+    /// The key of the client transaction of a request that is sent with this branch.
+    #[must_use]
+    pub fn of_branch(branch: &[u8], method: Method<'_>, seed: &RandomState) -> Self {
+        let half = |salt: u8| {
+            let mut hasher = begin(seed, CLIENT, salt);
+            field(&mut hasher, branch);
+            field(&mut hasher, method.as_bytes());
+            hasher.finish()
+        };
+        Self(half(1), half(2))
+    }
+
+    fn server(request: &Message<'_>, method: Method<'_>, seed: &RandomState) -> Option<Self> {
         let via = request.top_via().ok()?;
         let branch = via.branch().filter(|_| via.branch_is_unique());
+        let method = match method {
+            Method::Ack => Method::Invite,
+            method => method,
+        };
         let half = |salt: u8| {
-            let mut hasher = seed.build_hasher();
-            hasher.write_u8(salt);
+            let mut hasher = begin(seed, SERVER, salt);
             match branch {
                 Some(branch) => field(&mut hasher, branch),
-                None => rfc2543(&mut hasher, request, &via)?,
+                None => rfc2543(&mut hasher, request, &via, method)?,
             }
             sent_by(&mut hasher, &via);
+            field(&mut hasher, method.as_bytes());
             Some(hasher.finish())
         };
         Some(Self(half(1)?, half(2)?))
     }
 }
 
+fn begin(seed: &RandomState, side: u8, salt: u8) -> impl Hasher + use<> {
+    let mut hasher = seed.build_hasher();
+    hasher.write_u8(side);
+    hasher.write_u8(salt);
+    hasher
+}
+
 /// RFC 3261 §17.2.3, second half: what tells the transactions of RFC 2543 apart.
-fn rfc2543(hasher: &mut impl Hasher, request: &Message<'_>, via: &Via<'_>) -> Option<()> {
+fn rfc2543(
+    hasher: &mut impl Hasher,
+    request: &Message<'_>,
+    via: &Via<'_>,
+    method: Method<'_>,
+) -> Option<()> {
     field(hasher, request.request_uri()?);
     field(hasher, request.from().ok()?.tag().unwrap_or_default());
+    if method != Method::Invite {
+        field(hasher, request.to().ok()?.tag().unwrap_or_default());
+    }
     field(hasher, request.call_id().ok()?);
     hasher.write_u32(request.cseq().ok()?.number);
     field(hasher, via.branch().unwrap_or_default());
@@ -55,4 +113,82 @@ fn sent_by(hasher: &mut impl Hasher, via: &Via<'_>) {
 fn field(hasher: &mut impl Hasher, bytes: &[u8]) {
     hasher.write_usize(bytes.len());
     hasher.write(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // A test that cannot read its own message has failed.
+
+    use super::*;
+
+    fn request(method: &str, via: &str, to: &str) -> String {
+        format!(
+            "{method} sip:1@a SIP/2.0\r\nVia: SIP/2.0/UDP {via}\r\nFrom: <sip:a@b>;tag=f\r\n\
+             To: {to}\r\nCall-ID: c\r\nCSeq: 7 {method}\r\n\r\n"
+        )
+    }
+
+    fn key(seed: &RandomState, method: &str, via: &str, to: &str) -> TransactionKey {
+        let text = request(method, via, to);
+        let message = Message::parse_datagram(text.as_bytes()).unwrap();
+        TransactionKey::of_request(&message, seed).unwrap()
+    }
+
+    #[test]
+    fn an_ack_belongs_to_its_invite_and_a_cancel_is_its_own() {
+        let seed = RandomState::new();
+        for via in ["h;branch=z9hG4bK1", "h;branch=1", "h"] {
+            let invite = key(&seed, "INVITE", via, "<sip:c@d>");
+            assert_eq!(invite, key(&seed, "ACK", via, "<sip:c@d>;tag=t"), "{via}");
+            assert_ne!(invite, key(&seed, "CANCEL", via, "<sip:c@d>"), "{via}");
+            let text = request("CANCEL", via, "<sip:c@d>");
+            let cancel = Message::parse_datagram(text.as_bytes()).unwrap();
+            assert_eq!(
+                TransactionKey::of_invite(&cancel, &seed),
+                Some(invite),
+                "{via}"
+            );
+        }
+    }
+
+    #[test]
+    fn branch_and_sent_by_tell_transactions_apart() {
+        let seed = RandomState::new();
+        let one = key(&seed, "BYE", "h;branch=z9hG4bK1", "<sip:c@d>;tag=1");
+        assert_eq!(
+            one,
+            key(&seed, "BYE", "h:5060;branch=z9hG4bK1", "<sip:x@y>")
+        );
+        assert_ne!(
+            one,
+            key(&seed, "BYE", "h:5061;branch=z9hG4bK1", "<sip:c@d>;tag=1")
+        );
+        assert_ne!(
+            one,
+            key(&seed, "BYE", "g;branch=z9hG4bK1", "<sip:c@d>;tag=1")
+        );
+        assert_ne!(
+            one,
+            key(&seed, "BYE", "h;branch=z9hG4bK2", "<sip:c@d>;tag=1")
+        );
+        let old = key(&seed, "BYE", "h;branch=1", "<sip:c@d>;tag=1");
+        assert_ne!(
+            old,
+            key(&seed, "BYE", "h;branch=1", "<sip:c@d>;tag=2"),
+            "RFC 2543"
+        );
+    }
+
+    #[test]
+    fn a_response_finds_the_client_that_sent_the_branch() {
+        let seed = RandomState::new();
+        let text = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1;received=1.2.3.4, \
+                    SIP/2.0/UDP g;branch=z9hG4bK2\r\nCSeq: 1 CANCEL\r\n\r\n";
+        let response = Message::parse_datagram(text.as_bytes()).unwrap();
+        let found = TransactionKey::of_response(&response, &seed);
+        let of = |branch: &[u8], method| Some(TransactionKey::of_branch(branch, method, &seed));
+        assert_eq!(found, of(b"z9hG4bK1", Method::Cancel));
+        assert_ne!(found, of(b"z9hG4bK1", Method::Invite));
+        assert_ne!(found, of(b"z9hG4bK2", Method::Cancel));
+    }
 }

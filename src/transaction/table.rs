@@ -1,12 +1,15 @@
 //! A bounded set of INVITE server transactions with their timers.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::hash::RandomState;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use super::{Action, Event, ServerInvite, TransactionKey, Transport};
+use bytes::Bytes;
+
+use super::{
+    Action, Actions, Event, ServerInvite, Timers, Transaction, TransactionId, TransactionKey,
+    TransactionStore, Transport,
+};
+use crate::sip::StatusCode;
 
 /// The INVITE server transactions of one listener and worker, each with the
 /// response it repeats and where that goes.
@@ -15,31 +18,27 @@ use super::{Action, Event, ServerInvite, TransactionKey, Transport};
 /// [`TransactionTable::insert`] refuses and the caller answers statelessly.
 #[derive(Debug)]
 pub struct TransactionTable {
-    entries: HashMap<TransactionKey, Entry, RandomState>,
-    // Exactly one element per entry, never later than the entry's own deadline: an
-    // ACK replaces timer G (at most T2 ahead) by timer I (T4 ahead), which is later.
-    due: BinaryHeap<Reverse<(Instant, TransactionKey)>>,
+    transactions: TransactionStore<AnswerPath>,
     awaiting_ack: usize,
-    bound: usize,
 }
 
-#[derive(Debug)]
-struct Entry {
-    machine: ServerInvite,
-    response: Box<[u8]>,
-    to: SocketAddr,
+/// The way of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerPath {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// Which of our addresses it leaves from: the one that was asked, where the socket
+    /// has several.
+    pub from: Option<IpAddr>,
 }
 
 impl TransactionTable {
-    /// An empty table that holds at most `bound` transactions. `seed` keys its
-    /// hashing, so that a peer cannot choose colliding branches.
+    /// An empty table that holds at most `bound` transactions.
     #[must_use]
-    pub fn new(bound: usize, seed: RandomState) -> Self {
+    pub fn new(bound: usize) -> Self {
         Self {
-            entries: HashMap::with_hasher(seed),
-            due: BinaryHeap::new(),
+            transactions: TransactionStore::new(bound),
             awaiting_ack: 0,
-            bound,
         }
     }
 
@@ -51,35 +50,26 @@ impl TransactionTable {
         &mut self,
         now: Instant,
         key: TransactionKey,
-        status: u16,
+        status: StatusCode,
         response: &[u8],
-        to: SocketAddr,
+        path: AnswerPath,
     ) -> bool {
-        if self.entries.len() >= self.bound || self.entries.contains_key(&key) {
+        let mut machine = ServerInvite::new(Transport::Unreliable, &Timers::RFC_3261);
+        let response = Bytes::copy_from_slice(response);
+        machine.step(now, Event::Respond(status, response));
+        if machine.deadline().is_none() {
             return false;
         }
-        let mut machine = ServerInvite::new(Transport::Unreliable);
-        machine.step(now, Event::Respond(status));
-        let Some(deadline) = machine.deadline() else {
-            return false;
-        };
-        self.awaiting_ack += usize::from(machine.awaits_ack());
-        self.due.push(Reverse((deadline, key)));
-        self.entries.insert(
-            key,
-            Entry {
-                machine,
-                response: response.into(),
-                to,
-            },
-        );
-        true
+        let awaits_ack = machine.awaits_ack();
+        let kept = self.transactions.insert(key, machine, path).is_ok();
+        self.awaiting_ack += usize::from(kept && awaits_ack);
+        kept
     }
 
     /// Whether this transaction is known.
     #[must_use]
     pub fn contains(&self, key: TransactionKey) -> bool {
-        self.entries.contains_key(&key)
+        self.transactions.find(&key).is_some()
     }
 
     /// The INVITE arrived again: appends the response to repeat to `out` and says
@@ -90,53 +80,31 @@ impl TransactionTable {
         now: Instant,
         key: TransactionKey,
         out: &mut Vec<u8>,
-    ) -> Option<Option<SocketAddr>> {
-        let entry = self.entries.get_mut(&key)?;
-        let repeat = entry
-            .machine
-            .step(now, Event::Request)
-            .contains(&Action::Send);
-        Some(repeat.then(|| {
-            out.extend_from_slice(&entry.response);
-            entry.to
-        }))
+    ) -> Option<Option<AnswerPath>> {
+        let id = self.transactions.find(&key)?;
+        let (to, actions) = self.transactions.step(id, now, Event::Request)?;
+        Some(append_response(&actions, out).then_some(to))
     }
 
     /// The ACK arrived. Returns whether its transaction is known.
     pub fn ack(&mut self, now: Instant, key: TransactionKey) -> bool {
-        let Some(entry) = self.entries.get_mut(&key) else {
+        let Some(id) = self.transactions.find(&key) else {
             return false;
         };
-        let waited = entry.machine.awaits_ack();
-        entry.machine.step(now, Event::Ack);
-        self.awaiting_ack -= usize::from(waited && !entry.machine.awaits_ack());
+        let waited = self.waits(id);
+        self.transactions.step(id, now, Event::Ack);
+        self.awaiting_ack -= usize::from(waited && !self.waits(id));
         true
     }
 
     /// Runs timers due at `now` until one of them repeats a response: appends it to
     /// `out` and says where it goes. Call until it answers `None`.
-    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        while let Some(Reverse((at, key))) = self.due.peek().copied() {
-            if at > now {
-                return None;
-            }
-            self.due.pop();
-            let Some(entry) = self.entries.get_mut(&key) else {
-                continue;
-            };
-            let waited = entry.machine.awaits_ack();
-            let actions = entry.machine.step(now, Event::TimerDue);
-            self.awaiting_ack -= usize::from(waited && !entry.machine.awaits_ack());
-            let repeats = actions.contains(&Action::Send).then_some(entry.to);
-            if repeats.is_some() {
-                out.extend_from_slice(&entry.response);
-            }
-            match entry.machine.deadline() {
-                Some(deadline) => self.due.push(Reverse((deadline, key))),
-                None => drop(self.entries.remove(&key)),
-            }
-            if repeats.is_some() {
-                return repeats;
+    pub fn poll_timer(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<AnswerPath> {
+        while let Some((_, to, actions)) = self.transactions.poll_timer(now) {
+            // Timer H: the wait for the ACK is over.
+            self.awaiting_ack -= usize::from(actions.contains(&Action::Timeout));
+            if append_response(&actions, out) {
+                return Some(to);
             }
         }
         None
@@ -145,19 +113,19 @@ impl TransactionTable {
     /// When [`TransactionTable::poll_timer`] is wanted next.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.due.peek().map(|Reverse((at, _))| *at)
+        self.transactions.deadline()
     }
 
     /// Transactions held.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.transactions.len()
     }
 
     /// Whether none is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.transactions.is_empty()
     }
 
     /// Transactions whose final response still waits for its ACK.
@@ -165,6 +133,23 @@ impl TransactionTable {
     pub const fn awaiting_ack(&self) -> usize {
         self.awaiting_ack
     }
+
+    fn waits(&self, id: TransactionId) -> bool {
+        matches!(
+            self.transactions.get(id),
+            Some((Transaction::ServerInvite(machine), _)) if machine.awaits_ack()
+        )
+    }
+}
+
+/// Appends the response that is to be sent, if one is.
+fn append_response(actions: &Actions, out: &mut Vec<u8>) -> bool {
+    let response = actions.iter().find_map(|action| match action {
+        Action::SendResponse(response) => Some(response),
+        _ => None,
+    });
+    out.extend_from_slice(response.map_or(&[], |response| response));
+    response.is_some()
 }
 
 #[cfg(test)]
@@ -174,6 +159,7 @@ mod tests {
     use crate::sip::Message;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::hash::RandomState;
     use std::time::Duration;
 
     fn key(number: u8, seed: &RandomState) -> TransactionKey {
@@ -184,16 +170,27 @@ mod tests {
         TransactionKey::of_invite(&message, seed).unwrap()
     }
 
-    fn to(number: u8) -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, 1], 5000 + u16::from(number)))
+    fn to(number: u8) -> AnswerPath {
+        AnswerPath {
+            to: SocketAddr::from(([10, 0, 0, 1], 5000 + u16::from(number))),
+            from: number.is_multiple_of(2).then(|| [10, 0, 1, number].into()),
+        }
     }
 
     #[test]
     fn above_the_bound_nothing_is_kept() {
         let (seed, now) = (RandomState::new(), Instant::now());
-        let mut table = TransactionTable::new(2, seed.clone());
+        let mut table = TransactionTable::new(2);
         let kept: Vec<bool> = [1, 1, 2, 3]
-            .map(|n| table.insert(now, key(n, &seed), 302, b"x", to(n)))
+            .map(|n| {
+                table.insert(
+                    now,
+                    key(n, &seed),
+                    StatusCode::MOVED_TEMPORARILY,
+                    b"x",
+                    to(n),
+                )
+            })
             .into();
         assert_eq!(kept, [true, false, true, false]);
         assert_eq!((table.len(), table.awaiting_ack()), (2, 2));
@@ -222,7 +219,7 @@ mod tests {
         #[test]
         fn keeps_what_it_was_given_and_forgets_it_in_time(steps in prop::collection::vec(step(), 0..80)) {
             let seed = RandomState::new();
-            let mut table = TransactionTable::new(8, seed.clone());
+            let mut table = TransactionTable::new(8);
             let mut unacknowledged: BTreeMap<u8, Instant> = BTreeMap::new();
             let mut now = Instant::now();
             let mut out = Vec::new();
@@ -231,7 +228,7 @@ mod tests {
                     Step::Insert(n) => {
                         let known = table.contains(key(n, &seed));
                         let room = table.len() < 8;
-                        let kept = table.insert(now, key(n, &seed), 404, &[n], to(n));
+                        let kept = table.insert(now, key(n, &seed), StatusCode::NOT_FOUND, &[n], to(n));
                         prop_assert_eq!(kept, room && !known);
                         if kept {
                             unacknowledged.insert(n, now);
@@ -259,12 +256,11 @@ mod tests {
                             prop_assert_eq!(target, to(n));
                             prop_assert!(unacknowledged.contains_key(&n));
                         }
-                        let alive = |begun: &Instant| now < *begun + super::super::timers::H;
+                        let alive = |begun: &Instant| now < *begun + Timers::RFC_3261.h();
                         unacknowledged.retain(|_, begun| alive(begun));
                     }
                 }
                 prop_assert!(table.len() <= 8);
-                prop_assert_eq!(table.due.len(), table.len());
                 prop_assert_eq!(table.awaiting_ack(), unacknowledged.len());
             }
             while let Some(due) = table.deadline() {

@@ -144,6 +144,57 @@ fn ipv6_is_served_like_ipv4() {
     }
 }
 
+/// What is asked at one of many addresses is answered from it, first and again: a caller
+/// behind a firewall or a strict SBC would not take it from another.
+#[test]
+fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
+    let rig = Rig::start(&["0.0.0.0:0", "[::]:0"], 2, |config| {
+        config.listeners[1].stateful = true;
+        config.listeners[0].stateful = true;
+    });
+    let [v4, v6] = rig.handle.local_addrs() else {
+        panic!("two listeners")
+    };
+    for (address, port) in [
+        ("127.0.0.1", v4.port()),
+        ("127.0.0.2", v4.port()),
+        ("127.0.0.3", v4.port()),
+        ("::1", v6.port()),
+    ] {
+        let asked = SocketAddr::new(address.parse().unwrap(), port);
+        let phone = Phone::new(asked);
+        let invite = phone.invite("+442071838750", &format!("w{}", phone.port()));
+        phone.send(invite.as_bytes());
+        for occasion in ["first answer", "timer G", "retransmission"] {
+            let (answer, from) = phone.receive_from();
+            assert!(answer.starts_with("SIP/2.0 302 "), "{answer}");
+            assert_eq!(from, asked, "{occasion}");
+            if occasion == "timer G" {
+                phone.send(invite.as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
+fn more_than_a_batch_at_once_is_answered_whole() {
+    let rig = Rig::start(&["127.0.0.1:0"], 1, |_| {});
+    let phone = Phone::new(rig.address());
+    for call in 0..100 {
+        phone.send(
+            phone
+                .invite("+442071838750", &format!("b{call}"))
+                .as_bytes(),
+        );
+    }
+    let answers: BTreeSet<String> = (0..100).map(|_| phone.receive()).collect();
+    assert_eq!(answers.len(), 100, "each call its own answer");
+    for call in 0..100 {
+        let call_id = format!("\r\nCall-ID: b{call}\r\n");
+        assert!(answers.iter().any(|answer| answer.contains(&call_id)));
+    }
+}
+
 #[test]
 fn a_stranger_is_refused() {
     let rig = Rig::start(&["127.0.0.1:0"], 1, |_| {});

@@ -32,9 +32,18 @@ impl Phone {
     }
 
     pub(crate) fn receive(&self) -> String {
+        self.receive_from().0
+    }
+
+    /// A message and where it came from.
+    pub(crate) fn receive_from(&self) -> (String, SocketAddr) {
         let mut room = [0; 65_536];
-        let (length, _) = self.socket.recv_from(&mut room).unwrap();
-        String::from_utf8(room[..length].to_vec()).unwrap()
+        let (length, from) = self.socket.recv_from(&mut room).unwrap();
+        (String::from_utf8(room[..length].to_vec()).unwrap(), from)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.socket.local_addr().unwrap().port()
     }
 
     pub(crate) fn ask(&self, message: &str) -> String {

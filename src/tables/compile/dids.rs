@@ -3,8 +3,7 @@
 use super::Compiled;
 use crate::limits::DIAGNOSTICS_MAX;
 use crate::routing::did_map::{DidMap, DidMapBuilder};
-use crate::routing::number::Number;
-use crate::routing::prefix_map::{BuildError, PrefixMapBuilder, Remaining};
+use crate::routing::prefix_map::{BuildError, PrefixMapBuilder};
 use crate::routing::table::DidList;
 use crate::routing::{Did, GroupId, ListId};
 use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, quoted};
@@ -103,18 +102,27 @@ impl Lists {
         let resolved = self.resolve(context, groups, schema);
         let sections = self.sections();
         let mut builder = DidMapBuilder::new();
+        // Each cell belongs to one list, so it says all there is to say; without one the list does.
+        let mut of_cells = vec![None; self.rows.groups().len()];
+        let mut of_lists = vec![None; sections.len()];
         let filled = self.rows.entries(|prefix, remaining, row| {
-            let did = Did {
-                group: row
-                    .group()
-                    .and_then(|index| resolved.get(index).copied().flatten()),
-                list: sections
-                    .get(row.list().index())
-                    .copied()
-                    .unwrap_or(ListId(0)),
+            let (cell, list) = (row.group(), row.list().index());
+            let known = match cell {
+                Some(cell) => of_cells.get_mut(cell),
+                None => of_lists.get_mut(list),
+            };
+            let mut assignment = || {
+                builder.assignment(Did {
+                    group: cell.and_then(|cell| resolved.get(cell).copied().flatten()),
+                    list: sections.get(list).copied().unwrap_or(ListId(0)),
+                })
+            };
+            let assignment = match known {
+                Some(known) => *known.get_or_insert_with(assignment),
+                None => assignment(),
             };
             let line = self.rows.line(row, context.sources);
-            builder.push(prefix, remaining, did, line);
+            builder.push_packed(prefix, remaining, assignment, line);
         });
         if let Err(row) = filled {
             let place = self
@@ -202,8 +210,7 @@ impl Lists {
             .filter(|_| list.is_some_and(|list| !list.assigns()))
             .map(|id| {
                 let mut builder = PrefixMapBuilder::with_capacity(0);
-                let push =
-                    |_, prefix: &Number, remaining: Remaining| builder.push(prefix, remaining, ());
+                let push = |_, prefix, remaining| builder.push_packed(prefix, remaining, ());
                 if self.rows.members(|wanted| wanted == id, push).is_err() {
                     let message = format!(
                         "the ranges of DID list {} divide into too many prefixes",

@@ -4,22 +4,20 @@ use std::ops::Range;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::{DidRows, GroupsOfList, ListId, LostPlusses, Origin, UNASSIGNED};
+use super::csv_header::{Columns, Header};
+use super::csv_pieces::{self, Piece};
+use super::{DidRow, DidRows, GroupsOfList, ListId, LostPlusses, Origin, UNASSIGNED};
 use crate::limits;
-use crate::routing::number::Number;
-use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity, nearest, quoted};
+use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
 use crate::tables::pattern::{Pattern, PatternError};
 use crate::tables::source::SourceFile;
 
-/// Columns the language knows.
-const NUMBER: &str = "number";
-const TRUNK_GROUP: &str = "trunk_group";
-const COMMENT: &str = "comment";
-
+/// Reads a list in so many pieces at once, if it is sound; else from top to bottom.
 pub(super) fn read(
     rows: &mut DidRows,
     source: &SourceFile,
     diagnostics: &Diagnostics,
+    pieces: usize,
 ) -> Option<ListId> {
     let text = source.text();
     if let Some(start) = line_over_limit(text) {
@@ -32,14 +30,9 @@ pub(super) fn read(
         return None;
     }
     let delimiter = delimiter_of(text);
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .comment(Some(b'#'))
-        .from_reader(text.as_bytes());
+    let mut reader = reader(text, delimiter);
     let mut record = ByteRecord::new();
-    let mut start = Start { byte: 0, line: 1 };
+    let mut start = Start::default();
     // Reading from memory never fails, and flexible records never differ in length.
     let found = reader.read_byte_record(&mut record).unwrap_or(false);
     start.skip_to_record(text, &record);
@@ -64,23 +57,35 @@ pub(super) fn read(
         rows,
         source,
         diagnostics,
-        delimiter,
         columns,
         list,
         groups: GroupsOfList::default(),
         lost_plusses: LostPlusses::default(),
     };
-    while reader.read_byte_record(&mut record).unwrap_or(false) {
-        start.skip_to_record(text, &record);
-        let end = usize::try_from(reader.position().byte()).unwrap_or(text.len());
-        if !csv.add(&record, &start, end) {
-            break;
+    let behind_header = usize::try_from(reader.position().byte()).unwrap_or(text.len());
+    if pieces < 2 || !csv.add_pieces(behind_header, pieces) {
+        while reader.read_byte_record(&mut record).unwrap_or(false) {
+            start.skip_to_record(text, &record);
+            let end = usize::try_from(reader.position().byte()).unwrap_or(text.len());
+            if !csv.add(&record, &start, end) {
+                break;
+            }
         }
     }
     csv.lost_plusses
         .report(|line| csv.cell(line, csv.columns.number, ""), diagnostics);
     formula_errors(source, diagnostics);
     Some(list)
+}
+
+/// The records of a text, whatever their number of fields.
+pub(super) fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
+    ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .comment(Some(b'#'))
+        .from_reader(text.as_bytes())
 }
 
 /// Where a line begins that is longer than any line of a list.
@@ -116,159 +121,41 @@ fn delimiter_of(text: &str) -> u8 {
 
 /// Where the record just read begins. The reader's own position is where the record
 /// before it ended: comments, empty lines and half of a CRLF may lie between.
-struct Start {
+#[derive(Default)]
+pub(super) struct Start {
     byte: usize,
-    line: u32,
+    pub(super) line: u32,
 }
 
 impl Start {
-    fn skip_to_record(&mut self, text: &str, record: &ByteRecord) {
-        let read_from = record.position().map_or(0, |position| position.byte());
-        let read_from = usize::try_from(read_from).unwrap_or(text.len());
-        self.count_lines(text, read_from);
+    pub(super) fn skip_to_record(&mut self, text: &str, record: &ByteRecord) {
+        let (byte, line) = record
+            .position()
+            .map_or((0, 1), |position| (position.byte(), position.line()));
+        self.byte = usize::try_from(byte).unwrap_or(text.len());
+        self.line = u32::try_from(line).unwrap_or(u32::MAX);
         let bytes = text.as_bytes();
         while let Some(byte) = bytes.get(self.byte) {
-            let rest = bytes.get(self.byte..).unwrap_or_default();
             match byte {
-                b'\r' | b'\n' => self.count_lines(text, self.byte + 1),
+                b'\r' => self.byte += 1,
+                b'\n' => self.pass_line_end(self.byte),
                 // A comment ends with its line feed: the reader takes no other end.
                 b'#' => {
-                    let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |feed| feed + 1);
-                    self.count_lines(text, self.byte + end);
+                    let rest = bytes.get(self.byte..).unwrap_or_default();
+                    match memchr::memchr(b'\n', rest) {
+                        Some(feed) => self.pass_line_end(self.byte + feed),
+                        None => self.byte = bytes.len(),
+                    }
                 }
                 _ => break,
             }
         }
     }
 
-    fn count_lines(&mut self, text: &str, until: usize) {
-        let passed = text.as_bytes().get(self.byte..until).unwrap_or_default();
-        let feeds = memchr::memchr_iter(b'\n', passed).count();
-        self.line = self
-            .line
-            .saturating_add(u32::try_from(feeds).unwrap_or(u32::MAX));
-        self.byte = self.byte.max(until);
+    fn pass_line_end(&mut self, at: usize) {
+        self.byte = at + 1;
+        self.line = self.line.saturating_add(1);
     }
-}
-
-/// Which column holds what.
-struct Columns {
-    number: usize,
-    group: Option<usize>,
-    count: usize,
-}
-
-/// Of a header without what is looked for: the first are enough to recognise the file.
-const HEADER_NAMES_SHOWN: usize = 8;
-
-/// The first record, which names the columns.
-struct Header<'h> {
-    source: &'h SourceFile,
-    start: &'h Start,
-    delimiter: u8,
-    record: &'h ByteRecord,
-    diagnostics: &'h Diagnostics,
-}
-
-impl Header<'_> {
-    /// The columns, or T015.
-    fn columns(&self) -> Option<Columns> {
-        let names: Vec<String> = self.record.iter().map(column_name).collect();
-        if names.iter().all(String::is_empty) {
-            return self.empty();
-        }
-        if !self.source.text().contains('\n') && self.source.text().trim_ascii().contains('\r') {
-            let help = "save the list with LF or CRLF line ends";
-            self.wrong(
-                0,
-                String::from("the lines of the list end in CR alone"),
-                Some(help.to_owned()),
-            );
-            return None;
-        }
-        let mut sound = true;
-        for (index, name) in names.iter().enumerate() {
-            sound &= self.check_name(index, name, &names);
-        }
-        let at = |wanted: &str| names.iter().position(|name| name == wanted);
-        let number = at(NUMBER);
-        if number.is_none() && sound {
-            self.no_number(&names);
-        }
-        sound.then_some(Columns {
-            number: number?,
-            group: at(TRUNK_GROUP),
-            count: names.len(),
-        })
-    }
-
-    fn check_name(&self, index: usize, name: &str, names: &[String]) -> bool {
-        const KNOWN: [&str; 3] = [NUMBER, TRUNK_GROUP, COMMENT];
-        if KNOWN.contains(&name) {
-            let twice = names.iter().take(index).any(|other| other == name);
-            if twice {
-                self.wrong(
-                    index,
-                    format!("column {} stands twice in the header", quoted(name)),
-                    None,
-                );
-            }
-            return !twice;
-        }
-        let meant = nearest(name, KNOWN).filter(|known| !names.iter().any(|name| name == known));
-        if let Some(meant) = meant {
-            let help = format!("did you mean {}?", quoted(meant));
-            self.wrong(
-                index,
-                format!("unknown column {}", quoted(name)),
-                Some(help),
-            );
-        }
-        meant.is_none()
-    }
-
-    fn no_number(&self, names: &[String]) {
-        let first = names.first().map(String::as_str).unwrap_or_default();
-        if Pattern::parse(first).is_ok() {
-            let help = "put a line above it that names the columns: number,trunk_group,comment";
-            self.wrong(
-                0,
-                String::from("the first line is a number, not a header"),
-                Some(help.to_owned()),
-            );
-        } else {
-            let found = names.iter().take(HEADER_NAMES_SHOWN);
-            let found: Vec<String> = found.map(|name| quoted(name)).collect();
-            let help = format!("found: {}", found.join(", "));
-            self.wrong(
-                0,
-                String::from("the header has no column \"number\""),
-                Some(help),
-            );
-        }
-    }
-
-    /// T015 for a list without a header line.
-    fn empty(&self) -> Option<Columns> {
-        let help = "the first line names the columns: number,trunk_group,comment";
-        self.wrong(0, String::from("the list is empty"), Some(help.to_owned()));
-        None
-    }
-
-    fn wrong(&self, column: usize, message: String, help: Option<String>) {
-        let place = cell_place(self.source, self.start.line, self.delimiter, column, "");
-        self.diagnostics.push(
-            Diagnostic::error(Code::CsvHeader, message)
-                .at(place)
-                .maybe_help(help),
-        );
-    }
-}
-
-/// A column name regardless of case, of blanks around it and of `-` or blanks for `_`.
-fn column_name(cell: &[u8]) -> String {
-    let name = String::from_utf8_lossy(cell);
-    name.trim().to_ascii_lowercase().replace([' ', '-'], "_")
 }
 
 /// A list while its rows are read.
@@ -276,7 +163,6 @@ struct CsvList<'r> {
     rows: &'r mut DidRows,
     source: &'r SourceFile,
     diagnostics: &'r Diagnostics,
-    delimiter: u8,
     columns: Columns,
     list: ListId,
     groups: GroupsOfList,
@@ -284,10 +170,56 @@ struct CsvList<'r> {
 }
 
 impl CsvList<'_> {
+    /// Adds all rows behind the header, if there is nothing to say about any of them.
+    /// False when there is, or when there are too many: nothing has been added then.
+    fn add_pieces(&mut self, behind_header: usize, pieces: usize) -> bool {
+        let text = self.source.text();
+        let Some((header, rows)) = text.split_at_checked(behind_header) else {
+            return false;
+        };
+        let pieces = csv_pieces::read(self.source, rows, &self.columns, self.list, pieces);
+        let Some(pieces) = pieces else { return false };
+        let more: usize = pieces.iter().map(|piece| piece.rows.len()).sum();
+        let groups: usize = pieces.iter().map(|piece| piece.groups.len()).sum();
+        let is_room = self.rows.rows.len() + more <= limits::DID_ROWS_MAX
+            && self.rows.groups.len() + groups <= limits::NAMES_MAX;
+        if !is_room {
+            return false;
+        }
+        self.rows.rows.reserve_exact(more);
+        let ends = memchr::memchr_iter(b'\n', header.as_bytes()).count();
+        let mut line_before = u32::try_from(ends).unwrap_or(u32::MAX);
+        for piece in pieces {
+            line_before = line_before.saturating_add(self.add_piece(piece, line_before));
+        }
+        true
+    }
+
+    /// Adds the rows of a piece and answers how many lines it had.
+    fn add_piece(&mut self, piece: Piece, line_before: u32) -> u32 {
+        let groups: Vec<u16> = piece
+            .groups
+            .iter()
+            .map(|group| {
+                self.group(&group.name, group.line + line_before)
+                    .unwrap_or(UNASSIGNED)
+            })
+            .collect();
+        self.lost_plusses.add(&piece.lost_plusses, line_before);
+        for row in piece.rows {
+            let group = groups.get(usize::from(row.group)).copied();
+            self.rows.push(DidRow {
+                position: row.position.saturating_add(line_before),
+                group: group.unwrap_or(UNASSIGNED),
+                ..row
+            });
+        }
+        piece.line_ends
+    }
+
     /// Adds one record. False when there is no point in reading on.
     fn add(&mut self, record: &ByteRecord, start: &Start, end: usize) -> bool {
-        // Spreadsheets end lists with rows of nothing but delimiters.
-        if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
+        if self.columns.is_blank(record) {
             return true;
         }
         if let Some(swallowed) = self.swallowed_row(start, end) {
@@ -302,21 +234,21 @@ impl CsvList<'_> {
         if !self.check_shape(record, start.line) {
             return true;
         }
-        let cell = record.get(self.columns.number).unwrap_or_default();
-        let Some(pattern) = self.pattern(cell, start.line) else {
-            return true;
+        let columns = &self.columns;
+        let row = match columns.row(record, start.line, self.list, &mut self.lost_plusses) {
+            Ok(row) => row,
+            Err(wrong) => {
+                if let Some((error, cell)) = wrong {
+                    self.pattern_error(&error, cell, start.line);
+                }
+                return true;
+            }
         };
-        let Some(group) = self.group(record, start.line) else {
+        let Some(group) = self.group(self.columns.group_name(record), start.line) else {
             return false;
         };
-        self.rows.add_row(
-            &pattern,
-            start.line,
-            self.list,
-            group,
-            self.source,
-            self.diagnostics,
-        )
+        let row = DidRow { group, ..row };
+        self.rows.add_row(row, self.source, self.diagnostics)
     }
 
     /// The first further line of a record that begins as rows do: a quote that was
@@ -326,7 +258,7 @@ impl CsvList<'_> {
         memchr::memchr(b'\n', raw.as_bytes())?;
         let looks_like_row = |line: &str| {
             let cell = line
-                .split(char::from(self.delimiter))
+                .split(char::from(self.columns.delimiter))
                 .nth(self.columns.number)
                 .unwrap_or_default();
             Pattern::parse(cell).is_ok()
@@ -342,67 +274,32 @@ impl CsvList<'_> {
 
     /// T016 for a row with a column too few or too many to know what is what.
     fn check_shape(&self, record: &ByteRecord, line: u32) -> bool {
-        let needed = self
-            .columns
-            .number
-            .max(self.columns.group.unwrap_or_default());
-        if record.len() <= needed {
-            let message = format!(
-                "the row has {}, its header has {}",
-                columns(record.len()),
-                self.columns.count
-            );
+        if self.columns.fit(record) {
+            return true;
+        }
+        let count = self.columns.count;
+        let message = format!(
+            "the row has {}, its header has {count}",
+            columns(record.len())
+        );
+        if record.len() <= self.columns.needed() {
             self.row_error(line, 0, message, None);
-            return false;
-        }
-        // A comma in a comment that stands last shifts nothing that matters.
-        let surplus = record
-            .iter()
-            .skip(self.columns.count)
-            .any(|cell| !cell.trim_ascii().is_empty());
-        if surplus && needed + 1 == self.columns.count {
-            let message = format!(
-                "the row has {}, its header has {}",
-                columns(record.len()),
-                self.columns.count
-            );
-            let help = "put quotes around a field with a delimiter in it";
-            self.row_error(line, self.columns.count, message, Some(help.to_owned()));
-            return false;
-        }
-        true
-    }
-
-    fn pattern(&mut self, cell: &[u8], line: u32) -> Option<Pattern> {
-        // The ordinary cell: a plus and digits, nothing that could be damaged.
-        let plain = cell
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || *byte == b'+');
-        let number = if plain {
-            Number::parse(cell).filter(|number| number.as_bytes() != b"+")
         } else {
-            None
-        };
-        let pattern = match number {
-            Some(number) => Pattern::Exact(number),
-            None => match str::from_utf8(cell).map(|cell| (cell, Pattern::parse(cell))) {
-                Ok((_, Ok(pattern))) => pattern,
-                Ok((cell, Err(error))) => {
-                    self.pattern_error(&error, cell, line);
-                    return None;
-                }
-                // Cells of a text are cut at ASCII bytes and stay text.
-                Err(_) => return None,
-            },
-        };
-        self.lost_plusses.look_at(line, &pattern);
-        Some(pattern)
+            let help = "put quotes around a field with a delimiter in it";
+            self.row_error(line, count, message, Some(help.to_owned()));
+        }
+        false
     }
 
     fn pattern_error(&self, error: &PatternError, cell: &str, line: u32) {
         self.diagnostics
             .push_with(error.code(), Severity::Error, || {
-                let range = cell_range(self.source, line, self.delimiter, self.columns.number);
+                let range = cell_range(
+                    self.source,
+                    line,
+                    self.columns.delimiter,
+                    self.columns.number,
+                );
                 let raw = self.source.text().get(range.clone()).unwrap_or_default();
                 // Inside the cell only where nothing was taken off it: quotes, blanks.
                 let range = match cell.find(raw) {
@@ -419,15 +316,9 @@ impl CsvList<'_> {
             });
     }
 
-    /// The group of a row, [`UNASSIGNED`] for an empty cell; `None` and T017 when there
+    /// The group of that name, [`UNASSIGNED`] for an empty one; `None` and T017 when there
     /// are too many different ones.
-    fn group(&mut self, record: &ByteRecord, line: u32) -> Option<u16> {
-        let name = self
-            .columns
-            .group
-            .and_then(|column| record.get(column))
-            .unwrap_or_default()
-            .trim_ascii();
+    fn group(&mut self, name: &[u8], line: u32) -> Option<u16> {
         if name.is_empty() {
             return Some(UNASSIGNED);
         }
@@ -445,9 +336,12 @@ impl CsvList<'_> {
                 .push(Diagnostic::error(Code::OverLimit, message).at(place));
             return None;
         }
-        let spot = self
-            .source
-            .spot(cell_range(self.source, line, self.delimiter, column));
+        let spot = self.source.spot(cell_range(
+            self.source,
+            line,
+            self.columns.delimiter,
+            column,
+        ));
         let group = self.rows.add_group(&String::from_utf8_lossy(name), spot);
         self.groups.add(name, group);
         Some(group)
@@ -463,7 +357,7 @@ impl CsvList<'_> {
     }
 
     fn cell(&self, line: u32, column: usize, label: &str) -> Place {
-        cell_place(self.source, line, self.delimiter, column, label)
+        cell_place(self.source, line, self.columns.delimiter, column, label)
     }
 }
 
@@ -474,7 +368,13 @@ fn columns(count: usize) -> String {
     }
 }
 
-fn cell_place(source: &SourceFile, line: u32, delimiter: u8, column: usize, label: &str) -> Place {
+pub(super) fn cell_place(
+    source: &SourceFile,
+    line: u32,
+    delimiter: u8,
+    column: usize,
+    label: &str,
+) -> Place {
     source.place(cell_range(source, line, delimiter, column), label)
 }
 

@@ -27,7 +27,7 @@ impl DidRow {
         self.size > 1
     }
 
-    const fn order(&self) -> Order {
+    pub(super) const fn order(&self) -> Order {
         (
             self.size > 0,
             self.symbols(),
@@ -62,7 +62,8 @@ impl DidRows {
     /// the other (T014). A row whose trunk group is empty takes part: it says that its
     /// numbers are assigned nowhere.
     pub fn check_overlaps(&mut self, sources: &Sources, diagnostics: &Diagnostics) {
-        self.rows.sort_unstable_by_key(DidRow::order);
+        // Lists that were read in pieces are sorted piece by piece: this sort merges them.
+        self.rows.sort_by_key(DidRow::order);
         let mut open: Vec<Open> = Vec::new();
         let mut before: Option<DidRow> = None;
         for row in self.assigning() {
@@ -120,12 +121,13 @@ impl DidRows {
     /// Shows the entries of the shared number space: one for a number or a prefix, and
     /// the fewest prefixes for a range, without those that a range or number inside it
     /// has as well. Call it after [`DidRows::check_overlaps`] found nothing; among rows
-    /// that collide the one that comes first by list and line is shown.
+    /// that collide the one that comes first by list and line is shown. Prefixes are as
+    /// [`Number::packed`] makes them: nobody here needs their text.
     ///
     /// # Errors
     /// The row whose range made it more than [`limits::RANGE_ENTRIES_MAX`] entries for
     /// ranges; what has been shown is then not complete.
-    pub fn entries(&self, mut show: impl FnMut(&Number, Remaining, &DidRow)) -> Result<(), DidRow> {
+    pub fn entries(&self, mut show: impl FnMut(u128, Remaining, &DidRow)) -> Result<(), DidRow> {
         let mut pieces = self.range_pieces()?;
         pieces.sort_unstable_by_key(|piece| (piece.prefix, piece.remaining, piece.size, piece.row));
         pieces.dedup_by_key(|piece| (piece.prefix, piece.remaining));
@@ -135,13 +137,10 @@ impl DidRows {
                 continue;
             }
             before = Some(row);
-            let Some(number) = Number::unpack(row.first) else {
-                continue;
-            };
             if row.size == 0 {
-                show(&number, Remaining::Any, row);
+                show(row.first, Remaining::Any, row);
             } else {
-                show(&number, Remaining::Exactly(0), row);
+                show(row.first, Remaining::Exactly(0), row);
                 // The number is inside a range that was cut down to it.
                 let same = pieces
                     .binary_search_by_key(&(row.first, 0), |piece| (piece.prefix, piece.remaining));
@@ -151,9 +150,8 @@ impl DidRows {
             }
         }
         for piece in pieces.iter().filter(|piece| piece.size > 0) {
-            let row = self.rows.get(piece.row as usize);
-            if let (Some(row), Some(prefix)) = (row, Number::unpack(piece.prefix)) {
-                show(&prefix, Remaining::Exactly(piece.remaining), row);
+            if let Some(row) = self.rows.get(piece.row as usize) {
+                show(piece.prefix, Remaining::Exactly(piece.remaining), row);
             }
         }
         Ok(())
@@ -167,7 +165,7 @@ impl DidRows {
     pub fn members(
         &self,
         wanted: impl Fn(ListId) -> bool,
-        mut show: impl FnMut(ListId, &Number, Remaining),
+        mut show: impl FnMut(ListId, u128, Remaining),
     ) -> Result<(), DidRow> {
         let mut members = Vec::new();
         let mut of_ranges = 0;
@@ -193,9 +191,7 @@ impl DidRows {
         members.sort_unstable();
         members.dedup();
         for (list, prefix, remaining) in members {
-            if let Some(prefix) = Number::unpack(prefix) {
-                show(list, &prefix, remaining);
-            }
+            show(list, prefix, remaining);
         }
         Ok(())
     }

@@ -48,6 +48,42 @@ fn read(texts: &[&str]) -> Read {
     }
 }
 
+/// Reads one list in so many pieces.
+fn read_in(text: &str, pieces: usize) -> Read {
+    let mut sources = Sources::new(Path::new("."));
+    let diagnostics = Diagnostics::new();
+    let mut rows = DidRows::new();
+    let file = SourceFile::from_text("0.csv", text).unwrap();
+    let id = sources.add(file, &diagnostics).unwrap();
+    let source = sources.get(id).unwrap();
+    let _ = csv_list::read(&mut rows, source, &diagnostics, pieces);
+    rows.check_overlaps(&sources, &diagnostics);
+    Read {
+        rows,
+        sources,
+        report: diagnostics.into_report(),
+    }
+}
+
+/// Lists beyond the size where pieces are worthwhile are read as small ones are.
+#[test]
+fn a_large_list_is_read_whole() {
+    let rows = 4 * limits::LIST_PIECE_BYTES_MIN / 20;
+    let text = (0..rows).fold(String::from("number,trunk_group\n"), |text, serial| {
+        text + &format!("+4420{serial:08},g{}\n", serial % 9)
+    });
+    let list = read(&[&text]);
+    assert_eq!(
+        (list.report.short(), list.rows.rows().len()),
+        (String::new(), rows)
+    );
+    for (row, serial) in list.rows.rows().iter().zip(0..) {
+        assert_eq!(list.rows.line(row, &list.sources), serial + 2);
+    }
+    let counted: u32 = list.rows.groups().iter().map(|cell| cell.rows).sum();
+    assert_eq!((list.rows.groups().len(), counted as usize), (9, rows));
+}
+
 fn found(text: &str) -> String {
     read(&[text]).report.short()
 }
@@ -440,7 +476,7 @@ proptest! {
         }
         let mut entries = Vec::new();
         list.rows.entries(|prefix, remaining, row| {
-            entries.push(Entry { prefix: *prefix, remaining, value: row.pattern().unwrap() });
+            entries.push(Entry { prefix: Number::unpack(prefix).unwrap(), remaining, value: row.pattern().unwrap() });
         }).unwrap();
         let map = PrefixMap::build(entries, 9).unwrap();
         for number in every_small_number() {
@@ -462,7 +498,7 @@ proptest! {
         let list = read(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         let mut members: Vec<Vec<Entry<()>>> = vec![Vec::new(); world.len()];
         list.rows.members(|_| true, |list, prefix, remaining| {
-            members.get_mut(list.index()).unwrap().push(Entry { prefix: *prefix, remaining, value: () });
+            members.get_mut(list.index()).unwrap().push(Entry { prefix: Number::unpack(prefix).unwrap(), remaining, value: () });
         }).unwrap();
         for (rows, members) in world.iter().zip(members) {
             let map = PrefixMap::build(members, 9).unwrap();
@@ -489,6 +525,28 @@ proptest! {
             let line = list.rows.line(row, &list.sources);
             prop_assert!(line >= 2 && line as usize <= lines);
         }
+    }
+
+    /// Pieces say what one thread says, rows, groups and findings alike.
+    #[test]
+    fn pieces_make_no_difference(
+        body in prop::collection::vec(
+            "\\+4[0-9]{1,3},[ab]?(,c)?|[0-9]{9,12},a|[0-9]{2}\\*,b|7[0-4] to 7[5-9],c|#x|,,",
+            0..40,
+        ),
+        unsound in prop::option::weighted(0.2, Just("x,a")),
+        before in "(# made\n){0,2}",
+        crlf: bool,
+        pieces in 2..6_usize,
+    ) {
+        let end = if crlf { "\r\n" } else { "\n" };
+        let text = format!("{before}number,trunk_group,comment{end}{}{end}{}", body.join(end), unsound.unwrap_or_default());
+        let (one, several) = (read_in(&text, 1), read_in(&text, pieces));
+        prop_assert_eq!(several.shown(), one.shown());
+        prop_assert_eq!(several.rows.groups(), one.rows.groups());
+        let counts = |read: &Read| read.rows.lists().iter().map(List::rows).collect::<Vec<_>>();
+        prop_assert_eq!(counts(&several), counts(&one));
+        prop_assert_eq!(several.report.short(), one.report.short());
     }
 
     /// A written list is read back, row for row and line for line.
@@ -536,7 +594,9 @@ fn entries_of_a_block_are_one_prefix() {
     let list = read(&["number,trunk_group\n+442071839000 to +442071839999,a\n"]);
     let mut shown = Vec::new();
     list.rows
-        .entries(|prefix, remaining, _| shown.push((prefix.to_string(), remaining)))
+        .entries(|prefix, remaining, _| {
+            shown.push((Number::unpack(prefix).unwrap().to_string(), remaining));
+        })
         .unwrap();
     assert_eq!(shown, [(String::from("+442071839"), Remaining::Exactly(3))]);
 }

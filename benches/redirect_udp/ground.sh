@@ -1,0 +1,306 @@
+# Sourced by ./run: the servers, their tables and the arithmetic.
+# Everything is on loopback, on ports found free, and ends with the script.
+
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+trunkline=${CARGO_TARGET_DIR:-$root/target}/release/trunkline
+work=$(mktemp -d)
+dids=1000000
+paced_rate=20000
+servers=()
+declare -A port pid
+rm -f "$work"/*.line
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+leave() {
+    local status=$?
+    stop_servers || true
+    rm -rf "$work"
+    exit "$status"
+}
+trap leave EXIT
+trap 'exit 130' INT TERM
+
+[[ -x $trunkline ]] || fail "$trunkline is missing: cargo build --release"
+cc -O2 -Wall -Wextra -o "$work/load" "$here/load.c"
+
+free_port() {
+    local candidate
+    for _ in {1..100}; do
+        candidate=$((20000 + RANDOM % 12000))
+        if ! grep -qi ":$(printf '%04X' "$candidate") " /proc/net/udp /proc/net/udp6; then
+            echo "$candidate"
+            return
+        fi
+    done
+    fail "no free UDP port"
+}
+
+is_bound() {
+    grep -qi ":$(printf '%04X' "$1") 0" /proc/net/udp
+}
+
+# on_processor N COMMAND...: pinned to it, where there are two.
+on_processor() {
+    local processor=$1
+    shift
+    if (($(nproc) > 1)); then taskset -c "$processor" "$@"; else "$@"; fi
+}
+
+# started NAME PID: waits until it serves.
+started() {
+    pid[$1]=$2
+    servers+=("$1")
+    for _ in {1..1200}; do
+        if is_bound "${port[$1]}"; then return; fi
+        kill -0 "$2" 2>/dev/null || fail "$1 did not start: $(tail -n 5 "$work/$1.out")"
+        sleep 0.1
+    done
+    fail "$1 did not open its port within two minutes"
+}
+
+stop_servers() {
+    local server
+    for server in "${servers[@]}"; do
+        kill -TERM "${pid[$server]}" 2>/dev/null || true
+        wait "${pid[$server]}" 2>/dev/null || true
+    done
+    servers=()
+}
+
+# ---- tables
+
+# rows TEMPLATE: one line per DID; %1$s is its number, %2$d its group.
+rows() {
+    awk -v count="$dids" -v form="$1" 'BEGIN {
+        for (i = 0; i < count; i++) printf form, i * 2654435761 % 1000000000, i % 10
+    }'
+}
+
+# make_table FOLDER NAME: NAME is the name of its rule, so that two tables differ.
+make_table() {
+    mkdir -p "$1"
+    cat >"$1/routing.toml" <<TOML
+[trunk_group.sbc]
+accept_from = ["127.0.0.1"]
+dial_plan   = "uk"
+
+[dial_plan.uk]
+country_code         = "44"
+area_code            = "20"
+international_prefix = ["00"]
+national_prefix      = "0"
+emergency            = ["999", "112"]
+
+[did.all]
+file = "dids.csv"
+
+[[rule]]
+name     = "Emergency"
+called   = ["emergency"]
+route_to = ["group-0"]
+
+[[rule]]
+name     = "$2"
+called   = ["did:*"]
+route_to = ["assigned"]
+TOML
+    local group
+    for group in {0..9}; do
+        cat >>"$1/routing.toml" <<TOML
+
+[trunk_group.group-$group]
+trunks = ["trunk-$group"]
+
+[trunk.trunk-$group]
+address = "sip:;tgrp=label-$group;trunk-context=byoc.example.net@platform-$group.route;user=phone"
+TOML
+    done
+}
+
+make_tables() {
+    make_table "$work/monday" "DIDs of Monday"
+    make_table "$work/tuesday" "DIDs of Tuesday"
+    { echo number,trunk_group; rows '+442%09d,group-%d\n'; } >"$work/monday/dids.csv"
+    ln "$work/monday/dids.csv" "$work/tuesday/dids.csv"
+}
+
+# ---- servers
+
+start_echo() {
+    port[echo]=$(free_port)
+    on_processor 0 "$work/load" echo "${port[echo]}" "$(answer_bytes)" >"$work/echo.out" 2>&1 &
+    started echo $!
+}
+
+# What Trunkline's answer to the load's INVITE is long: asked of it once.
+answer_bytes() {
+    echo 431
+}
+
+# start_trunkline NAME FOLDER WHERE: decisions are logged by the one named "on".
+start_trunkline() {
+    port[$1]=$(free_port)
+    mkdir -p "$2"
+    ln -sfn "$work/monday" "$2/table"
+    cat >"$2/trunkline.toml" <<TOML
+tables  = "table"
+workers = 1
+
+[log]
+file      = "log"
+decisions = $([[ $1 == on ]] && echo true || echo false)
+
+[[listen]]
+address   = "127.0.0.1:${port[$1]}"
+transport = "udp"
+mode      = "redirect"
+TOML
+    if [[ $3 == free ]]; then
+        "$trunkline" run --config "$2/trunkline.toml" >"$work/$1.out" 2>&1 &
+    else
+        on_processor 0 "$trunkline" run --config "$2/trunkline.toml" >"$work/$1.out" 2>&1 &
+    fi
+    started "$1" $!
+}
+
+start_kamailio() {
+    command -v kamailio >/dev/null || fail "kamailio is missing: apt-get install kamailio (or KAMAILIO=no)"
+    port[kamailio]=$(free_port)
+    mkdir -p "$work/text"
+    cp /usr/share/kamailio/dbtext/kamailio/version "$work/text/version"
+    {
+        echo 'id(int,auto) tprefix(string) tvalue(string) '
+        rows '+442%09d:%d\n' | awk '{ print NR ":" $0 }'
+    } >"$work/text/mtree"
+    sed -e "s|@PORT@|${port[kamailio]}|; s|@TABLES@|$work/text|; s|@WORK@|$work|" \
+        "$here/kamailio.cfg.in" >"$work/kamailio.cfg"
+    on_processor 0 kamailio -DD -E -f "$work/kamailio.cfg" -m 4096 -M 2048 -x tlsf -X tlsf \
+        -P "$work/kamailio.pid" -Y "$work" >"$work/kamailio.out" 2>&1 &
+    started kamailio $!
+    for _ in {1..1200}; do
+        if "$work/load" call "${port[kamailio]}" --window 1 --seconds 0.1 >/dev/null 2>&1; then return; fi
+        sleep 0.1
+    done
+    fail "kamailio does not answer 302: $(tail -n 5 "$work/kamailio.out")"
+}
+
+# processes NAME: those whose processor time counts.
+processes() {
+    echo "${pid[$1]}"
+    pgrep -P "${pid[$1]}" || true
+}
+
+# ---- measuring
+
+# call NAME CASE OPTIONS...: one round; its line goes to NAME.CASE.line.
+call() {
+    local server=$1 case=$2 cpu=() process
+    shift 2
+    for process in $(processes "$server"); do cpu+=(--cpu "$process"); done
+    if [[ $server == echo ]]; then cpu+=(--any); fi
+    on_processor 1 "$work/load" call "${port[$server]}" --seconds "$seconds" --dids "$dids" "$@" "${cpu[@]}" \
+        >>"$work/$server.$case.line" || true
+}
+
+# column NAME CASE FIELD: all values of a field, one a line.
+column() {
+    sed -nE "s/.*\b$3=([0-9.]+).*/\1/p" "$work/$1.$2.line"
+}
+
+median() {
+    sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+total() {
+    awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+answers_cost() {
+    local server case
+    printf '\n| server | load | CPU µs per answer | × echo [least, most] | answers/s | p99 ms | lost | wrong |\n'
+    printf '|---|---|---|---|---|---|---|---|\n'
+    for case in saturated paced; do
+        for server in "${servers[@]}"; do
+            printf '| %s | %s | %.2f | %s | %.0f | %.2f | %d | %d |\n' "$(label "$server")" "$case" \
+                "$(column "$server" $case cpu_us | median)" "$(ratios "$server" $case)" \
+                "$(column "$server" $case per_s | median)" \
+                "$(column "$server" $case p99_us | median | awk '{ print $1 / 1000 }')" \
+                "$(column "$server" $case lost | total)" "$(column "$server" $case wrong | total)"
+        done
+    done
+    if [[ -e $work/kamailio.saturated.line ]]; then
+        printf '\nTrunkline, decisions off / Kamailio: %s saturated, %s paced\n' \
+            "$(ratio_to kamailio saturated)" "$(ratio_to kamailio paced)"
+    fi
+}
+
+label() {
+    case $1 in
+        echo) echo 'bare echo, recvmmsg/sendmmsg' ;;
+        off) echo 'Trunkline, decisions not logged' ;;
+        on) echo 'Trunkline, decisions logged' ;;
+        kamailio) echo 'Kamailio, two children' ;;
+    esac
+}
+
+# The ratio to the echo of the same round: median [least, most].
+ratios() {
+    paste <(column "$1" "$2" cpu_us) <(column echo "$2" cpu_us) | awk '{ print $1 / $2 }' | sort -g |
+        awk '{ v[NR] = $1 } END { printf "%.2f [%.2f, %.2f]", v[int((NR + 1) / 2)], v[1], v[NR] }'
+}
+
+ratio_to() {
+    paste <(column off "$2" cpu_us) <(column "$1" "$2" cpu_us) | awk '{ print $1 / $2 }' | median | awk '{ printf "%.2f", $1 }'
+}
+
+# Answers at half of the peak rate, without and with a reload under way all the time.
+reload_latency() {
+    local peak half swapped
+    peak=$(column off saturated per_s | median)
+    half=$(awk -v peak="$peak" 'BEGIN { printf "%d", peak / 2 }')
+    local reload_seconds=4
+    for ((round = 1; round <= rounds; round++)); do
+        half_rate quiet
+        swap_tables &
+        swapper=$!
+        half_rate swapping
+        kill "$swapper" 2>/dev/null || true
+        wait "$swapper" 2>/dev/null || true
+    done
+    swapped=$(grep -c 'reload gen' "$work/reload/log" || true)
+    printf '\n| answers at half of the peak rate, %d/s | p50 ms | p99 ms | slowest ms | lost | wrong |\n|---|---|---|---|---|---|\n' "$half"
+    for case in quiet swapping; do
+        printf '| %s | %.2f | %.2f | %.2f | %d | %d |\n' "$case" \
+            $(for q in p50_us p99_us max_us; do column reload $case $q | median | awk '{ print $1 / 1000 }'; done) \
+            "$(column reload $case lost | total)" "$(column reload $case wrong | total)"
+    done
+    printf '\n%d reloads of %d DIDs, %s ms each (median); p99 with reload / without: %s\n' "$swapped" "$dids" \
+        "$(sed -nE 's/.*reload gen .*took_ms=([0-9]+).*/\1/p' "$work/reload/log" | median)" \
+        "$(paste <(column reload swapping p99_us) <(column reload quiet p99_us) | awk '{ print $1 / $2 }' | median | awk '{ printf "%.2f", $1 }')"
+}
+
+half_rate() {
+    "$work/load" call "${port[reload]}" --seconds "$reload_seconds" --dids "$dids" --rate "$half" \
+        --cpu "${pid[reload]}" >>"$work/reload.$1.line" || true
+}
+
+# Swaps Monday's table for Tuesday's and back, one reload after the other.
+swap_tables() {
+    local before table
+    while true; do
+        for table in tuesday monday; do
+            ln -sfn "$work/$table" "$work/reload/table.next"
+            mv -T "$work/reload/table.next" "$work/reload/table"
+            before=$(grep -c 'reload gen' "$work/reload/log" || true)
+            kill -HUP "${pid[reload]}"
+            until (($(grep -c 'reload gen' "$work/reload/log" || true) > before)); do sleep 0.02; done
+        done
+    done
+}

@@ -1,0 +1,73 @@
+//! Answers on their way out.
+
+use std::net::{IpAddr, SocketAddr};
+
+use arrayvec::ArrayVec;
+
+use crate::limits::DATAGRAM_BATCH_MAX;
+use crate::system::Letter;
+
+/// The answers of one batch: each is written into a page of its own, and the pages are
+/// used again for the next batch.
+#[derive(Debug)]
+pub struct Outbox {
+    pages: Box<[Vec<u8>]>,
+    posted: ArrayVec<(SocketAddr, Option<IpAddr>), DATAGRAM_BATCH_MAX>,
+}
+
+impl Outbox {
+    /// Empty, with pages that grow as answers are written.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            pages: vec![Vec::new(); DATAGRAM_BATCH_MAX].into(),
+            posted: ArrayVec::new(),
+        }
+    }
+
+    /// The page for the next answer, with whatever was last written on it. `None` when a
+    /// whole batch waits to be sent.
+    pub fn page(&mut self) -> Option<&mut Vec<u8>> {
+        self.pages.get_mut(self.posted.len())
+    }
+
+    /// What was written on the page goes to `to`, and leaves from our address `from`
+    /// (`None`: whichever the system chooses). The next answer gets the next page.
+    pub fn post(&mut self, to: SocketAddr, from: Option<IpAddr>) {
+        // A full outbox has no page, so nothing can have been written for this.
+        let _ = self.posted.try_push((to, from));
+    }
+
+    /// Answers that wait to be sent.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.posted.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.posted.is_empty()
+    }
+
+    /// Forgets the answers and keeps the pages.
+    pub fn clear(&mut self) {
+        self.posted.clear();
+    }
+
+    /// The answers, all but the first `sent`.
+    pub(super) fn letters(&self, sent: usize) -> ArrayVec<Letter<'_>, DATAGRAM_BATCH_MAX> {
+        self.posted
+            .iter()
+            .zip(&self.pages)
+            .skip(sent)
+            .map(|(&(to, from), bytes)| Letter { bytes, to, from })
+            .collect()
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
