@@ -113,16 +113,16 @@ impl RedirectServer {
             return Fate::Dropped(DropReason::Unanswerable);
         }
         let known = routing::is_known_source(&snapshot.table, datagram.source.ip());
-        let parsed = Message::parse_datagram(datagram.bytes);
+        let mut read = Message::new();
         let salvaged;
-        let (message, broken) = match &parsed {
-            Ok(message) => (message, None),
+        let (message, broken) = match read.read_datagram(datagram.bytes) {
+            Ok(()) => (&read, None),
             Err(error) => {
                 let Some(message) = Message::salvage(datagram.bytes) else {
                     return Fate::Dropped(DropReason::Junk);
                 };
                 salvaged = message;
-                (&salvaged, Some(*error))
+                (&salvaged, Some(error))
             }
         };
         let StartLine::Request { method, .. } = message.start_line() else {

@@ -73,8 +73,8 @@ impl<'a> Message<'a> {
         self.check_counts()?;
         let uri = self.routable_uri()?;
         let top_via = self.top_via()?;
-        let from = self.from()?;
-        let to = self.to()?;
+        let from = self.address(HeaderName::From)?;
+        let to = self.address(HeaderName::To)?;
         self.check_parameters(&top_via, &from, &to)?;
         let call_id = self.call_id()?;
         let max_forwards = self.max_forwards()?;

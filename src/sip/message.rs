@@ -19,7 +19,6 @@ use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
 #[derive(Clone)]
 pub struct Message<'a> {
     bytes: &'a [u8],
-    headers_at: u16,
     start_line: StartLine<'a>,
     version_is_ours: bool,
     salvaged: bool,
@@ -50,6 +49,16 @@ const _: () = assert!(HEADERS_MAX <= ABSENT as usize);
 const _: () = assert!(HeaderName::COUNT <= u64::BITS as usize);
 
 impl<'a> Message<'a> {
+    /// A message with nothing in it, for [`Message::read_datagram`] to fill.
+    #[inline]
+    pub fn new() -> Self {
+        let start_line = StartLine::Request {
+            method: Method::Other(b""),
+            uri: b"",
+        };
+        Self::begin(b"", start_line, true)
+    }
+
     /// Reads a datagram (RFC 3261 §18.3): CRLFs before the start line are skipped,
     /// bytes behind Content-Length dropped.
     ///
@@ -57,34 +66,28 @@ impl<'a> Message<'a> {
     /// What is wrong, counted from the start line. [`ParseError::status`] says how
     /// to answer and [`Message::salvage`] gives something to answer to.
     pub fn parse_datagram(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        // Filled where the caller gets it: moving a message costs as much as reading
-        // three lines of it.
-        let bytes = skip_line_ends(bytes);
-        let mut parsed = Self::begin_datagram(bytes);
-        if let Ok(message) = &mut parsed
-            && let Err(error) = message.read_datagram(bytes)
-        {
-            parsed = Err(error);
-        }
-        parsed
+        let mut message = Self::new();
+        message.read_datagram(bytes)?;
+        Ok(message)
     }
 
-    fn begin_datagram(bytes: &'a [u8]) -> Result<Self, ParseError> {
+    /// As [`Message::parse_datagram`], into a message that is already where it stays:
+    /// moving one costs as much as reading three of its lines. What the message held
+    /// before is gone.
+    ///
+    /// # Errors
+    /// As [`Message::parse_datagram`]. The message is then fit for nothing.
+    pub fn read_datagram(&mut self, bytes: &'a [u8]) -> Result<(), ParseError> {
+        let bytes = skip_line_ends(bytes);
         if bytes.is_empty() {
             return Err(ParseError::new(ParseErrorKind::Empty, 0));
         }
         let bounded = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
-        match read_start_line(bounded)? {
-            Parsed::Complete((start_line, version_is_ours, at)) => {
-                Ok(Self::begin(bounded, start_line, version_is_ours, at))
-            }
-            Parsed::Partial => Err(unterminated(bytes)),
-        }
-    }
-
-    /// Header fields and body of a datagram whose start line has been read.
-    fn read_datagram(&mut self, bytes: &'a [u8]) -> Result<(), ParseError> {
-        let body_at = match self.read_headers() {
+        let Parsed::Complete((start_line, version_is_ours, at)) = read_start_line(bounded)? else {
+            return Err(unterminated(bytes));
+        };
+        self.restart(bounded, start_line, version_is_ours);
+        let body_at = match self.read_headers(at) {
             Ok(Parsed::Complete(body_at)) => body_at,
             Ok(Parsed::Partial) => return Err(unterminated(bytes)),
             Err(error) => return Err(self.blame(error)),
@@ -143,25 +146,19 @@ impl<'a> Message<'a> {
         let Parsed::Complete((start_line, version_is_ours, at)) = read_start_line(bytes)? else {
             return Ok(Parsed::Partial);
         };
-        let mut message = Self::begin(bytes, start_line, version_is_ours, at);
-        match message.read_headers() {
+        let mut message = Self::begin(bytes, start_line, version_is_ours);
+        match message.read_headers(at) {
             Ok(Parsed::Complete(body_at)) => Ok(Parsed::Complete((message, body_at))),
             Ok(Parsed::Partial) => Ok(Parsed::Partial),
             Err(error) => Err(message.blame(error)),
         }
     }
 
-    /// A message without header fields; they begin at `headers_at`.
+    /// A message without header fields.
     #[inline]
-    pub(super) fn begin(
-        bytes: &'a [u8],
-        start_line: StartLine<'a>,
-        version_is_ours: bool,
-        headers_at: usize,
-    ) -> Self {
+    pub(super) fn begin(bytes: &'a [u8], start_line: StartLine<'a>, version_is_ours: bool) -> Self {
         Self {
             bytes,
-            headers_at: offset(headers_at),
             start_line,
             version_is_ours,
             salvaged: false,
@@ -173,11 +170,24 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// The same as a new one, without a move.
+    #[inline]
+    fn restart(&mut self, bytes: &'a [u8], start_line: StartLine<'a>, version_is_ours: bool) {
+        self.bytes = bytes;
+        self.start_line = start_line;
+        self.version_is_ours = version_is_ours;
+        self.salvaged = false;
+        self.framed = false;
+        self.body = &[];
+        self.spans.clear();
+        self.first.fill(ABSENT);
+        self.repeated = 0;
+    }
+
     /// The pass over the header lines; answers where the body begins.
     #[inline]
-    fn read_headers(&mut self) -> Result<Parsed<usize>, ParseError> {
+    fn read_headers(&mut self, mut at: usize) -> Result<Parsed<usize>, ParseError> {
         let bytes = self.bytes;
-        let mut at = usize::from(self.headers_at);
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             if let Some(line) = plain_line(rest) {
@@ -398,6 +408,12 @@ impl<'a> Message<'a> {
         self.bytes
             .get(usize::from(from)..usize::from(to))
             .unwrap_or_default()
+    }
+}
+
+impl Default for Message<'_> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

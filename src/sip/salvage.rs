@@ -33,7 +33,7 @@ impl<'a> Message<'a> {
         let bytes = bytes.get(start..)?;
         let bytes = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
         let (line, mut at) = next_line(bytes, 0)?;
-        let mut message = Self::begin(bytes, request_line(line)?, true, at);
+        let mut message = Self::begin(bytes, request_line(line)?, true);
         message.mark_salvaged();
         while let Some((line, next)) = next_line(bytes, at) {
             if line.is_empty() {

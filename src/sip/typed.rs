@@ -194,8 +194,7 @@ impl<'a> Message<'a> {
 
     /// The one address of a field that every request has. The plain form is tried here
     /// already so that it is written once, where the caller wants it.
-    #[inline]
-    fn address(&self, name: HeaderName) -> Result<NameAddr<'a>, ParseError> {
+    pub(super) fn address(&self, name: HeaderName) -> Result<NameAddr<'a>, ParseError> {
         let value = self.mandatory(name)?;
         match plain::name_addr(value) {
             Some((address, [])) => Ok(address),

@@ -10,7 +10,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use bytes::Bytes;
-use ezk_sip_types::header::typed::{CSeq, CallID, Contact, ContentLength, FromTo, MaxForwards, Via};
+use ezk_sip_types::header::typed::{
+    CSeq, CallID, Contact, ContentLength, FromTo, MaxForwards, Via,
+};
 use ezk_sip_types::msg::{Line, MessageLine, PullParser};
 use ezk_sip_types::parse::Parse;
 use ezk_sip_types::{Headers, Name};
@@ -47,7 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..rounds {
         work(&bytes);
     }
-    println!("{:.1}", from.elapsed().as_nanos() as f64 / f64::from(rounds.max(1)));
+    println!(
+        "{:.1}",
+        from.elapsed().as_nanos() as f64 / f64::from(rounds.max(1))
+    );
     Ok(())
 }
 
@@ -57,7 +62,10 @@ fn reads(name: &str, bytes: &[u8]) -> bool {
         "trunkline" => trunkline::sip::Message::parse_datagram(bytes).is_ok_and(|message| {
             message.read_request().is_ok()
                 && message.contact().is_ok_and(|contact| contact.is_some())
-                && message.p_asserted_identity().next().is_some_and(|identity| identity.is_ok())
+                && message
+                    .p_asserted_identity()
+                    .next()
+                    .is_some_and(|identity| identity.is_ok())
         }),
         "rsip" => rsip_reads(bytes),
         _ => ezk_fields(&Bytes::copy_from_slice(bytes)).is_some(),
@@ -71,7 +79,9 @@ fn rsip_reads(bytes: &[u8]) -> bool {
             && message.to_header().is_ok_and(|to| to.typed().is_ok())
             && message.via_header().is_ok_and(|via| via.typed().is_ok())
             && message.cseq_header().is_ok_and(|cseq| cseq.typed().is_ok())
-            && message.contact_header().is_ok_and(|contact| contact.typed().is_ok())
+            && message
+                .contact_header()
+                .is_ok_and(|contact| contact.typed().is_ok())
     })
 }
 
