@@ -34,7 +34,7 @@ pub use ids::{
     DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, RuleId, ScheduleId, TrunkId,
 };
 #[doc(hidden)]
-pub use laws::{fuzz_explanation, fuzz_prefix_map};
+pub use laws::{fuzz_did_map, fuzz_explanation, fuzz_prefix_map};
 pub use number::Number;
 pub use rule::{Miss, Rule};
 pub use table::RoutingTable;
