@@ -3,15 +3,19 @@
 //! Ours beside httparse and rsip, on the same bytes. Times depend on the machine and on
 //! what else it does; `benches/callgrind` counts instructions.
 
+#[allow(dead_code)] // Shared by the benches; each uses what it measures.
 mod subjects;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use subjects::SAMPLES;
 
+/// A name, what is done, and with what.
+type Work<'w> = (&'w str, fn(&[u8]), &'w [u8]);
+
 fn parse(criterion: &mut Criterion) {
     for sample in SAMPLES {
         let http = sample.as_http();
-        let mut works: Vec<(&str, fn(&[u8]), &[u8])> = vec![
+        let mut works: Vec<Work<'_>> = vec![
             ("httparse", subjects::httparse_split, &http),
             ("split", subjects::split, sample.bytes),
             ("routing fields", subjects::routing, sample.bytes),

@@ -130,6 +130,53 @@ pub const LIST_THREADS_MAX: usize = 8;
 /// Bytes of a list for one more thread to read: some 30,000 rows, ten milliseconds.
 pub const LIST_PIECE_BYTES_MIN: usize = 1 << 20;
 
+/// Attempts in a row that a trunk may leave unanswered before it is out of service. With a
+/// third of all packets lost, three INVITEs in a row go unheard once in 3,000 times.
+pub const TRUNK_SILENCES_MAX: u8 = 3;
+
+/// First outage of a trunk that stopped answering, in milliseconds; each further one is
+/// twice as long.
+pub const TRUNK_OUTAGE_MS_FIRST: u64 = 2_000;
+
+/// Longest such outage, in milliseconds: a trunk that is back is found within a minute.
+pub const TRUNK_OUTAGE_MS_MAX: u64 = 60_000;
+
+/// Longest Retry-After of a trunk that is heeded, in seconds: a wrong digit must not take
+/// a trunk away for years.
+pub const TRUNK_RETRY_AFTER_S_MAX: u32 = 3_600;
+
+/// Route values of one request: a dialog through more than this many proxies is a mistake,
+/// and reading them is linear.
+pub const ROUTE_VALUES_MAX: usize = 16;
+
+/// Contexts (requests in progress and their echoes) of one proxy worker. An answered call
+/// stays for 32 s, so this is 2,000 calls a second with room for those that ring; at 4 KB
+/// each it is 512 MB at the very worst.
+pub const PROXY_CONTEXTS_MAX: usize = 131_072;
+
+/// Of these, how many new calls may take. The rest is for requests inside dialogs and for
+/// emergency calls: who is connected can hang up, whatever floods in.
+pub const PROXY_CALLS_MAX: usize = PROXY_CONTEXTS_MAX / 8 * 7;
+
+/// Seconds after which a caller that was refused for want of room may try again.
+pub const OVERLOAD_RETRY_AFTER_S: u32 = 5;
+
+/// How long a trunk may stay silent when its policy does not say, in milliseconds: the
+/// INVITE was sent four times by then, and a caller still waits.
+pub const TRUNK_TIMEOUT_MS_DEFAULT: u32 = 4_000;
+
+/// Timer C, in milliseconds: RFC 3261 §16.6 step 11 wants more than three minutes.
+pub const TIMER_C_MS: u64 = 181_000;
+
+/// Longest time a call may ring, however often its callee says so, in milliseconds: no
+/// state lives for ever.
+pub const RINGING_MS_MAX: u64 = 3_600_000;
+
+/// Challenges (WWW-Authenticate, Proxy-Authenticate) collected for one response, in bytes.
+pub const CHALLENGES_BYTES_MAX: usize = 4_096;
+
+const _: () = assert!(PROXY_CALLS_MAX < PROXY_CONTEXTS_MAX);
+const _: () = assert!(TIMER_C_MS > 180_000);
 /// Headers of one TOML file that stand behind the headers of their own parts (`[a]` behind
 /// `[a.b]`). Nobody writes many, and each costs the parser time in proportion to the file:
 /// 100,000 of them took it minutes.

@@ -120,6 +120,8 @@ macro_rules! counted {
     };
 }
 
+pub(super) use counted;
+
 counted! {
     /// Methods as they are counted.
     MethodKind {

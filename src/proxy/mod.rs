@@ -1,20 +1,48 @@
 //! The transaction user: where messages meet decisions. Pure: time, bytes and the
 //! table come in, bytes and an event come out.
 //!
-//! Present: the redirect server of RFC 3261 §8.3 ([`RedirectServer`]).
+//! Two of them: the redirect server of RFC 3261 §8.3 ([`RedirectServer`]) and the stateful
+//! proxy of §16 ([`Engine`]). Both ask the same `routing::route`.
+//!
+//! | file | of the proxy |
+//! |---|---|
+//! | `engine` | inputs, outputs, the order of looking |
+//! | `validation` | §16.3: what a request must be |
+//! | `route_set` | §16.4: where it wants to go |
+//! | `forwarding` | §16.6: the bytes that leave |
+//! | `response_context` | §16.7: attempts, and the best of their answers |
+//! | `branch` | our Vias: whose transaction, which one, and loops |
+//! | `flow` | listeners, flows, targets |
+//! | `proxy_event` | what observers see |
 
+mod branch;
 mod contacts;
+mod engine;
 mod event;
 mod facts;
+mod flow;
+mod forwarding;
 mod laws;
+mod proxy_event;
 mod redirect;
+mod response_context;
+mod route_set;
+mod secret;
 mod strangers;
+mod table_view;
 #[cfg(test)]
 mod tests;
 mod to_tag;
+mod validation;
 
+pub use branch::response_owner;
+pub use engine::{Engine, Input, Output, ProxySettings};
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
 pub use facts::{CallFacts, UserText, call_hash, is_answerable};
+pub use flow::{Flow, FlowTransport, ProxyListener};
 #[doc(hidden)]
 pub use laws::fuzz_redirect;
+pub use proxy_event::{
+    AttemptReport, EndedBy, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused,
+};
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};

@@ -1,63 +1,345 @@
 //! What is known of the trunks at the moment of a decision.
 
-use super::TrunkId;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use super::{RoutingTable, TrunkId};
+use crate::limits::{
+    TRUNK_OUTAGE_MS_FIRST, TRUNK_OUTAGE_MS_MAX, TRUNK_RETRY_AFTER_S_MAX, TRUNK_SILENCES_MAX,
+};
 
 /// Service state and calls in progress of every trunk of one table generation.
 ///
-/// Read by decisions, written by whoever watches the trunks. Counts are exact: a call is
+/// Read by decisions, written by whoever watches the trunks, from any worker. It never
+/// asks the time but is told it ([`Availability::tell_time`]). Counts are exact: a call is
 /// taken and given back by the dialog that holds it. In redirect mode nothing writes it.
+///
+/// A trunk is out of service by order ([`Availability::set_in_service`]: an operator, or
+/// probes), because it asked for it ([`Availability::retry_after`]), or because it stopped
+/// answering. The last two end by themselves. What a trunk is known for outlives a reload
+/// that leaves it as it was ([`Availability::carried_over`]).
 #[derive(Debug, Default)]
 pub struct Availability {
-    trunks: Box<[TrunkCounters]>,
+    trunks: Box<[Arc<TrunkHealth>]>,
+    clock_ms: Arc<AtomicU64>,
 }
 
+/// Relaxed atomics throughout: each value stands for itself, and a decision that sees one
+/// of them a moment late is a decision made a moment earlier.
 #[derive(Debug)]
-struct TrunkCounters {
+struct TrunkHealth {
     in_service: AtomicBool,
     calls_in_progress: AtomicU32,
+    /// Attempts in a row that nothing was heard of.
+    silences: AtomicU8,
+    /// Outages in a row without a word between them: the exponent of the next one.
+    outages: AtomicU8,
+    silent_until_ms: AtomicU64,
+    asked_until_ms: AtomicU64,
+}
+
+impl Default for TrunkHealth {
+    fn default() -> Self {
+        Self {
+            in_service: AtomicBool::new(true),
+            calls_in_progress: AtomicU32::new(0),
+            silences: AtomicU8::new(0),
+            outages: AtomicU8::new(0),
+            silent_until_ms: AtomicU64::new(0),
+            asked_until_ms: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Availability {
     /// All `trunks` in service and without calls.
     #[must_use]
     pub fn new(trunks: usize) -> Self {
-        let counters = || TrunkCounters {
-            in_service: AtomicBool::new(true),
-            calls_in_progress: AtomicU32::new(0),
-        };
         Self {
-            trunks: std::iter::repeat_with(counters).take(trunks).collect(),
+            trunks: std::iter::repeat_with(Arc::default).take(trunks).collect(),
+            clock_ms: Arc::default(),
+        }
+    }
+
+    /// The availability for the table that takes the place of `old`'s. A trunk of the same
+    /// name and address is the same trunk: both tables then read and write one state, so
+    /// that calls which began on the old table are given back to the right count. All
+    /// others begin anew.
+    #[must_use]
+    pub fn carried_over(&self, old: &RoutingTable, new: &RoutingTable) -> Self {
+        let known: std::collections::BTreeMap<&str, _> = old
+            .trunks()
+            .iter()
+            .zip(&self.trunks)
+            .map(|(trunk, health)| (&*trunk.name, (&trunk.target, health)))
+            .collect();
+        let trunks = new
+            .trunks()
+            .iter()
+            .map(|trunk| match known.get(&*trunk.name) {
+                Some((target, health)) if **target == trunk.target => Arc::clone(health),
+                _ => Arc::default(),
+            })
+            .collect();
+        Self {
+            trunks,
+            clock_ms: Arc::clone(&self.clock_ms),
+        }
+    }
+
+    /// The time, in milliseconds since any moment that all who tell it agree on. Goes
+    /// forward only; an earlier time than the latest one told changes nothing.
+    pub fn tell_time(&self, now_ms: u64) {
+        if self.now_ms() < now_ms {
+            self.clock_ms.fetch_max(now_ms, Ordering::Relaxed);
         }
     }
 
     /// Whether calls may be sent to the trunk. An unknown trunk is out of service.
     #[must_use]
     pub fn in_service(&self, id: TrunkId) -> bool {
-        self.trunks
-            .get(id.index())
-            .is_some_and(|t| t.in_service.load(Ordering::Relaxed))
+        self.health(id).is_some_and(|trunk| {
+            trunk.in_service.load(Ordering::Relaxed) && trunk.out_until_ms() <= self.now_ms()
+        })
+    }
+
+    /// Milliseconds until the trunk comes back by itself; 0 when it is not out, and when
+    /// it is out by order.
+    #[must_use]
+    pub fn returns_in_ms(&self, id: TrunkId) -> u64 {
+        let until = self.health(id).map_or(0, TrunkHealth::out_until_ms);
+        until.saturating_sub(self.now_ms())
     }
 
     /// Calls the trunk carries now.
     #[must_use]
     pub fn calls_in_progress(&self, id: TrunkId) -> u32 {
-        self.trunks
-            .get(id.index())
-            .map_or(0, |t| t.calls_in_progress.load(Ordering::Relaxed))
+        self.health(id)
+            .map_or(0, |trunk| trunk.calls_in_progress.load(Ordering::Relaxed))
     }
 
-    /// Takes the trunk in or out of service.
+    /// Takes the trunk in or out of service by order. What it did itself stays counted.
     pub fn set_in_service(&self, id: TrunkId, in_service: bool) {
-        if let Some(trunk) = self.trunks.get(id.index()) {
+        if let Some(trunk) = self.health(id) {
             trunk.in_service.store(in_service, Ordering::Relaxed);
         }
     }
 
     /// Counts one more call on the trunk.
     pub fn call_begins(&self, id: TrunkId) {
-        if let Some(trunk) = self.trunks.get(id.index()) {
+        if let Some(trunk) = self.health(id) {
             trunk.calls_in_progress.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives back a call counted by [`Availability::call_begins`].
+    pub fn call_ends(&self, id: TrunkId) {
+        if let Some(trunk) = self.health(id) {
+            let one_less = |calls: u32| Some(calls.saturating_sub(1));
+            let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
+            let _ = trunk.calls_in_progress.fetch_update(set, read, one_less);
+        }
+    }
+
+    /// The trunk said something, whatever it was: it is alive. What it asked for itself
+    /// ([`Availability::retry_after`]) still holds.
+    pub fn answered(&self, id: TrunkId) {
+        let Some(trunk) = self.health(id) else { return };
+        // Almost always there is nothing to forget: no write, no shared cache line moves.
+        if trunk.silences.load(Ordering::Relaxed) > 0 || trunk.outages.load(Ordering::Relaxed) > 0 {
+            trunk.silences.store(0, Ordering::Relaxed);
+            trunk.outages.store(0, Ordering::Relaxed);
+            trunk.silent_until_ms.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// An attempt went unanswered. After [`TRUNK_SILENCES_MAX`] of them in a row, and after
+    /// each further one, the trunk is out for a while: one lost INVITE is no dead trunk.
+    pub fn stayed_silent(&self, id: TrunkId) {
+        let Some(trunk) = self.health(id) else { return };
+        let silences = trunk.silences.load(Ordering::Relaxed).saturating_add(1);
+        trunk.silences.store(silences, Ordering::Relaxed);
+        if silences >= TRUNK_SILENCES_MAX {
+            self.begin_outage(trunk);
+        }
+    }
+
+    /// The network says the trunk cannot be reached: out for a while at once.
+    pub fn unreachable(&self, id: TrunkId) {
+        if let Some(trunk) = self.health(id) {
+            self.begin_outage(trunk);
+        }
+    }
+
+    /// The trunk asked for quiet with a 503 (RFC 3261 §21.5.4): out for that long, at most
+    /// [`TRUNK_RETRY_AFTER_S_MAX`].
+    pub fn retry_after(&self, id: TrunkId, seconds: u32) {
+        if let Some(trunk) = self.health(id) {
+            let ms = u64::from(seconds.min(TRUNK_RETRY_AFTER_S_MAX)) * 1_000;
+            let until_ms = self.now_ms().saturating_add(ms);
+            trunk.asked_until_ms.fetch_max(until_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// Each outage is twice as long as the one before, until the trunk speaks. Calls that
+    /// end in silence during one outage do not lengthen it.
+    fn begin_outage(&self, trunk: &TrunkHealth) {
+        let now_ms = self.now_ms();
+        if trunk.silent_until_ms.load(Ordering::Relaxed) > now_ms {
+            return;
+        }
+        let before = trunk.outages.load(Ordering::Relaxed);
+        let length_ms = TRUNK_OUTAGE_MS_FIRST
+            .saturating_mul(1 << before.min(31))
+            .min(TRUNK_OUTAGE_MS_MAX);
+        trunk
+            .outages
+            .store(before.saturating_add(1), Ordering::Relaxed);
+        let until_ms = now_ms.saturating_add(length_ms);
+        trunk.silent_until_ms.store(until_ms, Ordering::Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock_ms.load(Ordering::Relaxed)
+    }
+
+    fn health(&self, id: TrunkId) -> Option<&TrunkHealth> {
+        self.trunks.get(id.index()).map(|trunk| &**trunk)
+    }
+}
+
+impl TrunkHealth {
+    fn out_until_ms(&self) -> u64 {
+        let silent = self.silent_until_ms.load(Ordering::Relaxed);
+        silent.max(self.asked_until_ms.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::table::TableParts;
+    use crate::routing::trunk::{TargetUri, Trunk};
+    use crate::routing::{Origin, Snapshot};
+    use proptest::prelude::*;
+
+    const ONE: TrunkId = TrunkId(0);
+
+    #[test]
+    fn three_silences_in_a_row_and_each_outage_is_longer() {
+        let trunks = Availability::new(1);
+        trunks.stayed_silent(ONE);
+        trunks.stayed_silent(ONE);
+        assert!(trunks.in_service(ONE));
+        trunks.answered(ONE);
+        trunks.stayed_silent(ONE);
+        trunks.stayed_silent(ONE);
+        assert!(trunks.in_service(ONE), "not in a row");
+        let mut now_ms = 0;
+        for length_ms in [2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000] {
+            trunks.stayed_silent(ONE);
+            assert_eq!(trunks.returns_in_ms(ONE), length_ms);
+            trunks.stayed_silent(ONE);
+            trunks.unreachable(ONE);
+            assert_eq!(
+                trunks.returns_in_ms(ONE),
+                length_ms,
+                "one outage, one length"
+            );
+            now_ms += length_ms - 1;
+            trunks.tell_time(now_ms);
+            assert!(!trunks.in_service(ONE));
+            now_ms += 1;
+            trunks.tell_time(now_ms);
+            trunks.tell_time(5);
+            assert!(trunks.in_service(ONE));
+        }
+        trunks.unreachable(ONE);
+        trunks.answered(ONE);
+        assert!(trunks.in_service(ONE), "it spoke");
+        trunks.unreachable(ONE);
+        assert_eq!(trunks.returns_in_ms(ONE), 2_000);
+    }
+
+    #[test]
+    fn quiet_that_was_asked_for_is_kept_whatever_else_is_said() {
+        let trunks = Availability::new(1);
+        trunks.retry_after(ONE, 30);
+        trunks.retry_after(ONE, 10);
+        trunks.answered(ONE);
+        assert_eq!(trunks.returns_in_ms(ONE), 30_000);
+        trunks.retry_after(ONE, u32::MAX);
+        assert_eq!(trunks.returns_in_ms(ONE), 3_600_000);
+        trunks.set_in_service(ONE, true);
+        assert!(!trunks.in_service(ONE));
+    }
+
+    fn table(trunks: &[(&str, &str)]) -> Arc<RoutingTable> {
+        let trunk = |(name, host): &(&str, &str)| Trunk {
+            name: (*name).into(),
+            target: TargetUri {
+                scheme: "sip:".into(),
+                fixed_user: None,
+                user_parameters: "".into(),
+                host_and_parameters: (*host).into(),
+            },
+            weight: 1,
+            max_calls: None,
+            options_interval_ms: None,
+            origin: Origin { file: 0, line: 1 },
+        };
+        Arc::new(RoutingTable::new(TableParts {
+            trunks: trunks.iter().map(trunk).collect(),
+            ..TableParts::default()
+        }))
+    }
+
+    #[test]
+    fn a_reload_keeps_what_is_known_of_trunks_that_stay() {
+        let old = table(&[("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "10.0.0.3")]);
+        let new = table(&[("c", "10.0.0.3"), ("b", "10.0.0.9"), ("d", "10.0.0.1")]);
+        let before = Snapshot::new(Arc::clone(&old)).availability;
+        before.tell_time(1_000);
+        for id in 0..3 {
+            before.retry_after(TrunkId(id), 60);
+            before.call_begins(TrunkId(id));
+        }
+        let after = before.carried_over(&old, &new);
+        let state = |id| {
+            let id = TrunkId(id);
+            (after.in_service(id), after.calls_in_progress(id))
+        };
+        assert_eq!(
+            [state(0), state(1), state(2)],
+            [(false, 1), (true, 0), (true, 0)]
+        );
+        // The call that began on the old table ends on it, and the new one knows.
+        before.call_ends(TrunkId(2));
+        assert_eq!(after.calls_in_progress(TrunkId(0)), 0);
+        before.tell_time(61_000);
+        assert!(after.in_service(TrunkId(0)));
+    }
+
+    proptest! {
+        /// Whatever happens to a trunk, it is back after the longest outage.
+        #[test]
+        fn no_outage_is_for_ever(happenings in prop::collection::vec((0..5_u8, 0..100_000_u64), 0..100)) {
+            let trunks = Availability::new(1);
+            let mut now_ms = 0;
+            for (what, wait_ms) in happenings {
+                now_ms += wait_ms;
+                trunks.tell_time(now_ms);
+                match what {
+                    0 => trunks.stayed_silent(ONE),
+                    1 => trunks.unreachable(ONE),
+                    2 => trunks.answered(ONE),
+                    3 => trunks.retry_after(ONE, 7),
+                    _ => trunks.call_ends(ONE),
+                }
+                prop_assert!(trunks.returns_in_ms(ONE) <= TRUNK_OUTAGE_MS_MAX);
+                prop_assert_eq!(trunks.in_service(ONE), trunks.returns_in_ms(ONE) == 0);
+            }
+            prop_assert_eq!(trunks.calls_in_progress(ONE), 0);
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod explanation;
 mod ids;
 mod laws;
 pub mod manipulation;
+pub mod next_route;
 pub mod number;
 pub mod prefix_map;
 pub mod rule;
@@ -35,6 +36,7 @@ pub use ids::{
 };
 #[doc(hidden)]
 pub use laws::{fuzz_did_map, fuzz_explanation, fuzz_prefix_map};
+pub use next_route::{Ending, Next, Search, Stop, next_route};
 pub use number::Number;
 pub use rule::{Miss, Rule};
 pub use table::RoutingTable;

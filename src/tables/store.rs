@@ -113,8 +113,14 @@ impl TableStore {
             };
         }
         let generation = running.generation() + 1;
+        let table = Arc::new(table.with_generation(generation));
+        // What is known of a trunk stays known when the table leaves it as it was.
+        let availability = self.snapshot().availability.carried_over(&running, &table);
         drop(running);
-        let next = Snapshot::new(Arc::new(table.with_generation(generation)));
+        let next = Snapshot {
+            table,
+            availability: Arc::new(availability),
+        };
         let load_time = begun.elapsed();
         let old = self.current.swap(Arc::new(next));
         free_off_the_call_path(old);

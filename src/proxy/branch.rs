@@ -1,0 +1,173 @@
+//! The branch of our Vias: who owns the transaction, which one it is, and a mark by which
+//! a loop is known. RFC 3261 §8.1.1.7, §16.6 step 8, RFC 5393 §4.2.
+
+use std::hash::Hasher;
+
+use super::secret::Secret;
+use crate::sip::{HeaderName, Message};
+
+/// What a branch of ours says.
+///
+/// On the wire it is `z9hG4bKtl` and 42 hexadecimal digits. Nobody can foresee `unique`,
+/// so a response that carries it is an answer to what we sent (RFC 3261 §16.11 wants
+/// branches unique in space and time; forged responses are why it is keyed).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Branch {
+    /// The worker that owns the transaction.
+    pub(super) worker: u8,
+    /// Its context; [`Branch::STATELESS`] when nothing is kept.
+    pub(super) context: u32,
+    /// Tells apart all transactions that ever had this context's place.
+    pub(super) unique: u64,
+    /// RFC 5393 §4.2.1: the same for requests that would be routed alike.
+    pub(super) loop_mark: u64,
+}
+
+const MARK: &[u8] = b"z9hG4bKtl";
+
+impl Branch {
+    /// Bytes of a branch.
+    pub(super) const BYTES: usize = MARK.len() + 2 + 8 + 16 + 16;
+    /// The context of what is forwarded without a transaction.
+    pub(super) const STATELESS: u32 = u32::MAX;
+
+    /// Reads a branch; `None` when it is not one of ours.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let digits = text.strip_prefix(MARK)?;
+        let (worker, rest) = hex(digits, 2)?;
+        let (context, rest) = hex(rest, 8)?;
+        let (unique, rest) = hex(rest, 16)?;
+        let (loop_mark, rest) = hex(rest, 16)?;
+        rest.is_empty().then_some(Self {
+            worker: u8::try_from(worker).ok()?,
+            context: u32::try_from(context).ok()?,
+            unique,
+            loop_mark,
+        })
+    }
+
+    /// The branch of the top Via of a message, if it is one of ours.
+    pub(super) fn of(message: &Message<'_>) -> Option<Self> {
+        Self::parse(message.top_via().ok()?.branch()?)
+    }
+
+    /// Finds the first branch of ours in the beginning of a message that may have been cut
+    /// off, as it comes back with an ICMP error.
+    pub(super) fn find(beginning: &[u8]) -> Option<Self> {
+        let at = memchr::memmem::find(beginning, MARK)?;
+        Self::parse(beginning.get(at..at + Self::BYTES)?)
+    }
+
+    /// Appends the branch.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(MARK);
+        push_hex(u64::from(self.worker), 2, out);
+        push_hex(u64::from(self.context), 8, out);
+        push_hex(self.unique, 16, out);
+        push_hex(self.loop_mark, 16, out);
+    }
+}
+
+/// The worker that owns the transaction a response belongs to, or `None` when its top Via
+/// is not ours. The kernel spreads datagrams over the workers' sockets by address, so a
+/// response can reach another worker than the one that sent the request: hand it over.
+///
+/// Looks at the first branch in the bytes, parses nothing else, and never believes it:
+/// the owner checks.
+#[must_use]
+pub fn response_owner(datagram: &[u8]) -> Option<u8> {
+    datagram
+        .get(..4)
+        .filter(|start| start.eq_ignore_ascii_case(b"SIP/"))
+        .and_then(|_| Branch::find(datagram))
+        .map(|branch| branch.worker)
+}
+
+/// RFC 5393 §4.2.1: varies with all that routing reads of a request and with nothing that
+/// changes on the way around a loop. `arrived` is what classification knows besides.
+pub(super) fn loop_mark(secret: &Secret, request: &Message<'_>, arrived: &[u8]) -> u64 {
+    let mut hasher = secret.hasher(b"loop");
+    let mut add = |bytes: &[u8]| {
+        hasher.write_usize(bytes.len());
+        hasher.write(bytes);
+    };
+    add(arrived);
+    add(request.request_uri().unwrap_or_default());
+    add(request.call_id().unwrap_or_default());
+    for name in [
+        HeaderName::From,
+        HeaderName::To,
+        HeaderName::PAssertedIdentity,
+        HeaderName::ProxyRequire,
+    ] {
+        add(request.first(name).unwrap_or_default());
+    }
+    add(request.values(HeaderName::Route).next().unwrap_or_default());
+    let number = request.cseq().map_or(0, |cseq| cseq.number);
+    hasher.write_u32(number);
+    hasher.finish()
+}
+
+/// RFC 3261 §16.3 step 4: whether the request was here before and would go the same way
+/// again. Linear in its Vias, of which a message has at most `HEADERS_MAX` lines.
+pub(super) fn is_looped(request: &Message<'_>, mark: u64) -> bool {
+    request
+        .vias()
+        .filter_map(Result::ok)
+        .filter_map(|via| Branch::parse(via.branch()?))
+        .any(|branch| branch.loop_mark == mark)
+}
+
+fn hex(text: &[u8], digits: usize) -> Option<(u64, &[u8])> {
+    let (text, rest) = text.split_at_checked(digits)?;
+    let value = text.iter().try_fold(0_u64, |value, digit| {
+        // Lower case only: it is we who wrote it.
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u64::from(digit))
+    })?;
+    Some((value, rest))
+}
+
+pub(super) fn push_hex(value: u64, digits: u32, out: &mut Vec<u8>) {
+    for place in (0..digits).rev() {
+        let digit = (value >> (4 * place)) & 0xf;
+        let digit = u8::try_from(digit).unwrap_or_default();
+        out.push(if digit < 10 {
+            b'0' + digit
+        } else {
+            b'a' + digit - 10
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_branch_is_read_as_it_was_written(worker: u8, context: u32, unique: u64, loop_mark: u64) {
+            let branch = Branch { worker, context, unique, loop_mark };
+            let mut text = Vec::new();
+            branch.write(&mut text);
+            prop_assert_eq!(text.len(), Branch::BYTES);
+            prop_assert_eq!(Branch::parse(&text), Some(branch));
+            let mut response = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=".to_vec();
+            response.extend_from_slice(&text);
+            prop_assert_eq!(response_owner(&response), Some(worker));
+            response.pop();
+            prop_assert_eq!(response_owner(&response), None);
+        }
+
+        #[test]
+        fn other_branches_are_not_ours(text in prop::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert_eq!(Branch::parse(&text), None);
+            let _ = response_owner(&text);
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The stateful proxy of RFC 3261 §16 as a function of time, input and table.
+
+mod answers;
+mod calls;
+mod contexts;
+mod requests;
+mod timers;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Now;
+use super::branch::Branch;
+use super::facts::is_answerable;
+use super::flow::{Flow, FlowTransport, Listeners, ProxyListener};
+use super::proxy_event::{ProxyDrop, ProxyEvent};
+use super::response_context::ResponseContext;
+use super::secret::Secret;
+use super::strangers::Strangers;
+use super::table_view::TableView;
+use crate::limits::{PROXY_CALLS_MAX, PROXY_CONTEXTS_MAX};
+use crate::routing::{Availability, Snapshot};
+use crate::sip::{Message, StartLine};
+use crate::transaction::{Action, Actions, Timers, Transport};
+
+use contexts::Contexts;
+use timers::TimerQueue;
+
+/// A stateful proxy: one per worker, pure. It is given what happened ([`Engine::handle`])
+/// and asked what is to be done ([`Engine::poll_output`], until `None`) and when it wants
+/// to be woken ([`Engine::poll_timeout`]).
+///
+/// The shell around it owns sockets and the clock. Its loop:
+///
+/// 1. Take a batch from the sockets. A response whose [`response_owner`] is another worker
+///    goes to that worker. Everything else becomes [`Input::Received`].
+/// 2. Call `handle` with one [`Now`] and the current [`Snapshot`]; after each, drain
+///    `poll_output`: send every [`Output::Transmit`] by the socket of its flow's listener,
+///    give every [`Output::Event`] to the observers.
+/// 3. Sleep until `poll_timeout` at the latest, then `handle` [`Input::TimerDue`].
+/// 4. What the socket's error queue holds becomes [`Input::SendFailed`] with the datagram
+///    that came back (Linux: `IP_RECVERR`): this is how a refused trunk moves a call on at
+///    once instead of after its timeout.
+///
+/// A snapshot with another table is for new calls: a call keeps the table it began with.
+/// The shell makes the next snapshot's availability with [`Availability::carried_over`].
+///
+/// Every call costs about twice the size of its INVITE and 1 KiB until it is answered, and
+/// nothing 32 seconds after: an answered call keeps no state here. Requests inside its
+/// dialog find their way by the Record-Route we put into its INVITE.
+///
+/// [`response_owner`]: super::response_owner
+#[derive(Debug)]
+pub struct Engine {
+    worker: u8,
+    secret: Secret,
+    key: RandomState,
+    epoch: Instant,
+    timers: Timers,
+    listeners: Listeners,
+    server_header: Option<Box<str>>,
+    contexts: Contexts,
+    by_key: HashMap<crate::transaction::TransactionKey, u32, RandomState>,
+    queue: TimerQueue,
+    outputs: VecDeque<Output>,
+    view: Arc<TableView>,
+    availability: Arc<Availability>,
+    strangers: Strangers,
+    drawn: u64,
+    draining: bool,
+    calls_max: usize,
+    contexts_max: usize,
+}
+
+/// How an [`Engine`] works.
+#[derive(Debug, Clone)]
+pub struct ProxySettings {
+    /// The number of this worker, by which the others know its branches.
+    pub worker: u8,
+    /// Secret of the installation: all workers share it. Marks of loops and dialogs are
+    /// made with it, so it should outlive a restart; with another one a dialog that was
+    /// made before reaches only addresses the table knows.
+    pub secret: [u8; 16],
+    /// Secret of the process, drawn once and shared by all workers: keys hash tables,
+    /// branches and To tags.
+    pub key: RandomState,
+    /// Zero of the clock that [`Availability`] is told; all workers must agree on it.
+    pub epoch: Instant,
+    /// T1 and its kin.
+    pub timers: Timers,
+    /// Our listeners; a [`Flow`] names them by their place in this list.
+    pub listeners: Vec<ProxyListener>,
+    /// Value of the Server header of our own answers; none without one. No line ends.
+    pub server_header: Option<String>,
+    /// New calls that may be in progress at once; above it they get 503. At most
+    /// [`PROXY_CALLS_MAX`].
+    pub calls_max: usize,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// A datagram came, or a whole message on a stream.
+    Received {
+        /// Where from, and to which listener.
+        flow: Flow,
+        /// Its bytes.
+        bytes: &'a [u8],
+    },
+    /// What was sent did not arrive: the network said so (ICMP), or the connection broke.
+    SendFailed {
+        /// Where it was sent to.
+        to: SocketAddr,
+        /// The beginning of it, as far as it came back; 300 bytes are enough. Nothing is
+        /// done without a branch of ours in it: errors can be forged.
+        bytes: &'a [u8],
+    },
+    /// The time of [`Engine::poll_timeout`] has come.
+    TimerDue,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes.
+    Transmit {
+        /// By which listener, and where to.
+        flow: Flow,
+        /// What.
+        bytes: Bytes,
+    },
+    /// Tell the observers.
+    Event(ProxyEvent),
+}
+
+/// What came out of one step of a transaction, besides what was sent.
+#[derive(Debug, Default, Clone, Copy)]
+struct Told {
+    delivered: bool,
+    timed_out: bool,
+    failed: bool,
+    wants_trying: bool,
+}
+
+impl Engine {
+    /// A proxy without a request in progress, for the table of `snapshot`.
+    #[must_use]
+    pub fn new(settings: ProxySettings, snapshot: &Snapshot) -> Self {
+        let ProxySettings {
+            worker,
+            secret,
+            key,
+            epoch,
+            timers,
+            listeners,
+            server_header,
+            calls_max,
+        } = settings;
+        let calls_max = calls_max.min(PROXY_CALLS_MAX);
+        Self {
+            worker,
+            secret: Secret::new(secret),
+            by_key: HashMap::with_hasher(key.clone()),
+            key,
+            epoch,
+            timers,
+            listeners: Listeners::new(listeners),
+            server_header: server_header.map(Into::into),
+            contexts: Contexts::default(),
+            queue: TimerQueue::default(),
+            outputs: VecDeque::new(),
+            view: Arc::new(TableView::new(Arc::clone(&snapshot.table))),
+            availability: Arc::clone(&snapshot.availability),
+            strangers: Strangers::default(),
+            drawn: 0,
+            draining: false,
+            calls_max,
+            // The reserve for dialogs and emergencies keeps its share of any bound.
+            contexts_max: (calls_max + calls_max / 7 + 8).min(PROXY_CONTEXTS_MAX),
+        }
+    }
+
+    /// Takes one input. Afterwards [`Engine::poll_output`] says what is to be done.
+    ///
+    /// Total: no bytes make it panic or keep it longer than their length warrants.
+    pub fn handle(&mut self, now: Now, input: Input<'_>, snapshot: &Snapshot) {
+        self.look_at(now, snapshot);
+        match input {
+            Input::Received { flow, bytes } => self.received(now, flow, bytes),
+            Input::SendFailed { bytes, .. } => self.send_failed(now.instant, bytes),
+            Input::TimerDue => self.timer_due(now.instant),
+        }
+    }
+
+    /// What is to be done next; in the order in which it came about.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::TimerDue`] is wanted at the latest; `None` while nothing is in
+    /// progress. It may turn out that nothing was due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.queue.first()
+    }
+
+    /// From now on new calls are answered 503; everything else goes on.
+    pub const fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Requests in progress and their echoes. After 0 nothing will be sent any more.
+    #[must_use]
+    pub fn in_progress(&self) -> usize {
+        self.contexts.len()
+    }
+
+    /// Requests without a final answer yet: what a drain waits for.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.contexts.unanswered()
+    }
+
+    /// Takes notice of the time and of a table that may have changed.
+    fn look_at(&mut self, now: Now, snapshot: &Snapshot) {
+        if !Arc::ptr_eq(&self.view.table, &snapshot.table) {
+            self.view = Arc::new(TableView::new(Arc::clone(&snapshot.table)));
+        }
+        if !Arc::ptr_eq(&self.availability, &snapshot.availability) {
+            self.availability = Arc::clone(&snapshot.availability);
+        }
+        let since = now.instant.saturating_duration_since(self.epoch);
+        let now_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        self.availability.tell_time(now_ms);
+    }
+
+    fn received(&mut self, now: Now, flow: Flow, bytes: &[u8]) {
+        let source = flow.peer;
+        if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return self.dropped(ProxyDrop::KeepAlive, source);
+        }
+        if !is_answerable(source) {
+            return self.dropped(ProxyDrop::Unanswerable, source);
+        }
+        let (message, broken) = match Message::parse_datagram(bytes) {
+            Ok(message) => (message, None),
+            Err(error) => match Message::salvage(bytes) {
+                Some(message) => (message, Some(error)),
+                None => return self.dropped(ProxyDrop::Junk, source),
+            },
+        };
+        match message.start_line() {
+            StartLine::Request { method, .. } => {
+                self.request(now, flow, &message, method, broken);
+            }
+            StartLine::Response { .. } => self.response(now.instant, flow, &message),
+        }
+    }
+
+    /// A message of ours did not arrive. Which one, its branch says: nobody else can have
+    /// it from anywhere but the datagram itself.
+    fn send_failed(&mut self, now: Instant, bytes: &[u8]) {
+        if bytes.starts_with(b"SIP/") {
+            // The caller cannot be reached. Its answer is repeated until it gives up.
+            return;
+        }
+        let Some(branch) = Branch::find(bytes).filter(|b| b.worker == self.worker) else {
+            return;
+        };
+        self.with(branch.context, now, |engine, context| {
+            let is_cancel = bytes.starts_with(b"CANCEL ");
+            engine.attempt_unreachable(now, context, branch.unique, is_cancel);
+        });
+    }
+
+    /// Lets `act` work on a context, then sees to its timers and its end.
+    fn with(
+        &mut self,
+        place: u32,
+        now: Instant,
+        act: impl FnOnce(&mut Self, &mut ResponseContext),
+    ) -> bool {
+        let Some(mut context) = self.contexts.take(place) else {
+            return false;
+        };
+        act(self, &mut context);
+        self.settle(now, context);
+        true
+    }
+
+    /// Puts a context back with its next timer in the queue, or forgets it.
+    fn settle(&mut self, now: Instant, mut context: Box<ResponseContext>) {
+        let place = context.place;
+        let deadline = context.deadline();
+        debug_assert!(
+            context.answered.is_some() || deadline.is_some(),
+            "a request without an answer waits for something"
+        );
+        if context.is_over() || deadline.is_none() {
+            if let Some(key) = context.key {
+                self.by_key.remove(&key);
+            }
+            self.contexts.free(place);
+            return;
+        }
+        if let Some(at) = deadline.filter(|at| context.queued.is_none_or(|queued| *at < queued)) {
+            let at = at.max(now);
+            self.queue.push(at, place, context.serial);
+            context.queued = Some(at);
+        }
+        self.contexts.put(place, context);
+    }
+
+    /// Sends what the actions of a transaction want sent, and says what else they want.
+    fn perform(&mut self, flow: Flow, actions: Actions) -> Told {
+        let mut told = Told::default();
+        for action in actions {
+            match action {
+                Action::SendRequest(bytes) | Action::SendResponse(bytes) => {
+                    self.transmit(flow, bytes);
+                }
+                Action::SendTrying => told.wants_trying = true,
+                Action::Deliver => told.delivered = true,
+                Action::Timeout => told.timed_out = true,
+                Action::TransportFailed => told.failed = true,
+                // Whoever holds it asks it: `ResponseContext::is_over`.
+                Action::Terminate => {}
+            }
+        }
+        told
+    }
+
+    fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        if is_answerable(flow.peer) {
+            self.outputs.push_back(Output::Transmit { flow, bytes });
+        } else {
+            self.dropped(ProxyDrop::Unanswerable, flow.peer);
+        }
+    }
+
+    fn event(&mut self, event: ProxyEvent) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn dropped(&mut self, why: ProxyDrop, source: SocketAddr) {
+        self.event(ProxyEvent::Dropped { why, source });
+    }
+
+    /// A number for a new branch that nobody can foresee. Keyed by the process: after a
+    /// restart with the same secret no branch comes again.
+    fn draw(&mut self) -> u64 {
+        self.drawn += 1;
+        self.key.hash_one((self.worker, self.drawn))
+    }
+}
+
+/// Whether a transaction over this transport has to repeat.
+const fn repeats(transport: FlowTransport) -> Transport {
+    if transport.is_reliable() {
+        Transport::Reliable
+    } else {
+        Transport::Unreliable
+    }
+}

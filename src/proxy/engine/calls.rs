@@ -1,0 +1,302 @@
+//! New calls: decided by the table, carried to one trunk after the other.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+
+use super::Engine;
+use super::requests::{Asked, overload};
+use crate::limits::{MESSAGE_BYTES_MAX, TRUNK_TIMEOUT_MS_DEFAULT};
+use crate::proxy::facts::{CallFacts, UserText, call_hash};
+use crate::proxy::forwarding::{self, Departure};
+use crate::proxy::proxy_event::{AttemptReport, EndedBy, ProxiedCall, ProxyRefusal};
+use crate::proxy::response_context::{Attempt, Call, Candidate, ResponseContext, Stage};
+use crate::proxy::validation::Unfit;
+use crate::routing::rule::{Action, Destination};
+use crate::routing::table::Cause;
+use crate::routing::{
+    self, Decision, Ending, GroupId, Next, Outcome, RequestFacts, Route, RoutingTable, Snapshot,
+    User,
+};
+use crate::sip::{Message, StatusCode};
+use crate::transaction::TransactionKey;
+
+/// Why an attempt could not even begin: its trunk is a name, or nothing of ours reaches it.
+struct Unreachable;
+
+impl Engine {
+    /// An INVITE outside of a dialog: classified, decided, begun. What is wrong before the
+    /// decision is refused; from then on the call has a transaction and one fate.
+    pub(super) fn new_call(
+        &mut self,
+        asked: &Asked<'_, '_>,
+        key: Option<TransactionKey>,
+        loop_mark: u64,
+    ) -> Result<(), Unfit> {
+        if self.draining {
+            return Err(Unfit::new(
+                ProxyRefusal::Draining,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ));
+        }
+        let facts = CallFacts::read(asked.message).map_err(|error| {
+            let bad = Unfit::new(ProxyRefusal::Malformed, StatusCode::BAD_REQUEST);
+            Unfit::malformed(error).unwrap_or(bad)
+        })?;
+        let call = self.decide(asked, &facts)?;
+        let room = if call.emergency {
+            self.contexts_max
+        } else {
+            self.calls_max
+        };
+        if self.contexts.len() >= room {
+            return Err(overload());
+        }
+        let Some(mut context) = self.open(asked, key, loop_mark) else {
+            return Err(overload());
+        };
+        let now = asked.now.instant;
+        let refusal = match &call.outcome {
+            Outcome::Route(_) => None,
+            Outcome::Reject { status } => {
+                Some(StatusCode::new(*status).unwrap_or(StatusCode::FORBIDDEN))
+            }
+            Outcome::NoRoute => Some(StatusCode::NOT_FOUND),
+            Outcome::Unavailable => Some(StatusCode::SERVICE_UNAVAILABLE),
+        };
+        context.call = Some(Box::new(call));
+        match refusal {
+            Some(status) => self.give_own(now, &mut context, status, EndedBy::Table),
+            None => {
+                self.respond_trying(now, &mut context);
+                self.try_routes(now, &mut context, 0);
+            }
+        }
+        self.settle(now, context);
+        Ok(())
+    }
+
+    /// Classification and routing: the same function as for a redirect.
+    fn decide(&self, asked: &Asked<'_, '_>, facts: &CallFacts<'_>) -> Result<Call, Unfit> {
+        let (view, message) = (&self.view, asked.message);
+        let listener = self.listeners.name(asked.flow.listener);
+        let arrival = facts.arrival(message, asked.flow.peer, listener);
+        let header = |name: &str| message.by_name(name.as_bytes()).next();
+        let Some(from) = routing::classify(&view.table, &arrival, header) else {
+            return Err(Unfit::new(
+                ProxyRefusal::UnknownSource,
+                StatusCode::FORBIDDEN,
+            ));
+        };
+        let snapshot = Snapshot {
+            table: Arc::clone(&view.table),
+            availability: Arc::clone(&self.availability),
+        };
+        let decision = routing::route(
+            &snapshot,
+            &RequestFacts {
+                from,
+                called: facts.called.dialled(),
+                calling: facts.calling.as_ref().map(UserText::dialled),
+                host: facts.host,
+                tgrp: facts.label.trunk_context.and(facts.label.tgrp),
+                at: asked.now.wall,
+                call_hash: call_hash(message.call_id().unwrap_or_default()),
+            },
+            &mut (),
+        );
+        let policy_of = policy_of(&view.table, &decision);
+        let called = match decision.called {
+            User::Number(number) => Some(number),
+            User::Raw(_) => None,
+        };
+        Ok(Call {
+            view: Arc::clone(view),
+            availability: snapshot.availability,
+            at: asked.now.wall,
+            from,
+            rule: decision.rule,
+            called,
+            calling: decision.calling,
+            emergency: decision.emergency,
+            outcome: decision.outcome,
+            policy_of,
+            tried: 0,
+            reports: ArrayVec::new(),
+        })
+    }
+
+    /// Begins an attempt on the route at this place of the decision, or, when that cannot
+    /// even begin, on one behind it; when none is left the caller gets its answer. At most
+    /// `ROUTES_MAX` rounds: each takes a route that was not tried.
+    pub(super) fn try_routes(
+        &mut self,
+        now: Instant,
+        context: &mut ResponseContext,
+        mut place: usize,
+    ) {
+        loop {
+            let begun_ms = context.elapsed_ms(now);
+            let Some(call) = &mut context.call else {
+                return;
+            };
+            let Some(route) = call.routes().get(place).copied() else {
+                return self.conclude(now, context, EndedBy::Search(routing::Stop::NoneLeft));
+            };
+            call.tried = place + 1;
+            let report = u8::try_from(call.reports.len()).ok();
+            let new = AttemptReport {
+                route,
+                ending: None,
+                begun_ms,
+            };
+            if call.reports.try_push(new).is_err() {
+                return self.conclude(now, context, EndedBy::Search(routing::Stop::NoneLeft));
+            }
+            if self.begin_attempt(now, context, route, report).is_ok() {
+                return;
+            }
+            let ending = Ending::without_response(Cause::TransportError);
+            if let Some(call) = &mut context.call {
+                call.note_ending(report, ending);
+            }
+            context.consider(Candidate::silent(StatusCode::SERVICE_UNAVAILABLE));
+            match context.next(ending) {
+                Some(Next::Try(next)) => place = next,
+                Some(Next::Stop(stop)) => {
+                    return self.conclude(now, context, EndedBy::Search(stop));
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// RFC 3261 §16.6: one branch.
+    fn begin_attempt(
+        &mut self,
+        now: Instant,
+        context: &mut ResponseContext,
+        route: Route,
+        report: Option<u8>,
+    ) -> Result<(), Unreachable> {
+        let branch = self.branch(context.place, context.loop_mark);
+        let (to, bytes) = self.departure(context, route, branch)?;
+        let timeout_ms = context
+            .call
+            .as_ref()
+            .and_then(|call| call.policy()?.trunk_timeout_ms)
+            .unwrap_or(TRUNK_TIMEOUT_MS_DEFAULT);
+        let client = self.client(now, true, &bytes, &to);
+        let timer_c = Some(context.timer_c(now));
+        // Most requests have one attempt: no room for more until it is needed.
+        context.attempts.reserve_exact(1);
+        context.attempts.push(Attempt {
+            unique: branch.unique,
+            flow: to,
+            client,
+            report,
+            stage: Stage::Active,
+            silent_until: Some(now + Duration::from_millis(timeout_ms.into())),
+            timer_c,
+            to_cancel: false,
+            cancel: None,
+            ends_by: None,
+        });
+        self.transmit(to, bytes);
+        Ok(())
+    }
+
+    /// The INVITE as it goes to that route's trunk, from the INVITE as it came: every
+    /// attempt starts from the original.
+    fn departure(
+        &self,
+        context: &ResponseContext,
+        route: Route,
+        branch: super::Branch,
+    ) -> Result<(super::Flow, Bytes), Unreachable> {
+        let call = context.call.as_ref().ok_or(Unreachable)?;
+        let request = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
+        let facts = CallFacts::read(&request).map_err(|_| Unreachable)?;
+        let target = call.view.target(route.trunk).ok_or(Unreachable)?;
+        if self.listeners.is_own_address(target.address) {
+            return Err(Unreachable);
+        }
+        let to = self
+            .listeners
+            .flow_to(target, context.upstream.listener)
+            .ok_or(Unreachable)?;
+        let departure = Departure {
+            listeners: &self.listeners,
+            from: &context.upstream,
+            source: context.source,
+            to: &to,
+            branch,
+        };
+        let tag = facts.from.tag().unwrap_or_default();
+        let dialog = self
+            .secret
+            .dialog(request.call_id().unwrap_or_default(), tag);
+        let bytes = forwarding::to_trunk(&request, &facts, call, route, &departure, dialog)
+            .ok()
+            .filter(|bytes| bytes.len() <= MESSAGE_BYTES_MAX)
+            .ok_or(Unreachable)?;
+        Ok((to, bytes))
+    }
+
+    /// What is told of a call when its caller has the final answer.
+    pub(super) fn report(
+        &self,
+        now: Instant,
+        context: &ResponseContext,
+        status: StatusCode,
+        by: EndedBy,
+    ) -> Option<Box<ProxiedCall>> {
+        let call = context.call.as_ref()?;
+        let request = Message::parse_datagram(&context.request).ok()?;
+        let facts = CallFacts::read(&request).ok()?;
+        let progressed = context.progressed.map(|at| context.elapsed_ms(at));
+        Some(Box::new(ProxiedCall {
+            at: call.at,
+            source: context.source,
+            listener: context.upstream.listener,
+            call_id: Bytes::copy_from_slice(request.call_id().unwrap_or_default()),
+            table: Arc::clone(&call.view.table),
+            from: call.from,
+            dialled: facts.called.text(),
+            phone_context: facts.called.phone_context().map(Bytes::copy_from_slice),
+            shown: facts.calling.as_ref().map(UserText::text),
+            host: Bytes::copy_from_slice(facts.host),
+            tgrp: facts
+                .label
+                .trunk_context
+                .and(facts.label.tgrp)
+                .map(Bytes::copy_from_slice),
+            called: call.called,
+            calling: call.calling,
+            emergency: call.emergency,
+            rule: call.rule,
+            outcome: call.outcome.clone(),
+            attempts: call.reports.clone(),
+            status,
+            ended_by: by,
+            progress_ms: progressed,
+            answer_ms: context.elapsed_ms(now),
+        }))
+    }
+}
+
+/// The group whose alternative routing holds for the call: the first one its rule names,
+/// whether or not one of its trunks could be tried.
+fn policy_of(table: &RoutingTable, decision: &Decision<'_>) -> Option<GroupId> {
+    let Action::RouteTo(destinations) = &table.rule(decision.rule?)?.action else {
+        return None;
+    };
+    destinations
+        .iter()
+        .find_map(|destination| match destination {
+            Destination::Group(group) => Some(*group),
+            Destination::Assigned => decision.did.and_then(|row| row.value.group),
+        })
+}

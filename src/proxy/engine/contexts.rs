@@ -1,0 +1,65 @@
+//! Where the response contexts are kept: places that are used again.
+
+use crate::proxy::response_context::ResponseContext;
+
+/// Contexts by place. Whoever names a place must prove by other means that it means the
+/// context that is there now.
+#[derive(Debug, Default)]
+pub(super) struct Contexts {
+    places: Vec<Option<Box<ResponseContext>>>,
+    free: Vec<u32>,
+    serials: u64,
+}
+
+impl Contexts {
+    /// A place for a new context, and a number that no other context has. Fill it with
+    /// [`Contexts::put`] or give it back with [`Contexts::free`].
+    pub(super) fn reserve(&mut self) -> Option<(u32, u64)> {
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                let place = u32::try_from(self.places.len()).ok()?;
+                self.places.push(None);
+                place
+            }
+        };
+        self.serials += 1;
+        Some((place, self.serials))
+    }
+
+    /// Takes the context out to work on it; it must be put back, or its place freed.
+    pub(super) fn take(&mut self, place: u32) -> Option<Box<ResponseContext>> {
+        self.places.get_mut(index(place))?.take()
+    }
+
+    pub(super) fn put(&mut self, place: u32, context: Box<ResponseContext>) {
+        if let Some(kept) = self.places.get_mut(index(place)) {
+            *kept = Some(context);
+        }
+    }
+
+    pub(super) fn free(&mut self, place: u32) {
+        self.free.push(place);
+        if self.free.len() == self.places.len() && self.places.len() > KEPT_MAX {
+            // At rest: give back what a burst took.
+            self.free = Vec::new();
+            self.places = Vec::new();
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    pub(super) fn unanswered(&self) -> usize {
+        let kept = self.places.iter().flatten();
+        kept.filter(|context| context.answered.is_none()).count()
+    }
+}
+
+/// Empty places that are not worth giving back.
+const KEPT_MAX: usize = 4_096;
+
+fn index(place: u32) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
+}

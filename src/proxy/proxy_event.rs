@@ -1,0 +1,183 @@
+//! What the proxy tells of its calls: the only thing observers ever see.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::event::{DialledText, MethodKind, counted};
+use crate::limits::ROUTES_MAX;
+use crate::routing::{Caller, Ending, GroupId, Number, Outcome, Route, RoutingTable, RuleId, Stop};
+use crate::sip::{ParseError, StatusCode};
+
+/// What happened.
+#[derive(Debug)]
+pub enum ProxyEvent {
+    /// A call that was decided got its final answer. Once per call.
+    Call(Box<ProxiedCall>),
+    /// A request was refused before any decision.
+    Refused(ProxyRefused),
+    /// A request was answered by ourselves: OPTIONS, CANCEL.
+    Served {
+        /// What was asked.
+        method: MethodKind,
+        /// The answer.
+        status: StatusCode,
+    },
+    /// A request inside a dialog got its final answer, or its wait ended without one
+    /// (RFC 4320 §4.2), which is no status.
+    InDialog {
+        /// What was asked.
+        method: MethodKind,
+        /// The answer.
+        status: Option<StatusCode>,
+    },
+    /// A message was dropped.
+    Dropped {
+        /// Why.
+        why: ProxyDrop,
+        /// Who sent it.
+        source: SocketAddr,
+    },
+}
+
+/// A call and what became of it. Ids are valid for its table.
+#[derive(Debug)]
+pub struct ProxiedCall {
+    /// When its INVITE came.
+    pub at: Timestamp,
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// Place of the listener it came in on.
+    pub listener: u16,
+    /// The Call-ID, as received.
+    pub call_id: Bytes,
+    /// The table that decided, which the call keeps to its end.
+    pub table: Arc<RoutingTable>,
+    /// The trunk group it arrived on.
+    pub from: GroupId,
+    /// The number as dialled: what was looked up.
+    pub dialled: DialledText,
+    /// The context of a local number (RFC 3966 phone-context).
+    pub phone_context: Option<Bytes>,
+    /// The caller as shown; `None` when anonymous.
+    pub shown: Option<DialledText>,
+    /// Host of the Request-URI.
+    pub host: Bytes,
+    /// Trunk group label of the Request-URI, if it is whole (RFC 4904).
+    pub tgrp: Option<Bytes>,
+    /// The called number after normalisation; `None` when it is no number.
+    pub called: Option<Number>,
+    /// The caller after normalisation.
+    pub calling: Caller,
+    /// Whether it is an emergency call.
+    pub emergency: bool,
+    /// The rule that decided.
+    pub rule: Option<RuleId>,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// The attempts in order: the chain of causes that led to the end.
+    pub attempts: ArrayVec<AttemptReport, ROUTES_MAX>,
+    /// What the caller got in the end.
+    pub status: StatusCode,
+    /// Why it ended so.
+    pub ended_by: EndedBy,
+    /// Milliseconds until the caller heard of progress (a provisional response but 100).
+    pub progress_ms: Option<u32>,
+    /// Milliseconds until the caller had its final answer.
+    pub answer_ms: u32,
+}
+
+/// One attempt on a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptReport {
+    /// The route.
+    pub route: Route,
+    /// How it ended; `None` while it had not.
+    pub ending: Option<Ending>,
+    /// When it began, in milliseconds from the beginning of the call.
+    pub begun_ms: u32,
+}
+
+/// Whose doing the end of a call was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// The callee answered.
+    Answer,
+    /// The table refused it, or had no route.
+    Table,
+    /// The caller gave up.
+    Caller,
+    /// An attempt failed and the search for another route ended.
+    Search(Stop),
+}
+
+/// A request that was refused before any decision.
+#[derive(Debug, Clone, Copy)]
+pub struct ProxyRefused {
+    /// Why.
+    pub why: ProxyRefusal,
+    /// What is wrong, when it is [`ProxyRefusal::Malformed`].
+    pub error: Option<ParseError>,
+    /// The answer.
+    pub status: StatusCode,
+    /// What was asked.
+    pub method: MethodKind,
+    /// Who asked.
+    pub source: SocketAddr,
+    /// Place of the listener it came in on.
+    pub listener: u16,
+}
+
+counted! {
+    /// Why the proxy dropped a message.
+    ProxyDrop {
+        /// Not SIP, or too little of it to answer.
+        Junk = "junk",
+        /// A keep-alive of line ends (RFC 5626 §4.4.1) or an empty datagram.
+        KeepAlive = "keep-alive",
+        /// A response to nothing we sent, or one too late (RFC 3261 §16.7 step 1,
+        /// RFC 6026 §7.3).
+        Stray = "stray response",
+        /// A response to what another worker sent.
+        Elsewhere = "response of another worker",
+        /// It would go to a crowd, to nowhere, or to port 0.
+        Unanswerable = "unanswerable",
+        /// The answer to an unknown source would be much longer than its request.
+        Amplification = "amplification",
+        /// As many unknown sources were answered in this second as are answered in one.
+        Flood = "flood",
+        /// An ACK of a stranger, or of a dialog that does not go through here.
+        StrayAck = "stray ACK",
+        /// An ACK that may not be sent where its Route wants it.
+        NoWay = "ACK without a way",
+    }
+}
+
+counted! {
+    /// Why the proxy refused a request before any decision.
+    ProxyRefusal {
+        /// Nothing in the table covers the sender: 403.
+        UnknownSource = "unknown source",
+        /// Not what RFC 3261 allows: 400, 413, 414, 416, 505, 513.
+        Malformed = "malformed",
+        /// A method that is served in dialogs only: 405.
+        Method = "method not served",
+        /// An extension that is required of proxies and not known: 420.
+        Extension = "extension",
+        /// Max-Forwards is spent: 483.
+        Hops = "too many hops",
+        /// The request was here before: 482.
+        Loop = "loop",
+        /// A dialog that does not go through here, or a CANCEL of nothing: 481.
+        NoDialog = "no dialog",
+        /// The next hop is no place the table knows, or a name: 403, 500.
+        NextHop = "next hop",
+        /// As many requests as allowed are in progress: 503.
+        Overload = "overload",
+        /// The listener is being shut down: 503.
+        Draining = "draining",
+    }
+}

@@ -1,0 +1,10 @@
+//! The proxy engine from bytes to bytes in virtual time: callers, trunks and a network
+//! that does what the test says.
+#![allow(clippy::unwrap_used)] // A test may fail loudly.
+
+mod abuse;
+mod alternative_routing;
+mod bench;
+mod calls;
+mod dialogs;
+mod races;
