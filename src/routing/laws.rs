@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::did_map::DidMapBuilder;
 use super::prefix_map::{BuildError, Entry, Match, PrefixMap, Remaining};
-use super::{Dialled, Explanation, Number, RequestFacts, Snapshot, route};
+use super::{Dialled, Did, Explanation, GroupId, ListId, Number, RequestFacts, Snapshot, route};
 
 /// Looking a number up answers what looking at every entry answers, and a map with the
 /// same row twice is not built. `bytes` become entries first, then numbers.
@@ -14,10 +15,104 @@ use super::{Dialled, Explanation, Number, RequestFacts, Snapshot, route};
 /// When the law is broken.
 pub fn fuzz_prefix_map(bytes: &[u8]) {
     let mut bytes = bytes.iter().copied();
+    let entries = entries(&mut bytes);
+    let (rows, twice) = rows(&entries);
+    match PrefixMap::build(entries.iter().copied(), 8) {
+        Ok(map) => {
+            assert_eq!((twice, map.len()), (0, rows.len()));
+            assert!(
+                map.iter()
+                    .map(|row| ((row.prefix, row.remaining), row.value))
+                    .eq(rows)
+            );
+            for number in numbers(&mut bytes, &entries) {
+                let expected = scan(&entries, &number);
+                let mut found = Vec::new();
+                map.all_matches(&number, |entry| found.push(entry));
+                assert_eq!(map.longest(&number), expected.last().copied());
+                assert_eq!(found, expected);
+            }
+        }
+        Err(BuildError::Duplicates { shown, total }) => {
+            assert!(total == twice && twice > 0 && !shown.is_empty());
+        }
+        Err(error) => panic!("{error:?} of {} entries", entries.len()),
+    }
+}
+
+/// The same of the DIDs of a table, looked up alone and sixteen at a time.
+///
+/// # Panics
+/// When the law is broken.
+pub fn fuzz_did_map(bytes: &[u8]) {
+    let mut bytes = bytes.iter().copied();
+    let spread = bytes.next().unwrap_or_default();
+    let mut entries = entries(&mut bytes);
+    // Neighbours, which are kept as one run where they say the same.
+    for at in 0..entries.len() {
+        let Some(entry) = entries.get(at).copied() else {
+            break;
+        };
+        let neighbours = (1..u64::from(spread % 16)).map_while(|step| {
+            let prefix = neighbour(&entry.prefix, step)?;
+            Some(Entry { prefix, ..entry })
+        });
+        entries.extend(neighbours.collect::<Vec<_>>());
+    }
+    let did = |value: u32| Did {
+        group: (!value.is_multiple_of(4)).then_some(GroupId((value % 4) as u16)),
+        list: ListId((value % 3) as u16),
+    };
+    let mut builder = DidMapBuilder::new();
+    for entry in &entries {
+        builder.push(
+            &entry.prefix,
+            entry.remaining,
+            did(entry.value),
+            entry.value,
+        );
+    }
+    let (rows, twice) = rows(&entries);
+    match builder.build(8) {
+        Ok(map) => {
+            assert_eq!((twice, map.len()), (0, rows.len()));
+            let numbers = numbers(&mut bytes, &entries);
+            let mut decided = Vec::new();
+            for number in &numbers {
+                let meant = |found: Match<u32>| Match {
+                    length: found.length,
+                    remaining: found.remaining,
+                    value: did(found.value),
+                };
+                let scan = scan(&entries, number);
+                let expected: Vec<_> = scan
+                    .iter()
+                    .map(|found| (meant(*found), found.value))
+                    .collect();
+                let mut found = Vec::new();
+                map.all_matches(number, |row, line| found.push((row, line)));
+                assert_eq!(found, expected);
+                decided.push(scan.last().map(|found| meant(*found)));
+                assert_eq!(map.longest(number), decided.last().copied().flatten());
+            }
+            for (batch, decided) in numbers.chunks(16).zip(decided.chunks(16)) {
+                if let Ok(batch) = <&[Number; 16]>::try_from(batch) {
+                    assert_eq!(map.longest_batch(batch).as_slice(), decided);
+                }
+            }
+        }
+        Err(BuildError::Duplicates { shown, total }) => {
+            assert!(total == twice && twice > 0 && !shown.is_empty());
+        }
+        Err(error) => panic!("{error:?} of {} entries", entries.len()),
+    }
+}
+
+fn entries(bytes: &mut impl Iterator<Item = u8>) -> Vec<Entry<u32>> {
     let count = bytes.next().unwrap_or_default() % 64;
     let mut entries = Vec::new();
     for value in 0..u32::from(count) {
-        let Some((prefix, remaining)) = number(&mut bytes).zip(bytes.next()) else {
+        let Some((prefix, remaining)) = number(bytes).zip(bytes.next()) else {
             break;
         };
         let remaining = match remaining {
@@ -31,40 +126,34 @@ pub fn fuzz_prefix_map(bytes: &[u8]) {
             value,
         });
     }
-    let mut rows: BTreeMap<(Number, Remaining), u32> = BTreeMap::new();
-    let fits = |entry: &Entry<u32>| match entry.remaining {
+    entries
+}
+
+/// The entries that can match a number, each once, and how many more there are.
+fn rows(entries: &[Entry<u32>]) -> (BTreeMap<(Number, Remaining), u32>, usize) {
+    let fits = |entry: &&Entry<u32>| match entry.remaining {
         Remaining::Any => true,
         Remaining::Exactly(symbols) => {
             entry.prefix.len() + usize::from(symbols) <= crate::limits::NUMBER_SYMBOLS_MAX
         }
     };
-    for entry in entries.iter().filter(|entry| fits(entry)) {
-        rows.insert((entry.prefix, entry.remaining), entry.value);
-    }
-    let twice = entries.iter().filter(|entry| fits(entry)).count() - rows.len();
-    match PrefixMap::build(entries.iter().copied(), 8) {
-        Ok(map) => {
-            assert_eq!((twice, map.len()), (0, rows.len()));
-            assert!(
-                map.iter()
-                    .map(|row| ((row.prefix, row.remaining), row.value))
-                    .eq(rows)
-            );
-            while let Some(number) = number(&mut bytes) {
-                finds_what_a_scan_finds(&map, &entries, &number);
-            }
-            for entry in &entries {
-                finds_what_a_scan_finds(&map, &entries, &entry.prefix);
-            }
-        }
-        Err(BuildError::Duplicates { shown, total }) => {
-            assert!(total == twice && twice > 0 && !shown.is_empty());
-        }
-        Err(error) => panic!("{error:?} of {count} entries"),
-    }
+    let fitting = entries.iter().filter(fits);
+    let rows: BTreeMap<_, _> = fitting
+        .map(|entry| ((entry.prefix, entry.remaining), entry.value))
+        .collect();
+    let twice = entries.iter().filter(fits).count() - rows.len();
+    (rows, twice)
 }
 
-fn finds_what_a_scan_finds(map: &PrefixMap<u32>, entries: &[Entry<u32>], number: &Number) {
+/// What is asked for: what is left of the bytes, and the entries themselves.
+fn numbers(bytes: &mut impl Iterator<Item = u8>, entries: &[Entry<u32>]) -> Vec<Number> {
+    let mut numbers: Vec<_> = std::iter::from_fn(|| number(bytes)).collect();
+    numbers.extend(entries.iter().map(|entry| entry.prefix));
+    numbers
+}
+
+/// What looking at every entry finds, from the shortest prefix on.
+fn scan(entries: &[Entry<u32>], number: &Number) -> Vec<Match<u32>> {
     let fitting = entries.iter().filter_map(|entry| {
         let rest = number.as_bytes().strip_prefix(entry.prefix.as_bytes())?;
         let found = Match {
@@ -74,12 +163,19 @@ fn finds_what_a_scan_finds(map: &PrefixMap<u32>, entries: &[Entry<u32>], number:
         };
         entry.remaining.allows(rest.len()).then_some(found)
     });
-    let mut expected: Vec<_> = fitting.collect();
-    expected.sort_by_key(|found| (found.length, found.remaining));
-    let mut found = Vec::new();
-    map.all_matches(number, |entry| found.push(entry));
-    assert_eq!(map.longest(number), expected.last().copied());
-    assert_eq!(found, expected);
+    let mut found: Vec<_> = fitting.collect();
+    found.sort_by_key(|found| (found.length, found.remaining));
+    found
+}
+
+/// The number so many further on, of the same length.
+fn neighbour(number: &Number, step: u64) -> Option<Number> {
+    let text = number.as_str();
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let sign = text.get(..text.len() - digits.len())?;
+    let next = digits.parse::<u64>().ok()?.checked_add(step)?;
+    let next = format!("{sign}{next:0width$}", width = digits.len());
+    Number::parse(next.as_bytes()).filter(|next| next.len() == number.len())
 }
 
 /// A call is decided alike whether or not somebody listens, and the report says what
@@ -188,6 +284,7 @@ mod tests {
         #[test]
         fn any_entries_are_found_as_a_scan_finds_them(bytes in vec(any::<u8>(), 0..600)) {
             fuzz_prefix_map(&bytes);
+            fuzz_did_map(&bytes);
         }
     }
 }

@@ -37,7 +37,7 @@ pub use ids::{
     DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, RuleId, ScheduleId, TrunkId,
 };
 #[doc(hidden)]
-pub use laws::{fuzz_explanation, fuzz_prefix_map};
+pub use laws::{fuzz_did_map, fuzz_explanation, fuzz_prefix_map};
 pub use next_route::{Ending, Next, Search, Stop, next_route};
 pub use number::Number;
 pub use rule::{Miss, Rule};
