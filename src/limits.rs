@@ -192,3 +192,18 @@ pub const CSV_LINE_BYTES_MAX: usize = 1 << 20;
 /// Changes to one message on its way: a proxy makes about eight (Request-URI, two Vias'
 /// worth, Record-Routes, Route, Max-Forwards, Content-Length), manipulations the rest.
 pub const EDITS_MAX: usize = 32;
+
+/// Bytes of a datagram that did not arrive which are read when it comes back: the top Via of
+/// any request we send lies within them, behind a Request-URI of usual length.
+pub const RETURNED_BYTES_MAX: usize = 1_024;
+
+/// Datagrams waiting for another worker, for each worker. At 64 KiB each they are 128 MB at
+/// the very worst; at the 600 bytes of a response they are 1 MB and a hundred milliseconds.
+pub const HANDED_OVER_MAX: usize = 2_048;
+
+/// Send buffer asked of the kernel per UDP socket, in bytes: a proxy answers a batch with
+/// some hundred datagrams at once.
+pub const UDP_SEND_BUFFER_BYTES: usize = 4 << 20;
+
+/// Times a datagram is sent again after the system told of the fate of an earlier one.
+pub const SEND_RETRIES_MAX: usize = 3;

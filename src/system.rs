@@ -85,6 +85,12 @@ struct Name([u8; NAME_BYTES]);
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_BYTES]);
 
+/// Ancillary values of one error: an address that was asked, an extended error and the
+/// address of who reported it.
+#[repr(C, align(8))]
+struct ErrorControl([u8; ERROR_CONTROL_BYTES]);
+
+const ERROR_CONTROL_BYTES: usize = 256;
 const NAME_BYTES: usize = size_of::<libc::sockaddr_in6>();
 const CONTROL_BYTES: usize = 64;
 const HEADER_BYTES: usize = size_of::<libc::cmsghdr>();
@@ -233,6 +239,88 @@ pub fn allow_fragments(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     }
 }
 
+/// Has the socket keep what the network says of datagrams it sent that did not arrive, for
+/// [`take_send_error`]. The next call on the socket then fails once for each of them.
+///
+/// # Errors
+/// What the system said.
+pub fn tell_send_errors(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+    if v6 {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)
+    } else {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1)
+    }
+}
+
+/// What the network said of one datagram that did not arrive.
+#[derive(Debug, Clone, Copy)]
+pub struct SendError<'r> {
+    /// Where it was sent to.
+    pub to: SocketAddr,
+    /// The beginning of it, as far as it came back.
+    pub bytes: &'r [u8],
+    /// Whether its peer cannot be reached (RFC 3261 §18.4); a datagram that was only on
+    /// its way for too long, or too long itself, says nothing of its peer.
+    pub is_unreachable: bool,
+}
+
+/// Takes the oldest of what the network said of datagrams this socket sent, into `room`;
+/// `None` for what cannot be read.
+///
+/// # Errors
+/// What the system said, `WouldBlock` when nothing is left.
+pub fn take_send_error<'r>(
+    socket: BorrowedFd<'_>,
+    room: &'r mut [u8],
+) -> io::Result<Option<SendError<'r>>> {
+    let mut name = Name([0; NAME_BYTES]);
+    let mut control = ErrorControl([0; ERROR_CONTROL_BYTES]);
+    let mut part = libc::iovec {
+        iov_base: room.as_mut_ptr().cast(),
+        iov_len: room.len(),
+    };
+    let mut head = head(
+        (ptr::from_mut(&mut name).cast(), NAME_BYTES),
+        &mut part,
+        Some((ptr::from_mut(&mut control).cast(), ERROR_CONTROL_BYTES)),
+    )
+    .msg_hdr;
+    // SAFETY: as in `ReceiveRoom::receive`: the name, the iovec and the control buffer live
+    // on this stack, the iovec's bytes in `room`, each of at least the length beside it, and
+    // nothing else touches them until the call returns.
+    let length = unsafe {
+        libc::recvmsg(
+            socket.as_raw_fd(),
+            &raw mut head,
+            libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
+        )
+    };
+    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
+    let told = || {
+        Some(SendError {
+            bytes: room.get(..length)?,
+            to: read_name(name.0.get(..head.msg_namelen as usize)?)?,
+            is_unreachable: read_unreachable(control.0.get(..head.msg_controllen)?)?,
+        })
+    };
+    Ok(told())
+}
+
+/// Fills `bytes` with what nobody can foresee, from the system's source of it.
+///
+/// # Errors
+/// What the system said.
+pub fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        // SAFETY: the pointer and the length are those of `rest`, which is ours to write.
+        let count = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        rest = rest.get_mut(count..).unwrap_or_default();
+    }
+    Ok(())
+}
+
 /// Has the socket tell to which of our addresses each datagram was sent.
 ///
 /// # Errors
@@ -358,6 +446,39 @@ fn read_asked(control: &[u8]) -> Option<IpAddr> {
             (!asked.is_multicast()).then_some(asked.into())
         }
         _ => None,
+    }
+}
+
+/// Whether the `IP_RECVERR` or `IPV6_RECVERR` among ancillary values says that a peer cannot
+/// be reached; `None` without one. Its fields: errno, origin, type, code.
+fn read_unreachable(mut control: &[u8]) -> Option<bool> {
+    loop {
+        let mut fields = Fields(control);
+        let length = usize::from_ne_bytes(fields.take()?);
+        let level = i32::from_ne_bytes(fields.take()?);
+        let kind = i32::from_ne_bytes(fields.take()?);
+        if matches!(
+            (level, kind),
+            (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+        ) {
+            fields.skip(size_of::<u32>())?;
+            let [origin, kind, code] = fields.take()?;
+            return Some(is_unreachable(origin, kind, code));
+        }
+        let next = length
+            .max(HEADER_BYTES)
+            .next_multiple_of(size_of::<usize>());
+        control = control.get(next..)?;
+    }
+}
+
+/// ICMP (RFC 792): destination unreachable but for "fragmentation needed", and parameter
+/// problem. ICMPv6 (RFC 4443): the same two.
+const fn is_unreachable(origin: u8, kind: u8, code: u8) -> bool {
+    match (origin, kind) {
+        (libc::SO_EE_ORIGIN_ICMP, 3) => code != 4,
+        (libc::SO_EE_ORIGIN_ICMP, 12) | (libc::SO_EE_ORIGIN_ICMP6, 1 | 4) => true,
+        _ => false,
     }
 }
 
@@ -493,6 +614,64 @@ mod tests {
             let (_, from) = here.recv_from(&mut [0; 64]).unwrap();
             assert_eq!(from, SocketAddr::new(asked, port));
         }
+    }
+
+    #[test]
+    fn a_refused_datagram_comes_back() {
+        for (address, wildcard) in [
+            ("127.0.0.1", "127.0.0.1:0"),
+            ("::1", "[::1]:0"),
+            ("127.0.0.1", "0.0.0.0:0"),
+            ("::1", "[::]:0"),
+        ] {
+            let here = UdpSocket::bind(wildcard).unwrap();
+            let v6 = here.local_addr().unwrap().is_ipv6();
+            tell_asked_address(here.as_fd(), v6).unwrap();
+            tell_send_errors(here.as_fd(), v6).unwrap();
+            let address: IpAddr = address.parse().unwrap();
+            let gone = {
+                let there = UdpSocket::bind(SocketAddr::new(address, 0)).unwrap();
+                there.local_addr().unwrap()
+            };
+            let mut room = [0; 64];
+            let nothing = take_send_error(here.as_fd(), &mut room).unwrap_err();
+            assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+            here.send_to(b"hello there", gone).unwrap();
+            let told = take_send_error(here.as_fd(), &mut room).unwrap().unwrap();
+            assert_eq!((told.to, told.bytes), (gone, &b"hello there"[..]));
+            assert!(told.is_unreachable);
+            assert!(take_send_error(here.as_fd(), &mut room).is_err());
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_peer_is_told_apart() {
+        let (v4, v6) = (libc::SO_EE_ORIGIN_ICMP, libc::SO_EE_ORIGIN_ICMP6);
+        for (origin, kind, code, expected) in [
+            (v4, 3, 3, true),
+            (v4, 3, 13, true),
+            (v4, 3, 4, false),
+            (v4, 11, 0, false),
+            (v4, 4, 0, false),
+            (v6, 1, 4, true),
+            (v6, 2, 0, false),
+            (v6, 3, 0, false),
+            (libc::SO_EE_ORIGIN_LOCAL, 3, 3, false),
+        ] {
+            assert_eq!(is_unreachable(origin, kind, code), expected);
+        }
+        for length in 0..40 {
+            assert_eq!(read_unreachable(&vec![0; length]), None);
+        }
+    }
+
+    #[test]
+    fn chance_fills_everything() {
+        let (mut one, mut other) = ([0; 64], [0; 64]);
+        fill_random(&mut one).unwrap();
+        fill_random(&mut other).unwrap();
+        assert_ne!(one, other);
+        assert!(one.chunks(16).all(|part| part != [0; 16]));
     }
 
     #[test]

@@ -70,11 +70,22 @@ impl CallLine<'_> {
         );
     }
 
+    /// A number as the line may show it.
+    pub(super) fn masked_text(&self, number: &[u8]) -> String {
+        Lossy(&self.masked(number).0).to_string()
+    }
+
+    /// The routes of the decision, or what there is instead.
+    pub(super) fn routes(&self) -> impl Display {
+        Routes(self)
+    }
+
     fn masked(&self, number: &[u8]) -> Masked {
         Masked::new(number, self.mask)
     }
 
-    fn command(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The part that asks for the decision again.
+    pub(super) fn command(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let event = self.event;
         let dialled = self.masked(&event.dialled);
         f.write_str("trunkline route")?;
@@ -109,6 +120,20 @@ impl CallLine<'_> {
         }
         Ok(())
     }
+
+    pub(super) fn rule_and_called(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(rule) = self.event.rule {
+            write!(f, " rule={:?}", self.table.rule_name(rule))?;
+        }
+        match self.event.called {
+            Some(called) => write!(
+                f,
+                " called={}",
+                ShellWord(&self.masked(called.as_bytes()).0)
+            ),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Display for CallLine<'_> {
@@ -116,16 +141,7 @@ impl Display for CallLine<'_> {
         let event = self.event;
         self.command(f)?;
         write!(f, " # {} {}", event.status, Routes(self))?;
-        if let Some(rule) = event.rule {
-            write!(f, " rule={:?}", self.table.rule_name(rule))?;
-        }
-        if let Some(called) = event.called {
-            write!(
-                f,
-                " called={}",
-                ShellWord(&self.masked(called.as_bytes()).0)
-            )?;
-        }
+        self.rule_and_called(f)?;
         write!(
             f,
             " gen={} src={} us={:.1} cid={}",
@@ -196,7 +212,7 @@ impl Masked {
 }
 
 /// Bytes as text: what is no UTF-8 is replaced.
-struct Lossy<'b>(&'b [u8]);
+pub(super) struct Lossy<'b>(pub(super) &'b [u8]);
 
 impl Display for Lossy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

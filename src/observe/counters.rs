@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::proxy::{DropReason, MethodKind, Refusal};
+use crate::proxy::{
+    DropReason, MethodKind, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal, Refusal,
+};
+use crate::routing::table::Cause;
 
 /// Status codes counted each on its own: 100 to 699.
 const STATUSES: usize = 600;
@@ -21,6 +24,15 @@ pub struct Counters {
     stateless: AtomicU64,
     send_errors: AtomicU64,
     receive_errors: AtomicU64,
+    proxy_drops: [AtomicU64; ProxyDrop::ALL.len()],
+    proxy_refusals: [AtomicU64; ProxyRefusal::ALL.len()],
+    calls: AtomicU64,
+    attempts: AtomicU64,
+    failovers: AtomicU64,
+    trunk_timeouts: AtomicU64,
+    trunk_errors: AtomicU64,
+    handed_over: AtomicU64,
+    hand_overs_lost: AtomicU64,
 }
 
 impl Counters {
@@ -38,7 +50,68 @@ impl Counters {
             stateless: AtomicU64::new(0),
             send_errors: AtomicU64::new(0),
             receive_errors: AtomicU64::new(0),
+            proxy_drops: std::array::from_fn(|_| AtomicU64::new(0)),
+            proxy_refusals: std::array::from_fn(|_| AtomicU64::new(0)),
+            calls: AtomicU64::new(0),
+            attempts: AtomicU64::new(0),
+            failovers: AtomicU64::new(0),
+            trunk_timeouts: AtomicU64::new(0),
+            trunk_errors: AtomicU64::new(0),
+            handed_over: AtomicU64::new(0),
+            hand_overs_lost: AtomicU64::new(0),
         }
+    }
+
+    /// Something happened in a proxy.
+    pub fn proxied(&self, event: &ProxyEvent) {
+        match event {
+            ProxyEvent::Call(call) => {
+                self.request(MethodKind::Invite);
+                self.reply(call.status.code());
+                self.call(call);
+            }
+            ProxyEvent::Refused(refused) => {
+                self.request(refused.method);
+                self.reply(refused.status.code());
+                add(self.proxy_refusals.get(refused.why.index()));
+            }
+            ProxyEvent::Served { method, status } => {
+                self.request(*method);
+                self.reply(status.code());
+            }
+            ProxyEvent::InDialog { method, status } => {
+                self.request(*method);
+                if let Some(status) = status {
+                    self.reply(status.code());
+                }
+            }
+            ProxyEvent::Dropped { why, .. } => add(self.proxy_drops.get(why.index())),
+        }
+    }
+
+    fn call(&self, call: &ProxiedCall) {
+        add(Some(&self.calls));
+        for (place, attempt) in call.attempts.iter().enumerate() {
+            add(Some(&self.attempts));
+            if place > 0 {
+                add(Some(&self.failovers));
+            }
+            match attempt.ending.map(|ending| ending.cause) {
+                Some(Cause::TrunkTimeout) => add(Some(&self.trunk_timeouts)),
+                Some(Cause::TransportError) => add(Some(&self.trunk_errors)),
+                _ => {}
+            }
+        }
+    }
+
+    /// A datagram was for another worker, which had room for it or not.
+    pub fn handed_over(&self, arrived: bool) {
+        let counter = if arrived {
+            &self.handed_over
+        } else {
+            &self.hand_overs_lost
+        };
+        add(Some(counter));
     }
 
     /// A request was understood well enough to be answered or absorbed.
@@ -109,6 +182,27 @@ pub struct Totals {
     pub send_errors: u64,
     /// Failures to receive.
     pub receive_errors: u64,
+    /// What proxy listeners did besides.
+    pub proxied: Proxied,
+}
+
+/// What proxy listeners did, besides requests, replies, refusals and drops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Proxied {
+    /// Calls that were decided and got their final answer.
+    pub calls: u64,
+    /// Attempts on trunks they took.
+    pub attempts: u64,
+    /// Of these, attempts after the first of a call.
+    pub failovers: u64,
+    /// Of these, attempts whose trunk stayed silent.
+    pub trunk_timeouts: u64,
+    /// Of these, attempts whose trunk could not be reached.
+    pub trunk_errors: u64,
+    /// Datagrams that reached another worker than the one they were for.
+    pub handed_over: u64,
+    /// Of such, those that worker had no room for.
+    pub hand_overs_lost: u64,
 }
 
 impl Totals {
@@ -133,6 +227,17 @@ impl Totals {
                 Refusal::ALL.iter().map(|r| r.as_str()),
                 &one.refusals,
             );
+            named(
+                &mut totals.drops,
+                ProxyDrop::ALL.iter().map(|r| r.as_str()),
+                &one.proxy_drops,
+            );
+            named(
+                &mut totals.refusals,
+                ProxyRefusal::ALL.iter().map(|r| r.as_str()),
+                &one.proxy_refusals,
+            );
+            totals.proxied.add(one);
             totals.repeats += one.repeats.load(Ordering::Relaxed);
             totals.stateless += one.stateless.load(Ordering::Relaxed);
             totals.send_errors += one.send_errors.load(Ordering::Relaxed);
@@ -156,6 +261,42 @@ impl fmt::Display for Totals {
             f,
             "; repeats={} stateless={} send-errors={} receive-errors={}",
             self.repeats, self.stateless, self.send_errors, self.receive_errors
+        )?;
+        if self.proxied == Proxied::default() {
+            return Ok(());
+        }
+        write!(f, "; proxied {}", self.proxied)
+    }
+}
+
+impl Proxied {
+    fn add(&mut self, counters: &Counters) {
+        for (sum, counter) in [
+            (&mut self.calls, &counters.calls),
+            (&mut self.attempts, &counters.attempts),
+            (&mut self.failovers, &counters.failovers),
+            (&mut self.trunk_timeouts, &counters.trunk_timeouts),
+            (&mut self.trunk_errors, &counters.trunk_errors),
+            (&mut self.handed_over, &counters.handed_over),
+            (&mut self.hand_overs_lost, &counters.hand_overs_lost),
+        ] {
+            *sum += counter.load(Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Display for Proxied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "calls={} attempts={} failovers={} trunk-timeouts={} trunk-errors={} handed-over={} hand-overs-lost={}",
+            self.calls,
+            self.attempts,
+            self.failovers,
+            self.trunk_timeouts,
+            self.trunk_errors,
+            self.handed_over,
+            self.hand_overs_lost
         )
     }
 }

@@ -8,11 +8,13 @@ mod counters;
 mod line_budget;
 mod log;
 mod peer_errors;
+mod proxied_call_line;
 mod shell_word;
 
 pub use call_line::{CallLine, MaskNumbers};
-pub use counters::{Counters, Totals};
+pub use counters::{Counters, Proxied, Totals};
 pub use line_budget::LineBudget;
 pub use log::{Log, LogFormat, LogSettings};
 pub use peer_errors::PeerErrors;
+pub use proxied_call_line::ProxiedCallLine;
 pub use shell_word::ShellWord;

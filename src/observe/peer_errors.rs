@@ -4,9 +4,16 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::LineBudget;
-use crate::proxy::{DropReason, MethodKind, Refusal, Refused};
+use crate::proxy::{
+    DropReason, MethodKind, ProxyDrop, ProxyRefusal, ProxyRefused, Refusal, Refused,
+};
 
-const CAUSES: usize = Refusal::ALL.len() + DropReason::ALL.len();
+/// Causes in the order of their places: refusals and drops of a redirect server, then of a
+/// proxy.
+const DROPS: usize = Refusal::ALL.len();
+const PROXY_REFUSALS: usize = DROPS + DropReason::ALL.len();
+const PROXY_DROPS: usize = PROXY_REFUSALS + ProxyRefusal::ALL.len();
+const CAUSES: usize = PROXY_DROPS + ProxyDrop::ALL.len();
 
 /// The log's view of refused and dropped datagrams: so many lines a second for each
 /// cause over all workers, the rest as "repeated N times".
@@ -39,14 +46,31 @@ impl PeerErrors {
         let Some(held_back) = self.admit(cause, now) else {
             return;
         };
-        let (why, method) = (refused.why.as_str(), method.as_str());
-        match refused.error {
-            Some(error) => {
-                tracing::warn!("refused {status} {why}: {error} method={method} src={source}");
-            }
-            None => tracing::warn!("refused {status} {why} method={method} src={source}"),
-        }
+        let why = refused.why.as_str();
+        tell_refusal(status, why, refused.error, method, source);
         told_of(why, held_back);
+    }
+
+    /// A proxy refused a request.
+    pub fn proxy_refused(&self, now: Instant, refused: &ProxyRefused) {
+        let Some(held_back) = self.admit(PROXY_REFUSALS + refused.why.index(), now) else {
+            return;
+        };
+        let (status, why) = (refused.status.code(), refused.why.as_str());
+        tell_refusal(status, why, refused.error, refused.method, refused.source);
+        told_of(why, held_back);
+    }
+
+    /// A proxy dropped a message. Keep-alives are nothing to tell of.
+    pub fn proxy_dropped(&self, now: Instant, why: ProxyDrop, source: SocketAddr) {
+        if why == ProxyDrop::KeepAlive {
+            return;
+        }
+        let Some(held_back) = self.admit(PROXY_DROPS + why.index(), now) else {
+            return;
+        };
+        tracing::warn!("dropped {} src={source}", why.as_str());
+        told_of(why.as_str(), held_back);
     }
 
     /// A datagram of `length` bytes was dropped. Keep-alives are nothing to tell of.
@@ -54,7 +78,7 @@ impl PeerErrors {
         if reason == DropReason::KeepAlive {
             return;
         }
-        let Some(held_back) = self.admit(Refusal::ALL.len() + reason.index(), now) else {
+        let Some(held_back) = self.admit(DROPS + reason.index(), now) else {
             return;
         };
         tracing::warn!("dropped {} bytes={length} src={source}", reason.as_str());
@@ -66,7 +90,9 @@ impl PeerErrors {
         let names = Refusal::ALL
             .iter()
             .map(|r| r.as_str())
-            .chain(DropReason::ALL.iter().map(|r| r.as_str()));
+            .chain(DropReason::ALL.iter().map(|r| r.as_str()))
+            .chain(ProxyRefusal::ALL.iter().map(|r| r.as_str()))
+            .chain(ProxyDrop::ALL.iter().map(|r| r.as_str()));
         for (name, held_back) in names.zip(self.budget.take_suppressed()) {
             told_of(name, held_back);
         }
@@ -75,6 +101,22 @@ impl PeerErrors {
     fn admit(&self, cause: usize, now: Instant) -> Option<u64> {
         self.budget
             .admit(cause, now.saturating_duration_since(self.started).as_secs())
+    }
+}
+
+fn tell_refusal(
+    status: u16,
+    why: &str,
+    error: Option<impl std::fmt::Display>,
+    method: MethodKind,
+    source: SocketAddr,
+) {
+    let method = method.as_str();
+    match error {
+        Some(error) => {
+            tracing::warn!("refused {status} {why}: {error} method={method} src={source}");
+        }
+        None => tracing::warn!("refused {status} {why} method={method} src={source}"),
     }
 }
 

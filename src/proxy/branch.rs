@@ -83,6 +83,17 @@ pub fn response_owner(datagram: &[u8]) -> Option<u8> {
         .map(|branch| branch.worker)
 }
 
+/// The worker that sent a message, by its beginning; `None` when its branch is not ours. An
+/// ICMP error can reach another worker than the one whose datagram it is about, as
+/// responses can: the kernel picks the socket by the same addresses.
+#[must_use]
+pub fn request_owner(beginning: &[u8]) -> Option<u8> {
+    Some(beginning)
+        .filter(|bytes| !bytes.starts_with(b"SIP/"))
+        .and_then(Branch::find)
+        .map(|branch| branch.worker)
+}
+
 /// RFC 5393 §4.2.1: varies with all that routing reads of a request and with nothing that
 /// changes on the way around a loop. `arrived` is what classification knows besides.
 pub(super) fn loop_mark(secret: &Secret, request: &Message<'_>, arrived: &[u8]) -> u64 {
@@ -160,6 +171,10 @@ mod tests {
             let mut response = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=".to_vec();
             response.extend_from_slice(&text);
             prop_assert_eq!(response_owner(&response), Some(worker));
+            prop_assert_eq!(request_owner(&response), None);
+            let request = [b"INVITE sip:h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=", &text[..]].concat();
+            prop_assert_eq!(request_owner(&request), Some(worker));
+            prop_assert_eq!(request_owner(&request[..request.len() - 1]), None);
             response.pop();
             prop_assert_eq!(response_owner(&response), None);
         }
@@ -168,6 +183,7 @@ mod tests {
         fn other_branches_are_not_ours(text in prop::collection::vec(any::<u8>(), 0..80)) {
             prop_assert_eq!(Branch::parse(&text), None);
             let _ = response_owner(&text);
+            prop_assert_eq!(request_owner(&text), None);
         }
     }
 }

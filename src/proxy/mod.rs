@@ -35,7 +35,7 @@ mod tests;
 mod to_tag;
 mod validation;
 
-pub use branch::response_owner;
+pub use branch::{request_owner, response_owner};
 pub use engine::{Engine, Input, Output, ProxySettings};
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
 pub use facts::{CallFacts, UserText, call_hash, is_answerable};

@@ -1,13 +1,14 @@
 //! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::limits::{LISTENERS_MAX, WORKERS_MAX};
+use crate::limits::{LISTENERS_MAX, PROXY_CALLS_MAX, WORKERS_MAX};
 use crate::observe::{LogFormat, LogSettings, MaskNumbers};
+use crate::proxy::is_answerable;
 use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, Report, quoted};
 use crate::tables::source::Sources;
 use crate::tables::toml_reader::{Document, Reader, Text};
@@ -31,17 +32,53 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Value of the Server header of replies; none without one.
     pub server_header: Option<String>,
+    /// What all proxy listeners have in common.
+    pub proxy: ProxyConfig,
 }
 
-/// One `[[listen]]`: a UDP address that answers redirects.
+/// `[proxy]`: what all proxy listeners have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// The file of the secret by which dialogs are known again after a restart; drawn at
+    /// each start without one. It is made when it is not there.
+    pub secret_file: Option<PathBuf>,
+    /// New calls a worker may have in progress; more get 503.
+    pub calls_max: usize,
+}
+
+/// What a listener does with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It answers 302 with the routes.
+    Redirect,
+    /// It sends the call on to its routes itself.
+    Proxy,
+}
+
+/// The address peers reach a listener by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advertised {
+    /// The address; never unspecified.
+    pub ip: IpAddr,
+    /// The port; that of the listener without one.
+    pub port: Option<u16>,
+}
+
+/// One `[[listen]]`: a UDP address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerConfig {
     /// Where; port 0 draws a free one.
     pub address: SocketAddr,
     /// The name classifications know it by; empty without one.
     pub name: String,
-    /// Whether final responses to INVITE are repeated until they are acknowledged.
+    /// What it does with a call.
+    pub mode: Mode,
+    /// Whether a redirect listener repeats final responses to INVITE until they are
+    /// acknowledged; a proxy always does.
     pub stateful: bool,
+    /// What a proxy writes into Via and Record-Route in place of `address`; needed where
+    /// that is unspecified.
+    pub advertise: Option<Advertised>,
 }
 
 impl Config {
@@ -57,6 +94,7 @@ impl Config {
             mask_numbers: MaskNumbers::None,
             drain_timeout: DRAIN_TIMEOUT,
             server_header: None,
+            proxy: ProxyConfig::default(),
         }
     }
 
@@ -81,13 +119,41 @@ impl Config {
 }
 
 impl ListenerConfig {
-    /// A stateless listener without a name.
+    /// A stateless redirect listener without a name.
     #[must_use]
     pub const fn new(address: SocketAddr) -> Self {
         Self {
             address,
             name: String::new(),
+            mode: Mode::Redirect,
             stateful: false,
+            advertise: None,
+        }
+    }
+
+    /// A proxy listener without a name, reached by its own address.
+    #[must_use]
+    pub fn proxy(address: SocketAddr) -> Self {
+        Self {
+            mode: Mode::Proxy,
+            ..Self::new(address)
+        }
+    }
+
+    /// The address peers reach it by when its socket has this one.
+    #[must_use]
+    pub fn advertised(&self, local: SocketAddr) -> SocketAddr {
+        self.advertise.map_or(local, |advertised| {
+            SocketAddr::new(advertised.ip, advertised.port.unwrap_or(local.port()))
+        })
+    }
+}
+
+impl Default for ProxyConfig {
+    fn default() -> Self {
+        Self {
+            secret_file: None,
+            calls_max: PROXY_CALLS_MAX,
         }
     }
 }
@@ -111,6 +177,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let listeners = read_listeners(&mut root);
     let (log, log_decisions) = read_log(&mut root, folder);
     let mask_numbers = read_privacy(&mut root);
+    let proxy = read_proxy(&mut root, folder);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -123,6 +190,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         mask_numbers,
         drain_timeout: drain.map_or(DRAIN_TIMEOUT, |(ms, _)| Duration::from_millis(ms)),
         server_header,
+        proxy,
     })
 }
 
@@ -131,12 +199,6 @@ enum Transport {
     Udp,
     Tcp,
     Tls,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Redirect,
-    Proxy,
 }
 
 fn read_listeners(root: &mut Reader<'_>) -> Vec<ListenerConfig> {
@@ -165,7 +227,8 @@ fn read_listener(
 ) -> Option<(ListenerConfig, Text, Option<Text>)> {
     let address = table.required_string("address");
     let name = table.string("name");
-    let stateful = table.boolean("stateful").is_some_and(|(yes, _)| yes);
+    let stateful = table.boolean("stateful");
+    let advertise = table.string("advertise");
     table.require("transport");
     let transport = table.one_of(
         "transport",
@@ -183,10 +246,19 @@ fn read_listener(
     if let Some((Transport::Tcp | Transport::Tls, spot)) = transport {
         not_available(&table, spot, "transport", "udp");
     }
-    if let Some((Mode::Proxy, spot)) = mode {
-        not_available(&table, spot, "mode", "redirect");
-    }
     let address = address.and_then(|text| Some((read_address(&table, &text)?, text)));
+    let advertise = advertise.and_then(|text| Some((read_advertised(&table, &text)?, text)));
+    let mode = mode.map_or(Mode::Redirect, |(mode, _)| mode);
+    match (mode, &address) {
+        (Mode::Redirect, _) => only_for(&table, "advertise", "proxy"),
+        (Mode::Proxy, Some((address, text))) => {
+            check_advertised(&table, *address, text, advertise.as_ref());
+        }
+        (Mode::Proxy, None) => {}
+    }
+    if mode == Mode::Proxy {
+        only_for(&table, "stateful", "redirect");
+    }
     if let Some((parsed, text)) = &address {
         let twice = known
             .iter()
@@ -207,7 +279,9 @@ fn read_listener(
     let listener = ListenerConfig {
         address,
         name: name.as_ref().map_or_else(String::new, |n| n.value.clone()),
-        stateful,
+        mode,
+        stateful: stateful.is_some_and(|(yes, _)| yes),
+        advertise: advertise.map(|(advertised, _)| advertised),
     };
     Some((listener, text, name))
 }
@@ -224,6 +298,84 @@ fn not_available(
             .at(table.place(spot, ""))
             .help(format!("allowed: {}", quoted(available))),
     );
+}
+
+/// Reports a key that says nothing to a listener of this mode.
+fn only_for(table: &Reader<'_>, key: &str, mode: &str) {
+    let Some(spot) = table.key_spot(key) else {
+        return;
+    };
+    let message = format!("{key} is for listeners with mode = {} only", quoted(mode));
+    let help = match mode {
+        "redirect" => "leave it out: a proxy always keeps its transactions",
+        _ => "leave it out: a redirect names no address of its own",
+    };
+    table.report(
+        Diagnostic::error(Code::NotAllowed, message)
+            .at(table.place(spot, ""))
+            .help(help),
+    );
+}
+
+/// `"192.0.2.5"`, `"192.0.2.5:5060"`, `"[2001:db8::5]:5060"`.
+fn read_advertised(table: &Reader<'_>, text: &Text) -> Option<Advertised> {
+    let value = text.as_str();
+    let parsed = match (value.parse::<IpAddr>(), value.parse::<SocketAddr>()) {
+        (Ok(ip), _) => Some(Advertised { ip, port: None }),
+        (_, Ok(address)) => Some(Advertised {
+            ip: address.ip(),
+            port: Some(address.port()),
+        }),
+        _ => None,
+    };
+    let usable = |advertised: &Advertised| {
+        is_answerable(SocketAddr::new(advertised.ip, advertised.port.unwrap_or(1)))
+    };
+    if let Some(advertised) = parsed.filter(usable) {
+        return Some(advertised);
+    }
+    let message = format!("{} is not an address peers can send to", quoted(value));
+    let help = "allowed: an IP address of this machine as peers see it, with or without a port, \
+                such as \"192.0.2.5\" or \"[2001:db8::5]:5060\"";
+    table.report(
+        Diagnostic::error(Code::NotAllowed, message)
+            .at(table.place(text.spot, ""))
+            .help(help),
+    );
+    None
+}
+
+/// A proxy writes an address into every request it sends on, for answers and for the rest
+/// of the dialog: it must be one.
+fn check_advertised(
+    table: &Reader<'_>,
+    address: SocketAddr,
+    text: &Text,
+    advertise: Option<&(Advertised, Text)>,
+) {
+    let told = match advertise {
+        None if address.ip().is_unspecified() && !table.has("advertise") => Some((
+            text.spot,
+            format!("peers cannot send to {}", quoted(&text.value)),
+            "write the address of one interface, or the one peers reach: advertise = \"192.0.2.5\"",
+        )),
+        Some((advertised, text)) if advertised.ip.is_ipv4() != address.is_ipv4() => Some((
+            text.spot,
+            format!(
+                "{} is not of the address family of {address}",
+                quoted(&text.value)
+            ),
+            "a listener sends to peers of its own family only",
+        )),
+        _ => None,
+    };
+    if let Some((spot, message, help)) = told {
+        table.report(
+            Diagnostic::error(Code::NotAllowed, message)
+                .at(table.place(spot, ""))
+                .help(help),
+        );
+    }
 }
 
 fn defined_twice(table: &Reader<'_>, second: &Text, first: &Text, key: &str) {
@@ -305,6 +457,21 @@ fn read_log(root: &mut Reader<'_>, folder: &Path) -> (LogSettings, bool) {
     let decisions = table.boolean("decisions").is_none_or(|(yes, _)| yes);
     table.finish();
     (settings, decisions)
+}
+
+fn read_proxy(root: &mut Reader<'_>, folder: &Path) -> ProxyConfig {
+    let mut config = ProxyConfig::default();
+    let Some(mut table) = root.table("proxy") else {
+        return config;
+    };
+    config.secret_file = table
+        .string("secret_file")
+        .map(|text| folder.join(text.value));
+    if let Some((calls, _)) = table.integer("calls_max", 1..=PROXY_CALLS_MAX as u64) {
+        config.calls_max = usize::try_from(calls).unwrap_or(PROXY_CALLS_MAX);
+    }
+    table.finish();
+    config
 }
 
 fn read_privacy(root: &mut Reader<'_>) -> MaskNumbers {
@@ -393,10 +560,6 @@ mod tests {
             ("[[listen]]\naddress = \"224.0.0.1:5060\"\n", "multicast"),
             (
                 "[[listen]]\ntransport = \"tls\"\n",
-                "not available in this version",
-            ),
-            (
-                "[[listen]]\nmode = \"proxy\"\n",
                 "not available in this version",
             ),
             (

@@ -5,11 +5,15 @@
 
 pub mod config;
 mod daemon;
+mod post;
+mod proxying;
 mod reloading;
+mod secret;
 mod worker;
 
-pub use config::{Config, ListenerConfig};
+pub use config::{Advertised, Config, ListenerConfig, Mode, ProxyConfig};
 pub use daemon::{EXIT_CONFIG, run};
+pub use secret::NoSecret;
 
 use std::fmt;
 use std::hash::RandomState;
@@ -25,13 +29,19 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::observe::{Counters, PeerErrors, Totals};
-use crate::proxy::{RedirectServer, RedirectSettings};
+use crate::proxy::{
+    Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
+};
 use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
+use crate::transaction::Timers;
 use crate::transport::{UdpListener, udp};
+use post::Post;
+use proxying::{Door, ProxyTask, Unanswered};
+use secret::Secret;
 use worker::{CallLog, ListenerTask, Order};
 
-/// A running redirect server starts here.
+/// A running server starts here.
 #[derive(Debug)]
 pub struct Server;
 
@@ -47,6 +57,8 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// There is no secret for the proxy listeners.
+    Secret(NoSecret),
     /// The system gave no thread, socket or event queue.
     System(io::Error),
 }
@@ -61,6 +73,7 @@ impl fmt::Display for StartError {
                 cause,
                 hint(cause)
             ),
+            Self::Secret(cause) => write!(f, "{cause}"),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
         }
     }
@@ -89,11 +102,20 @@ impl Server {
         let (store, _, report) = TableStore::open(&config.tables)
             .map_err(|report| StartError::Table(Box::new(report)))?;
         reloading::log_findings(&report);
+        let secret = secret_of(config)?;
         let bound = bind_all(config)?;
-        let addresses = bound
+        let addresses: Vec<_> = bound
             .iter()
             .filter_map(|sockets| sockets.first()?.local_addr().ok())
             .collect();
+        let shared = Shared {
+            proxy_listeners: proxy_listeners(config, &addresses),
+            config,
+            key: RandomState::new(),
+            secret,
+            epoch: Instant::now(),
+            unanswered: Unanswered::new(config.workers),
+        };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
             store: Arc::new(store),
@@ -105,10 +127,10 @@ impl Server {
             ended: Arc::new(Notify::new()),
             reload_soon: None,
         };
-        let tag_key = RandomState::new();
-        for (number, sockets) in by_worker(bound).into_iter().enumerate() {
+        let offices = Post::offices(config.workers);
+        for (post, sockets) in offices.into_iter().zip(by_worker(bound)) {
             handle
-                .start_worker(number, sockets, config, &tag_key, &watched)
+                .start_worker(post, sockets, &shared, &watched)
                 .map_err(StartError::System)?;
         }
         handle.reload_soon =
@@ -191,30 +213,36 @@ impl ServerHandle {
 
     fn start_worker(
         &mut self,
-        number: usize,
+        post: Post,
         sockets: Vec<UdpSocket>,
-        config: &Config,
-        tag_key: &RandomState,
+        shared: &Shared<'_>,
         orders: &watch::Receiver<Order>,
     ) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()?;
+        let config = shared.config;
         let counters = Arc::new(Counters::new());
         let calls = CallLog {
             enabled: config.log_decisions,
             format: config.log.format,
             mask: config.mask_numbers,
         };
-        let mut tasks = Vec::new();
+        let (mut tasks, mut doors) = (Vec::new(), Vec::new());
         for (socket, listener) in sockets.into_iter().zip(&config.listeners) {
             let _inside = runtime.enter();
+            let local = socket.local_addr()?;
+            let socket = UdpListener::new(socket)?;
+            if listener.mode == Mode::Proxy {
+                doors.push(Door::new(socket, &listener.name, local)?);
+                continue;
+            }
             tasks.push(ListenerTask {
-                listener: UdpListener::new(socket)?,
+                listener: socket,
                 name: listener.name.as_str().into(),
                 engine: RedirectServer::new(RedirectSettings {
-                    tag_key: tag_key.clone(),
+                    tag_key: shared.key.clone(),
                     stateful: listener.stateful,
                     server_header: config.server_header.clone(),
                 }),
@@ -226,13 +254,84 @@ impl ServerHandle {
                 drain_timeout: config.drain_timeout,
             });
         }
+        let number = post.number();
+        let proxy = (!doors.is_empty()).then(|| ProxyTask {
+            doors,
+            engine: Engine::new(shared.settings(number), &self.store.snapshot()),
+            post,
+            unanswered: shared.unanswered.clone(),
+            store: Arc::clone(&self.store),
+            counters: Arc::clone(&counters),
+            errors: Arc::clone(&self.errors),
+            calls,
+            orders: orders.clone(),
+            drain_timeout: config.drain_timeout,
+        });
         let ended = Arc::clone(&self.ended);
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
         self.threads
-            .push(thread.spawn(move || run_worker(&runtime, tasks, &ended))?);
+            .push(thread.spawn(move || run_worker(&runtime, tasks, proxy, &ended))?);
         self.counters.push(counters);
         Ok(())
     }
+}
+
+/// What all workers have in common.
+struct Shared<'c> {
+    config: &'c Config,
+    /// Keys To tags, branches and hash tables.
+    key: RandomState,
+    secret: Secret,
+    epoch: Instant,
+    proxy_listeners: Vec<ProxyListener>,
+    unanswered: Unanswered,
+}
+
+impl Shared<'_> {
+    fn settings(&self, worker: u8) -> ProxySettings {
+        ProxySettings {
+            worker,
+            secret: self.secret,
+            key: self.key.clone(),
+            epoch: self.epoch,
+            timers: Timers::default(),
+            listeners: self.proxy_listeners.clone(),
+            server_header: self.config.server_header.clone(),
+            calls_max: self.config.proxy.calls_max,
+        }
+    }
+}
+
+/// The secret of the proxy listeners; where there are none it is never used.
+fn secret_of(config: &Config) -> Result<Secret, StartError> {
+    if !config
+        .listeners
+        .iter()
+        .any(|listener| listener.mode == Mode::Proxy)
+    {
+        return Ok(Secret::default());
+    }
+    let file = config.proxy.secret_file.as_deref();
+    if file.is_none() {
+        tracing::warn!(
+            "no secret_file in [proxy]: after a restart calls that are up can be ended only \
+             from and to addresses of the tables"
+        );
+    }
+    secret::secret(file).map_err(StartError::Secret)
+}
+
+/// The proxy listeners as the engine knows them, in the order of the configuration.
+fn proxy_listeners(config: &Config, addresses: &[SocketAddr]) -> Vec<ProxyListener> {
+    let both = config.listeners.iter().zip(addresses);
+    both.filter(|(listener, _)| listener.mode == Mode::Proxy)
+        .map(|(listener, local)| ProxyListener {
+            name: listener.name.as_str().into(),
+            transport: FlowTransport::Udp,
+            local: *local,
+            advertised: listener.advertised(*local),
+        })
+        .collect()
 }
 
 impl Drop for ServerHandle {
@@ -243,9 +342,17 @@ impl Drop for ServerHandle {
 }
 
 /// Serves all listeners of one worker until the last of them ends.
-fn run_worker(runtime: &Runtime, tasks: Vec<ListenerTask>, ended: &Notify) {
+fn run_worker(
+    runtime: &Runtime,
+    tasks: Vec<ListenerTask>,
+    proxy: Option<ProxyTask>,
+    ended: &Notify,
+) {
     runtime.block_on(async {
         let mut running = JoinSet::new();
+        if let Some(proxy) = proxy {
+            running.spawn(proxy.run());
+        }
         for task in tasks {
             running.spawn(task.run());
         }

@@ -3,14 +3,16 @@
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::time::timeout;
 
 use super::Outbox;
-use crate::limits::{DATAGRAM_BATCH_MAX, SEND_WAIT_MS_MAX};
-use crate::system::{ReceiveRoom, send_batch};
+use crate::limits::{DATAGRAM_BATCH_MAX, RETURNED_BYTES_MAX, SEND_RETRIES_MAX, SEND_WAIT_MS_MAX};
+use crate::system::{
+    Letter, ReceiveRoom, SendError, send_batch, take_send_error, tell_send_errors,
+};
 
 /// A bound socket that receives and sends in batches. What the system says against one
 /// datagram never ends it.
@@ -18,7 +20,19 @@ use crate::system::{ReceiveRoom, send_batch};
 pub struct UdpListener {
     socket: tokio::net::UdpSocket,
     tells_asked: bool,
+    tells_errors: bool,
 }
+
+/// Why a datagram was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsent {
+    /// There was no room for it: as if the network had lost it.
+    NoRoom,
+    /// The system does not send this there.
+    Refused,
+}
+
+const SEND_WAIT: Duration = Duration::from_millis(SEND_WAIT_MS_MAX);
 
 impl UdpListener {
     /// Takes a socket of [`super::udp::bind`] onto the runtime this is called in.
@@ -30,7 +44,25 @@ impl UdpListener {
         Ok(Self {
             socket: tokio::net::UdpSocket::from_std(socket)?,
             tells_asked,
+            tells_errors: false,
         })
+    }
+
+    /// Has it tell what the network says of what it sent ([`UdpListener::send_errors`]).
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn tell_send_errors(&mut self) -> io::Result<()> {
+        let v6 = self.socket.local_addr()?.is_ipv6();
+        tell_send_errors(self.socket.as_fd(), v6)?;
+        self.tells_errors = true;
+        Ok(())
+    }
+
+    /// Whether datagrams tell which of our addresses they were sent to.
+    #[must_use]
+    pub const fn tells_asked(&self) -> bool {
+        self.tells_asked
     }
 
     /// Room for what this socket receives.
@@ -39,12 +71,13 @@ impl UdpListener {
         ReceiveRoom::new(self.tells_asked)
     }
 
-    /// Waits until there may be a datagram.
+    /// Waits until there may be a datagram, or word of one that did not arrive.
     ///
     /// # Errors
     /// What the system said.
     pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+        let either = Interest::READABLE.add(Interest::ERROR);
+        self.socket.ready(either).await.map(|_| ())
     }
 
     /// Takes what is queued, at most a batch, without waiting. Returns how many.
@@ -69,35 +102,75 @@ impl UdpListener {
     }
 
     /// Sends everything in the outbox and empties it. Returns how many answers the
-    /// system would not send: one it refuses is left out, and when its buffer has had no
-    /// room for `limits::SEND_WAIT_MS_MAX` so are all that are left.
+    /// system would not send.
     pub async fn send(&self, outbox: &mut Outbox) -> usize {
-        let (mut sent, mut refused) = (0, 0);
-        while sent < outbox.len() {
-            match self.send_now(outbox, sent) {
-                Ok(count) => sent += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let wait = Duration::from_millis(SEND_WAIT_MS_MAX);
-                    if !matches!(timeout(wait, self.socket.writable()).await, Ok(Ok(()))) {
-                        refused += outbox.len() - sent;
-                        break;
-                    }
-                }
-                Err(_) => {
-                    refused += 1;
-                    sent += 1;
-                }
-            }
-        }
+        let mut refused = 0;
+        self.send_letters(&outbox.letters(), |_, _| refused += 1)
+            .await;
         outbox.clear();
         refused
     }
 
-    fn send_now(&self, outbox: &Outbox, sent: usize) -> io::Result<usize> {
-        let letters = outbox.letters(sent);
-        let send = || send_batch(self.socket.as_fd(), &letters);
-        self.socket.try_io(Interest::WRITABLE, send)
+    /// Sends the letters in order. The place of each that was not sent is told to `unsent`:
+    /// one the system refuses is left out, and when its buffer has had no room for
+    /// `limits::SEND_WAIT_MS_MAX` so are all that are left.
+    pub async fn send_letters(
+        &self,
+        letters: &[Letter<'_>],
+        mut unsent: impl FnMut(usize, Unsent),
+    ) {
+        let (mut sent, mut tries, mut full_since) = (0, 0, None);
+        while let Some(rest) = letters.get(sent..).filter(|rest| !rest.is_empty()) {
+            let send = || send_batch(self.socket.as_fd(), rest);
+            match self.socket.try_io(Interest::WRITABLE, send) {
+                Ok(count) => (sent, tries, full_since) = (sent + count, 0, None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let since: Instant = *full_since.get_or_insert_with(Instant::now);
+                    let left = SEND_WAIT.saturating_sub(since.elapsed());
+                    let room = timeout(left, self.socket.writable()).await;
+                    if left.is_zero() || !matches!(room, Ok(Ok(()))) {
+                        (sent..letters.len()).for_each(|place| unsent(place, Unsent::NoRoom));
+                        return;
+                    }
+                }
+                // It may be about an earlier datagram, which then is not told again.
+                Err(_) if self.tells_errors && tries < SEND_RETRIES_MAX => tries += 1,
+                Err(error) => {
+                    unsent(sent, Unsent::of(&error));
+                    (sent, tries) = (sent + 1, 0);
+                }
+            }
+        }
+    }
+
+    /// Takes what the network said of datagrams that did not arrive, at most a batch,
+    /// without waiting.
+    pub fn send_errors(&self, mut told: impl FnMut(&SendError<'_>)) {
+        if !self.tells_errors {
+            return;
+        }
+        let mut room = [0; RETURNED_BYTES_MAX];
+        for _ in 0..DATAGRAM_BATCH_MAX {
+            let beginning = &mut room[..];
+            let told_now = self.socket.try_io(Interest::ERROR, move || {
+                take_send_error(self.socket.as_fd(), beginning)
+            });
+            match told_now {
+                Ok(Some(error)) => told(&error),
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Unsent {
+    fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ENOBUFS | libc::ENOMEM) => Self::NoRoom,
+            _ => Self::Refused,
+        }
     }
 }
 

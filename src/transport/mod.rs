@@ -4,5 +4,5 @@ mod listener;
 mod outbox;
 pub mod udp;
 
-pub use listener::UdpListener;
+pub use listener::{UdpListener, Unsent};
 pub use outbox::Outbox;

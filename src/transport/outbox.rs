@@ -55,12 +55,11 @@ impl Outbox {
         self.posted.clear();
     }
 
-    /// The answers, all but the first `sent`.
-    pub(super) fn letters(&self, sent: usize) -> ArrayVec<Letter<'_>, DATAGRAM_BATCH_MAX> {
+    /// The answers.
+    pub(super) fn letters(&self) -> ArrayVec<Letter<'_>, DATAGRAM_BATCH_MAX> {
         self.posted
             .iter()
             .zip(&self.pages)
-            .skip(sent)
             .map(|(&(to, from), bytes)| Letter { bytes, to, from })
             .collect()
     }

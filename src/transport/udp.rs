@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::limits::UDP_RECEIVE_BUFFER_BYTES;
+use crate::limits::{UDP_RECEIVE_BUFFER_BYTES, UDP_SEND_BUFFER_BYTES};
 use crate::system;
 
 /// Binds `count` sockets (at least one) to `address`; the kernel spreads the peers
@@ -47,6 +47,7 @@ fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_reuse_port(true)?;
     // The kernel grants what net.core.rmem_max allows; less is no reason not to start.
     let _ = socket.set_recv_buffer_size(UDP_RECEIVE_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(UDP_SEND_BUFFER_BYTES);
     system::allow_fragments(socket.as_fd(), address.is_ipv6())?;
     if address.ip().is_unspecified() {
         system::tell_asked_address(socket.as_fd(), address.is_ipv6())?;

@@ -4,6 +4,7 @@
 
 mod daemon;
 mod phone;
+mod proxy;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,7 +58,17 @@ struct Rig {
 
 impl Rig {
     fn start(listeners: &[&str], workers: usize, change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_tables(|_| {}, listeners, workers, change)
+    }
+
+    fn with_tables(
+        write_more: impl FnOnce(&Path),
+        listeners: &[&str],
+        workers: usize,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let folder = tables();
+        write_more(folder.path());
         let listeners = listeners
             .iter()
             .map(|address| ListenerConfig::new(address.parse().unwrap()));

@@ -1,0 +1,186 @@
+//! The line per proxied call: the decision, every attempt, and what the caller got.
+
+use std::fmt::{self, Display};
+use std::time::Duration;
+
+use super::call_line::{CallLine, Lossy};
+use super::{LogFormat, MaskNumbers, ShellWord};
+use crate::proxy::{AttemptReport, CallEvent, EndedBy, ProxiedCall};
+use crate::routing::table::Cause;
+use crate::routing::{Ending, Outcome, RoutingTable, Stop};
+
+/// One proxied call as a log line.
+///
+/// Shown as text it begins as a [`CallLine`] does, so that it can be pasted into a shell;
+/// behind the `#` stand the status the caller got, each attempt with what ended it
+/// (`uk/lon=timeout,uk/man=200`), why the call ended so, and how long it took.
+#[derive(Debug, Clone, Copy)]
+pub struct ProxiedCallLine<'c> {
+    /// The call.
+    pub call: &'c ProxiedCall,
+    /// The listener it came in on; empty if it has no name.
+    pub listener: &'c str,
+    /// How much of the numbers is shown.
+    pub mask: MaskNumbers,
+}
+
+impl ProxiedCallLine<'_> {
+    /// Writes the line to the log, at level INFO.
+    pub fn log(&self, format: LogFormat) {
+        match format {
+            LogFormat::Text => tracing::info!("{self}"),
+            LogFormat::Json => self.log_fields(),
+        }
+    }
+
+    /// The call as a redirect server would tell of it: its decision.
+    fn decision(&self) -> CallEvent<'_> {
+        let call = self.call;
+        CallEvent {
+            at: call.at,
+            source: call.source,
+            listener: self.listener,
+            call_id: &call.call_id,
+            generation: call.table.generation(),
+            from: call.from,
+            dialled: call.dialled.clone(),
+            phone_context: call.phone_context.as_deref(),
+            shown: call.shown.clone(),
+            host: &call.host,
+            tgrp: call.tgrp.as_deref(),
+            called: call.called,
+            calling: call.calling,
+            rule: call.rule,
+            outcome: call.outcome.clone(),
+            status: call.status.code(),
+        }
+    }
+
+    fn log_fields(&self) {
+        let (call, event) = (self.call, self.decision());
+        let line = CallLine {
+            event: &event,
+            table: &call.table,
+            took: Duration::ZERO,
+            mask: self.mask,
+        };
+        let number = |number: &[u8]| line.masked_text(number);
+        let lossy = |bytes: &[u8]| Lossy(bytes).to_string();
+        tracing::info!(
+            event = "proxied-call",
+            dialled = number(&event.dialled),
+            from = call.table.group_name(event.from),
+            calling = event.shown.as_ref().map(|shown| number(shown)),
+            phone_context = event.phone_context.map(lossy),
+            host = %Lossy(event.host),
+            tgrp = event.tgrp.map(lossy),
+            at = %event.at,
+            status = event.status,
+            ended = ended(call.ended_by),
+            attempts = %Attempts(call),
+            routes = %line.routes(),
+            rule = event.rule.map(|rule| call.table.rule_name(rule)),
+            called = event.called.map(|called| number(called.as_bytes())),
+            calling_normalised = event.calling.number().map(|n| number(n.as_bytes())),
+            emergency = call.emergency,
+            progress_ms = call.progress_ms,
+            answer_ms = call.answer_ms,
+            generation = event.generation,
+            source = %event.source,
+            listener = event.listener,
+            call_id = %Lossy(event.call_id),
+            "call"
+        );
+    }
+}
+
+impl Display for ProxiedCallLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (call, event) = (self.call, self.decision());
+        let line = CallLine {
+            event: &event,
+            table: &call.table,
+            took: Duration::ZERO,
+            mask: self.mask,
+        };
+        line.command(f)?;
+        write!(f, " # {} ", event.status)?;
+        match (&call.outcome, call.attempts.is_empty()) {
+            (Outcome::Route(_), false) => write!(f, "{}", Attempts(call))?,
+            _ => write!(f, "{}", line.routes())?,
+        }
+        line.rule_and_called(f)?;
+        write!(f, " ended={}", ended(call.ended_by))?;
+        if let Some(progress) = call.progress_ms {
+            write!(f, " progress-ms={progress}")?;
+        }
+        write!(
+            f,
+            " answer-ms={} gen={} src={} cid={}",
+            call.answer_ms,
+            event.generation,
+            event.source,
+            ShellWord(event.call_id)
+        )
+    }
+}
+
+/// Why a call ended as it did, in one word.
+const fn ended(by: EndedBy) -> &'static str {
+    match by {
+        EndedBy::Answer => "answer",
+        EndedBy::Table => "table",
+        EndedBy::Caller => "caller",
+        EndedBy::Search(Stop::GivenUp) => "given-up",
+        EndedBy::Search(Stop::NotListed) => "not-listed",
+        EndedBy::Search(Stop::Progressed) => "progressed",
+        EndedBy::Search(Stop::NoneLeft) => "none-left",
+        EndedBy::Search(Stop::OutOfService) => "out-of-service",
+    }
+}
+
+/// `uk/lon=timeout,uk/man=200`: each attempt and what ended it.
+struct Attempts<'c>(&'c ProxiedCall);
+
+impl Display for Attempts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ProxiedCall {
+            table, attempts, ..
+        } = self.0;
+        for (i, attempt) in attempts.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            write!(f, "{comma}{}", OneAttempt { table, attempt })?;
+        }
+        Ok(())
+    }
+}
+
+struct OneAttempt<'c> {
+    table: &'c RoutingTable,
+    attempt: &'c AttemptReport,
+}
+
+impl Display for OneAttempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let route = self.attempt.route;
+        let (group, trunk) = (
+            self.table.group_name(route.group),
+            self.table.trunk_name(route.trunk),
+        );
+        write!(f, "{group}/{trunk}=")?;
+        let Some(Ending { cause, q850 }) = self.attempt.ending else {
+            return f.write_str("cancelled");
+        };
+        match cause {
+            Cause::TrunkTimeout => f.write_str("timeout")?,
+            Cause::TransportError => f.write_str("unreachable")?,
+            Cause::Status(status) => write!(f, "{status}")?,
+            Cause::StatusClass(class) => write!(f, "{class}xx")?,
+            Cause::Q850(cause) => write!(f, "q850:{cause}")?,
+        }
+        match q850 {
+            Some(cause) => write!(f, ":q850:{cause}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! The proxy listeners of one worker around one engine: receive, handle, send, sleep until
+//! the next timer.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Sleep, sleep};
+
+use super::post::{Handed, Post};
+use super::worker::{CallLog, Order};
+use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX, ROUTES_MAX};
+use crate::observe::{Counters, PeerErrors, ProxiedCallLine};
+use crate::proxy::{
+    DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent, request_owner,
+    response_owner,
+};
+use crate::routing::Snapshot;
+use crate::system::{Letter, ReceiveRoom};
+use crate::tables::TableStore;
+use crate::transport::{UdpListener, Unsent};
+
+/// What the proxy listeners of a worker need to serve.
+pub(super) struct ProxyTask {
+    pub(super) doors: Vec<Door>,
+    pub(super) engine: Engine,
+    pub(super) post: Post,
+    pub(super) unanswered: Unanswered,
+    pub(super) store: Arc<TableStore>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) errors: Arc<PeerErrors>,
+    pub(super) calls: CallLog,
+    pub(super) orders: watch::Receiver<Order>,
+    pub(super) drain_timeout: Duration,
+}
+
+/// One listener of a proxy: a [`Flow`] names it by its place.
+pub(super) struct Door {
+    listener: UdpListener,
+    name: Box<str>,
+    local: SocketAddr,
+    /// Away while its datagrams are read.
+    room: Option<ReceiveRoom>,
+}
+
+/// How many requests without a final answer each worker has: who stops waits for all, for
+/// the kernel spreads datagrams over the sockets there are, and calls would lose theirs.
+#[derive(Debug, Clone)]
+pub(super) struct Unanswered(Arc<[AtomicUsize]>);
+
+/// A queue is empty when nothing has come out of it for so long.
+const QUIET: Duration = Duration::from_millis(10);
+/// With nothing due the alarm is set for later than anybody waits.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// What is to be sent and told after a batch.
+#[derive(Default)]
+struct Work {
+    letters: Vec<(Flow, Bytes)>,
+    refused: Vec<(SocketAddr, Bytes)>,
+    events: Vec<ProxyEvent>,
+}
+
+impl Unanswered {
+    pub(super) fn new(workers: usize) -> Self {
+        Self(
+            // Until it has told, a worker may have some.
+            std::iter::repeat_with(|| AtomicUsize::new(1))
+                .take(workers)
+                .collect(),
+        )
+    }
+
+    fn tell(&self, worker: u8, count: usize) {
+        if let Some(place) = self.0.get(usize::from(worker)) {
+            place.store(count, Ordering::Relaxed);
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        self.0.iter().any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+}
+
+impl ProxyTask {
+    /// Serves until told to end.
+    pub(super) async fn run(mut self) {
+        let (mut work, mut alarm) = (Work::default(), Alarm::new());
+        while *self.orders.borrow() == Order::Serve && self.orders.has_changed().is_ok() {
+            self.wait(&mut alarm, None).await;
+            if self.round(&mut work).await >= DATAGRAM_BATCH_MAX {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.drain(&mut work, &mut alarm).await;
+    }
+
+    /// Waits for a datagram, a timer, an order, or `until`.
+    async fn wait(&mut self, alarm: &mut Alarm, until: Option<Instant>) {
+        alarm.set(
+            [self.engine.poll_timeout(), until]
+                .into_iter()
+                .flatten()
+                .min(),
+        );
+        tokio::select! {
+            biased;
+            _ = self.orders.changed() => {}
+            () = any_ready(&self.doors) => {}
+            () = self.post.wait() => {}
+            () = alarm.ring() => {}
+        }
+    }
+
+    /// Does all that is due, at most a batch of each kind, with one snapshot of the table.
+    /// Returns how many datagrams there were.
+    async fn round(&mut self, work: &mut Work) -> usize {
+        let now = Now {
+            instant: Instant::now(),
+            wall: Timestamp::now(),
+        };
+        let snapshot = self.store.snapshot();
+        let mut taken = 0;
+        for place in 0..self.doors.len() {
+            taken += self.batch(place, now, &snapshot, work);
+        }
+        taken += self.handed_over(now, &snapshot, work);
+        if self
+            .engine
+            .poll_timeout()
+            .is_some_and(|due| due <= now.instant)
+        {
+            self.handle(now, Input::TimerDue, &snapshot, work);
+        }
+        self.send(now, &snapshot, work).await;
+        for event in work.events.drain(..) {
+            self.tell(now, event);
+        }
+        taken
+    }
+
+    /// Takes what is queued at one listener, errors first: they are older.
+    fn batch(&mut self, place: usize, now: Now, snapshot: &Snapshot, work: &mut Work) -> usize {
+        // Taken out for as long as its datagrams are read.
+        let Some(mut room) = self.doors.get_mut(place).and_then(|door| door.room.take()) else {
+            return 0;
+        };
+        let mut taken = 0;
+        if let (Some(door), Ok(listener)) = (self.doors.get(place), u16::try_from(place)) {
+            let (local, errors) = (door.local, door.send_errors());
+            for (to, bytes) in errors {
+                self.not_arrived(now, to, bytes, snapshot, work);
+            }
+            taken = self.receive(place, &mut room);
+            for received in room.iter().take(taken) {
+                let flow = Flow {
+                    listener,
+                    transport: FlowTransport::Udp,
+                    local: SocketAddr::new(received.asked.unwrap_or(local.ip()), local.port()),
+                    peer: received.source,
+                };
+                let bytes = received.bytes;
+                match response_owner(bytes).filter(|owner| self.post.is_elsewhere(*owner)) {
+                    None => self.handle(now, Input::Received { flow, bytes }, snapshot, work),
+                    Some(owner) => {
+                        let bytes = Bytes::copy_from_slice(bytes);
+                        self.hand(owner, Handed::Received { flow, bytes });
+                    }
+                }
+            }
+        }
+        if let Some(door) = self.doors.get_mut(place) {
+            door.room = Some(room);
+        }
+        taken
+    }
+
+    fn receive(&self, place: usize, room: &mut ReceiveRoom) -> usize {
+        let Some(door) = self.doors.get(place) else {
+            return 0;
+        };
+        // The first try may fail for what an earlier datagram met.
+        for _ in 0..2 {
+            if let Ok(count) = door.listener.receive(room) {
+                return count;
+            }
+        }
+        self.counters.receive_error();
+        0
+    }
+
+    fn not_arrived(
+        &mut self,
+        now: Now,
+        to: SocketAddr,
+        bytes: Bytes,
+        snapshot: &Snapshot,
+        work: &mut Work,
+    ) {
+        match request_owner(&bytes).filter(|owner| self.post.is_elsewhere(*owner)) {
+            Some(owner) => self.hand(owner, Handed::SendFailed { to, bytes }),
+            None => {
+                let bytes = &bytes;
+                self.handle(now, Input::SendFailed { to, bytes }, snapshot, work);
+            }
+        }
+    }
+
+    fn hand(&self, owner: u8, handed: Handed) {
+        let arrived = self.post.hand(owner, handed);
+        self.counters.handed_over(arrived);
+    }
+
+    /// Takes what other workers handed over.
+    fn handed_over(&mut self, now: Now, snapshot: &Snapshot, work: &mut Work) -> usize {
+        for taken in 0..DATAGRAM_BATCH_MAX {
+            match self.post.take() {
+                None => return taken,
+                Some(Handed::Received { flow, bytes }) => {
+                    let bytes = &bytes;
+                    self.handle(now, Input::Received { flow, bytes }, snapshot, work);
+                }
+                Some(Handed::SendFailed { to, bytes }) => {
+                    let bytes = &bytes;
+                    self.handle(now, Input::SendFailed { to, bytes }, snapshot, work);
+                }
+            }
+        }
+        DATAGRAM_BATCH_MAX
+    }
+
+    /// Has the engine take one input. A defect met by one datagram must not end the calls of
+    /// everybody else: what it began is left undone, and the request it belonged to is lost.
+    fn handle(&mut self, now: Now, input: Input<'_>, snapshot: &Snapshot, work: &mut Work) {
+        let before = (work.letters.len(), work.events.len());
+        let act = || self.engine.handle(now, input, snapshot);
+        let done = catch_unwind(AssertUnwindSafe(act));
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Transmit { flow, bytes } => work.letters.push((flow, bytes)),
+                Output::Event(event) => work.events.push(event),
+            }
+        }
+        if done.is_err() {
+            work.letters.truncate(before.0);
+            work.events.truncate(before.1);
+            self.counters.dropped(DropReason::Defect);
+            let (length, source) = match input {
+                Input::Received { flow, bytes } => (bytes.len(), flow.peer),
+                Input::SendFailed { to, bytes } => (bytes.len(), to),
+                Input::TimerDue => return,
+            };
+            self.errors
+                .dropped(now.instant, DropReason::Defect, length, source);
+        }
+    }
+
+    /// Sends what is to be sent, and what follows from what could not be: each round of it
+    /// takes a route from a call.
+    async fn send(&mut self, now: Now, snapshot: &Snapshot, work: &mut Work) {
+        for _ in 0..=ROUTES_MAX {
+            if work.letters.is_empty() {
+                return;
+            }
+            let mut letters = std::mem::take(&mut work.letters);
+            for (place, door) in self.doors.iter().enumerate() {
+                door.send(place, &letters, &self.counters, &mut work.refused)
+                    .await;
+            }
+            letters.clear();
+            work.letters = letters;
+            for (to, bytes) in std::mem::take(&mut work.refused) {
+                let bytes = &bytes;
+                self.handle(now, Input::SendFailed { to, bytes }, snapshot, work);
+            }
+        }
+        work.letters.clear();
+    }
+
+    /// Counts and logs what happened.
+    fn tell(&self, now: Now, event: ProxyEvent) {
+        self.counters.proxied(&event);
+        match event {
+            ProxyEvent::Call(call) if self.calls.enabled => {
+                let door = self.doors.get(usize::from(call.listener));
+                ProxiedCallLine {
+                    call: &call,
+                    listener: door.map_or("", |door| &door.name),
+                    mask: self.calls.mask,
+                }
+                .log(self.calls.format);
+            }
+            ProxyEvent::Refused(refused) => self.errors.proxy_refused(now.instant, &refused),
+            ProxyEvent::Dropped { why, source } => {
+                self.errors.proxy_dropped(now.instant, why, source);
+            }
+            ProxyEvent::Call(_) | ProxyEvent::Served { .. } | ProxyEvent::InDialog { .. } => {}
+        }
+    }
+
+    /// Takes no new calls, and waits until those in progress have their answers, for as long
+    /// as a stop may take.
+    async fn drain(&mut self, work: &mut Work, alarm: &mut Alarm) {
+        let until = Instant::now() + self.drain_timeout;
+        self.engine.drain();
+        for batch in 0.. {
+            let stopped =
+                *self.orders.borrow() == Order::Stop || self.orders.has_changed().is_err();
+            let now = Instant::now();
+            // What was queued when the stop came gets its answer even when nothing is
+            // waited for.
+            if stopped || (now >= until && batch > DRAIN_BATCHES_MAX) {
+                return;
+            }
+            self.wait(alarm, Some(now + QUIET)).await;
+            let taken = self.round(work).await;
+            self.unanswered
+                .tell(self.post.number(), self.engine.unanswered());
+            if taken == 0 && (now >= until || !self.unanswered.is_any()) {
+                return;
+            }
+        }
+    }
+}
+
+impl Door {
+    pub(super) fn new(
+        mut listener: UdpListener,
+        name: &str,
+        local: SocketAddr,
+    ) -> io::Result<Self> {
+        listener.tell_send_errors()?;
+        Ok(Self {
+            room: Some(listener.room()),
+            listener,
+            name: name.into(),
+            local,
+        })
+    }
+
+    /// What could not reach its peer.
+    fn send_errors(&self) -> ArrayVec<(SocketAddr, Bytes), DATAGRAM_BATCH_MAX> {
+        let mut errors = ArrayVec::new();
+        self.listener.send_errors(|error| {
+            if error.is_unreachable {
+                let _ = errors.try_push((error.to, Bytes::copy_from_slice(error.bytes)));
+            }
+        });
+        errors
+    }
+
+    /// Sends those of the letters that leave by this listener, the `place`th.
+    async fn send(
+        &self,
+        place: usize,
+        letters: &[(Flow, Bytes)],
+        counters: &Counters,
+        refused: &mut Vec<(SocketAddr, Bytes)>,
+    ) {
+        let mut own = letters
+            .iter()
+            .filter(|(flow, _)| usize::from(flow.listener) == place);
+        loop {
+            let bag: ArrayVec<_, DATAGRAM_BATCH_MAX> =
+                own.by_ref().take(DATAGRAM_BATCH_MAX).collect();
+            if bag.is_empty() {
+                return;
+            }
+            let batch: ArrayVec<_, DATAGRAM_BATCH_MAX> =
+                bag.iter().map(|letter| self.letter(letter)).collect();
+            let unsent = |at: usize, why| {
+                counters.send_error();
+                if let (Unsent::Refused, Some((flow, bytes))) = (why, bag.get(at)) {
+                    refused.push((flow.peer, bytes.clone()));
+                }
+            };
+            self.listener.send_letters(&batch, unsent).await;
+        }
+    }
+
+    fn letter<'l>(&self, (flow, bytes): &'l (Flow, Bytes)) -> Letter<'l> {
+        let asked = flow.local.ip();
+        Letter {
+            bytes,
+            to: flow.peer,
+            // An answer leaves from the address that was asked; elsewhere there is but one.
+            from: Some(asked).filter(|ip| self.listener.tells_asked() && !ip.is_unspecified()),
+        }
+    }
+}
+
+/// One sleep for all timers. Most of them are moved before they are due, so it is set anew
+/// only for an earlier one, and now and then rings for nothing.
+#[derive(Debug)]
+struct Alarm(Pin<Box<Sleep>>);
+
+impl Alarm {
+    fn new() -> Self {
+        Self(Box::pin(sleep(LONG)))
+    }
+
+    fn set(&mut self, due: Option<Instant>) {
+        let set_for = self.0.deadline().into_std();
+        match due {
+            Some(due) if due < set_for || self.0.is_elapsed() => {
+                self.0.as_mut().reset(due.into());
+            }
+            None if self.0.is_elapsed() => {
+                self.0.as_mut().reset((Instant::now() + LONG).into());
+            }
+            _ => {}
+        }
+    }
+
+    async fn ring(&mut self) {
+        self.0.as_mut().await;
+    }
+}
+
+/// Waits until one of the listeners may have something.
+async fn any_ready(doors: &[Door]) {
+    if let [door] = doors {
+        let _ = door.listener.readable().await;
+        return;
+    }
+    let mut waits: Vec<_> = doors
+        .iter()
+        .map(|door| Box::pin(door.listener.readable()))
+        .collect();
+    poll_fn(|context| {
+        let mut ready = waits.iter_mut().map(|wait| wait.as_mut().poll(context));
+        if ready.any(|ready| ready.is_ready()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}

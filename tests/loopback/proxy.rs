@@ -1,0 +1,295 @@
+//! Proxied calls with real sockets: a phone, the server, trunks.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use trunkline::server::{Config, ListenerConfig, Mode};
+
+use crate::phone::Phone;
+use crate::{Rig, write};
+
+/// A trunk: a socket that answers by hand.
+pub(crate) struct Trunk {
+    socket: UdpSocket,
+}
+
+impl Trunk {
+    pub(crate) fn new() -> Self {
+        Self::bound("127.0.0.1:0")
+    }
+
+    fn bound(address: &str) -> Self {
+        let socket = UdpSocket::bind(address).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        Self { socket }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    /// The next request, which must begin so, and who sent it.
+    pub(crate) fn expect(&self, begins: &str) -> (String, SocketAddr) {
+        let mut room = [0; 65_536];
+        let (length, from) = self.socket.recv_from(&mut room).unwrap();
+        let text = String::from_utf8(room[..length].to_vec()).unwrap();
+        assert!(text.starts_with(begins), "{begins:?} was expected:\n{text}");
+        (text, from)
+    }
+
+    /// Answers a request as a user agent does.
+    pub(crate) fn answer(&self, request: &(String, SocketAddr), status: u16) {
+        let response = response(&request.0, status, self.address());
+        self.socket.send_to(response.as_bytes(), request.1).unwrap();
+    }
+}
+
+/// The lines of a message with this name.
+pub(crate) fn lines<'m>(message: &'m str, name: &str) -> Vec<&'m str> {
+    let head = message.split("\r\n\r\n").next().unwrap();
+    head.split("\r\n")
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        .collect()
+}
+
+fn response(request: &str, status: u16, contact: SocketAddr) -> String {
+    let mut text = format!("SIP/2.0 {status} Whatever\r\n");
+    for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
+        for value in lines(request, name) {
+            let tag = if name == "To" && !value.contains(";tag=") && status > 100 {
+                ";tag=callee"
+            } else {
+                ""
+            };
+            text += &format!("{name}: {value}{tag}\r\n");
+        }
+    }
+    text + &format!("Contact: <sip:{contact}>\r\nContent-Length: 0\r\n\r\n")
+}
+
+/// A request of the caller inside the dialog of this answer.
+pub(crate) fn in_dialog(answer: &str, method: &str, number: u32, me: SocketAddr) -> String {
+    let contact = lines(answer, "Contact")[0].trim_matches(['<', '>']);
+    let routes: String = lines(answer, "Record-Route")
+        .iter()
+        .rev()
+        .map(|route| format!("Route: {route}\r\n"))
+        .collect();
+    let (from, to, call_id) = (
+        lines(answer, "From")[0],
+        lines(answer, "To")[0],
+        lines(answer, "Call-ID")[0],
+    );
+    format!(
+        "{method} {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK{method}{number}{call_id};rport\r\n\
+         Max-Forwards: 70\r\n{routes}From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
+         CSeq: {number} {method}\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+/// A proxy in front of these trunks, tried in this order.
+pub(crate) fn proxy(
+    trunks: &[SocketAddr],
+    workers: usize,
+    change: impl FnOnce(&mut Config),
+) -> Rig {
+    Rig::with_tables(
+        |folder| write(folder, "trunks.toml", &trunks_toml(trunks)),
+        &["127.0.0.1:0"],
+        workers,
+        |config| {
+            config.listeners[0].mode = Mode::Proxy;
+            change(config);
+        },
+    )
+}
+
+/// The trunks of the group that calls to London go to.
+pub(crate) fn trunks_toml(trunks: &[SocketAddr]) -> String {
+    let names: Vec<String> = (0..trunks.len()).map(|n| format!("\"t{n}\"")).collect();
+    let own: String = trunks
+        .iter()
+        .enumerate()
+        .map(|(n, address)| format!("[trunk.t{n}]\naddress = \"sip:{address}\"\n"))
+        .collect();
+    format!(
+        "{own}[trunk_group.pstn]\naccept_from = [\"127.0.0.1\"]\n\
+         [trunk_group.teams]\ntrunks = [{}]\n[trunk_group.reception]\ntrunks = [\"t0\"]\n",
+        names.join(", ")
+    )
+}
+
+/// A port where nobody listens: the system answers with ICMP.
+pub(crate) fn dead() -> SocketAddr {
+    UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// Sends an INVITE and takes the 100.
+fn call(phone: &Phone, call_id: &str) -> String {
+    let invite = phone.invite("+442071838750", call_id);
+    let trying = phone.ask(&invite);
+    assert!(trying.starts_with("SIP/2.0 100 "), "{trying}");
+    invite
+}
+
+#[test]
+fn a_call_is_carried_to_its_trunk_and_hung_up() {
+    let trunk = Trunk::new();
+    let rig = proxy(&[trunk.address()], 1, |_| {});
+    let phone = Phone::new(rig.address());
+    let me = phone.socket.local_addr().unwrap();
+    call(&phone, "c1");
+    let invite = trunk.expect("INVITE sip:+442071838750@");
+    assert_eq!(invite.1, rig.address());
+    assert!(
+        lines(&invite.0, "Record-Route")[0].starts_with(&format!("<sip:{};lr;tl=", rig.address())),
+        "{}",
+        invite.0
+    );
+    trunk.answer(&invite, 180);
+    assert!(phone.receive().starts_with("SIP/2.0 180 "));
+    trunk.answer(&invite, 200);
+    let answer = phone.receive();
+    assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+    phone.send(in_dialog(&answer, "ACK", 1, me).as_bytes());
+    trunk.expect("ACK ");
+    phone.send(in_dialog(&answer, "BYE", 2, me).as_bytes());
+    let bye = trunk.expect("BYE ");
+    assert!(lines(&bye.0, "Route").is_empty(), "{}", bye.0);
+    trunk.answer(&bye, 200);
+    let ended = phone.receive();
+    assert!(ended.starts_with("SIP/2.0 200 ") && ended.contains("2 BYE"));
+    let totals = rig.handle.shutdown();
+    assert_eq!(
+        (totals.requests["INVITE"], totals.requests["BYE"]),
+        (1, 1),
+        "{totals}"
+    );
+    assert_eq!(totals.replies[&200], 2);
+    assert_eq!((totals.proxied.calls, totals.proxied.attempts), (1, 1));
+}
+
+/// The network says at once that nobody is there, and the call is at the next trunk before
+/// the caller would notice.
+#[test]
+fn a_refused_trunk_moves_the_call_on_at_once() {
+    for workers in [1, 2] {
+        let alive = Trunk::new();
+        let rig = proxy(&[dead(), dead(), alive.address()], workers, |_| {});
+        for n in 0..8 {
+            let phone = Phone::new(rig.address());
+            let begun = Instant::now();
+            call(&phone, &format!("c{n}"));
+            let invite = alive.expect("INVITE ");
+            let took = begun.elapsed();
+            assert!(took < Duration::from_millis(400), "after {took:?}");
+            alive.answer(&invite, 200);
+            assert!(phone.receive().starts_with("SIP/2.0 200 "));
+        }
+        let totals = rig.handle.shutdown();
+        assert_eq!(totals.proxied.calls, 8, "{totals}");
+        assert_eq!(totals.proxied.trunk_errors, totals.proxied.failovers);
+        assert!(totals.proxied.trunk_errors >= 2, "{totals}");
+    }
+}
+
+#[test]
+fn a_trunk_that_is_full_moves_the_call_on() {
+    let (full, free) = (Trunk::new(), Trunk::new());
+    let rig = proxy(&[full.address(), free.address()], 1, |_| {});
+    let phone = Phone::new(rig.address());
+    call(&phone, "c1");
+    let invite = full.expect("INVITE ");
+    full.answer(&invite, 503);
+    full.expect("ACK ");
+    let invite = free.expect("INVITE ");
+    free.answer(&invite, 200);
+    assert!(phone.receive().starts_with("SIP/2.0 200 "));
+    let totals = rig.handle.shutdown();
+    assert_eq!(
+        (totals.proxied.attempts, totals.proxied.failovers),
+        (2, 1),
+        "{totals}"
+    );
+}
+
+#[test]
+fn a_caller_who_gives_up_is_obeyed() {
+    let trunk = Trunk::new();
+    let rig = proxy(&[trunk.address()], 1, |_| {});
+    let phone = Phone::new(rig.address());
+    let invite_sent = call(&phone, "c1");
+    let invite = trunk.expect("INVITE ");
+    trunk.answer(&invite, 180);
+    assert!(phone.receive().starts_with("SIP/2.0 180 "));
+    phone.send(cancel(&invite_sent).as_bytes());
+    let answers = phone.receive();
+    assert!(
+        answers.starts_with("SIP/2.0 200 ") && answers.contains("CANCEL"),
+        "{answers}"
+    );
+    let cancelled = trunk.expect("CANCEL ");
+    trunk.answer(&cancelled, 200);
+    trunk.answer(&invite, 487);
+    trunk.expect("ACK ");
+    assert!(phone.receive().starts_with("SIP/2.0 487 "));
+}
+
+fn cancel(invite: &str) -> String {
+    invite
+        .replace("INVITE sip:", "CANCEL sip:")
+        .replace("CSeq: 1 INVITE", "CSeq: 1 CANCEL")
+}
+
+/// The kernel picks the worker by the sender's address: with enough trunks and callers
+/// some answers reach the worker that did not ask.
+#[test]
+fn an_answer_that_reaches_the_other_worker_finds_its_call() {
+    let trunks: Vec<Trunk> = (0..8).map(|_| Trunk::new()).collect();
+    let mut handed_over = 0;
+    for trunk in &trunks {
+        let rig = proxy(&[trunk.address()], 2, |_| {});
+        for n in 0..8 {
+            let phone = Phone::new(rig.address());
+            call(&phone, &format!("c{n}"));
+            let invite = trunk.expect("INVITE ");
+            trunk.answer(&invite, 200);
+            assert!(phone.receive().starts_with("SIP/2.0 200 "));
+        }
+        let totals = rig.handle.shutdown();
+        assert_eq!(
+            (totals.proxied.calls, totals.proxied.hand_overs_lost),
+            (8, 0)
+        );
+        handed_over += totals.proxied.handed_over;
+    }
+    assert!(handed_over > 0, "64 pairs of ports, all on one worker");
+}
+
+#[test]
+fn a_proxy_and_a_redirect_server_live_in_one_process() {
+    let trunk = Trunk::new();
+    let rig = proxy(&[trunk.address()], 2, |config| {
+        let address = "127.0.0.1:0".parse().unwrap();
+        config.listeners.push(ListenerConfig::new(address));
+        config.listeners.push(ListenerConfig::proxy(address));
+    });
+    let redirected = Phone::new(rig.handle.local_addrs()[1]);
+    let answer = redirected.ask(&redirected.invite("+442071838750", "r1"));
+    assert!(answer.starts_with("SIP/2.0 302 "), "{answer}");
+    for place in [0, 2] {
+        let address = rig.handle.local_addrs()[place];
+        let phone = Phone::new(address);
+        call(&phone, &format!("p{place}"));
+        let invite = trunk.expect("INVITE ");
+        assert_eq!(invite.1, address, "it leaves where it came in");
+        trunk.answer(&invite, 404);
+        trunk.expect("ACK ");
+        assert!(phone.receive().starts_with("SIP/2.0 404 "));
+    }
+}
