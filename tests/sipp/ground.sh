@@ -9,6 +9,8 @@ trunkline=$target/release/trunkline
 work=$(mktemp -d)
 server=
 caller=
+fast_server=
+performances=()      # background parts of a test that end their own processes on TERM
 
 fail() {
     printf 'FAILED: %s\n' "$*" >&2
@@ -21,7 +23,9 @@ fail() {
 
 leave() {
     local status=$?
-    for process in $caller $server; do
+    for process in "${performances[@]}"; do kill -TERM "$process" 2>/dev/null || true; done
+    for process in "${performances[@]}"; do wait "$process" 2>/dev/null || true; done
+    for process in $caller $server $fast_server; do
         kill -KILL "$process" 2>/dev/null || true
         wait "$process" 2>/dev/null || true
     done
@@ -51,37 +55,90 @@ free_port() {
     fail "no free UDP port"
 }
 
-# start_server FOLDER: serves the table in FOLDER on $port.
-start_server() {
-    port=$(free_port)
-    cat >"$work/trunkline.toml" <<TOML
-tables = "$1"
+# free_ports COUNT: the first of so many ports in a row.
+free_ports() {
+    local port first
+    for _ in {1..1000}; do
+        first=$((20000 + RANDOM % 12000))
+        for ((port = first; port < first + $1; port++)); do
+            is_bound "$port" && continue 2
+        done
+        echo "$first"
+        return
+    done
+    fail "no $1 free UDP ports in a row"
+}
+
+# write_configuration FILE TABLES PORT MODE LOG [KEYS]: KEYS stand at the top.
+write_configuration() {
+    cat >"$1" <<TOML
+tables = "$2"
+${6:-}
 
 [log]
-file      = "$work/server.log"
+file      = "$5"
 decisions = false
 
 [[listen]]
-address   = "127.0.0.1:$port"
+address   = "127.0.0.1:$3"
 transport = "udp"
-mode      = "redirect"
+mode      = "$4"
 TOML
+}
+
+# start_server FOLDER [MODE] [KEYS]: serves the table in FOLDER on $port; as redirect
+# server unless MODE says otherwise. KEYS are more of its configuration.
+start_server() {
+    port=$(free_port)
+    write_configuration "$work/trunkline.toml" "$1" "$port" "${2:-redirect}" "$work/server.log" "${3:-}"
+    run_server
+}
+
+# run_server: as configured; also after one that was killed.
+run_server() {
     "$trunkline" run --config "$work/trunkline.toml" >"$work/server.out" 2>&1 &
     server=$!
+    await_server "$server" "$port" "$work/server.out"
+}
+
+await_server() {
     for _ in {1..600}; do
-        is_bound "$port" && return
-        kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat "$work/server.out")"
+        is_bound "$2" && return
+        kill -0 "$1" 2>/dev/null || fail "the server did not start: $(cat "$3")"
         sleep 0.1
     done
     fail "the server did not open its port within a minute"
 }
 
+faketime_library() {
+    local library
+    for library in /usr/lib/*/faketime/libfaketimeMT.so.1; do
+        [[ -e $library ]] && echo "$library" && return
+    done
+    fail "faketime is missing: tests/install-sipp"
+}
+
+# start_fast_server FOLDER SPEED: a proxy on $fast_port whose clock runs so many times faster.
+start_fast_server() {
+    fast_port=$(free_port)
+    write_configuration "$work/fast.toml" "$1" "$fast_port" proxy "$work/fast.log"
+    # Not the program `faketime`: it would stand between us and the process.
+    LD_PRELOAD=$(faketime_library) FAKETIME="+0 x$2" \
+        "$trunkline" run --config "$work/fast.toml" >"$work/fast.out" 2>&1 &
+    fast_server=$!
+    await_server "$fast_server" "$fast_port" "$work/fast.out"
+}
+
 # Ends it as an operator would; anything but exit 0 is a failure.
 stop_server() {
-    local status=0
-    kill -TERM "$server"
-    wait "$server" || status=$?
+    stop_process "$server"
     server=
+}
+
+stop_process() {
+    local status=0
+    kill -TERM "$1"
+    wait "$1" || status=$?
     [[ $status == 0 ]] || fail "SIGTERM ended the server with exit $status"
 }
 
