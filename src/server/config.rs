@@ -575,6 +575,110 @@ mod tests {
     }
 
     #[test]
+    fn reads_every_key_of_a_proxy() {
+        let text = "tables = \"t\"\n\
+            [[listen]]\naddress = \"0.0.0.0:5060\"\ntransport = \"udp\"\nmode = \"proxy\"\nadvertise = \"192.0.2.5\"\n\
+            [[listen]]\naddress = \"[2001:db8::5]:0\"\ntransport = \"udp\"\nmode = \"proxy\"\n\
+            [[listen]]\naddress = \"[::]:5062\"\ntransport = \"udp\"\nmode = \"proxy\"\nadvertise = \"[2001:db8::6]:5070\"\n\
+            [proxy]\nsecret_file = \"proxy.secret\"\ncalls_max = 100\n";
+        let config = read(text).unwrap();
+        let local = "0.0.0.0:5060".parse().unwrap();
+        let advertised: Vec<String> = config
+            .listeners
+            .iter()
+            .map(|listener| listener.advertised(local).to_string())
+            .collect();
+        assert_eq!(
+            advertised,
+            ["192.0.2.5:5060", "0.0.0.0:5060", "[2001:db8::6]:5070"]
+        );
+        assert!(config.listeners.iter().all(|l| l.mode == Mode::Proxy));
+        assert!(config.proxy.secret_file.unwrap().ends_with("proxy.secret"));
+        assert_eq!(config.proxy.calls_max, 100);
+        let defaults = read(&format!("tables = \"t\"\n{LISTEN}")).unwrap();
+        assert_eq!(defaults.proxy, ProxyConfig::default());
+    }
+
+    #[test]
+    fn tells_every_mistake_of_a_proxy_with_its_place() {
+        let cases = [
+            (
+                "address = \"0.0.0.0:5060\"",
+                "5:11",
+                "peers cannot send to \"0.0.0.0:5060\"",
+            ),
+            ("address = \"[::]:5060\"", "5:11", "advertise = "),
+            (
+                "address = \"10.0.0.5:1\"\nadvertise = \"[2001:db8::1]:1\"",
+                "6:13",
+                "address family",
+            ),
+            (
+                "address = \"0.0.0.0:1\"\nadvertise = \"0.0.0.0\"",
+                "6:13",
+                "not an address peers",
+            ),
+            (
+                "address = \"10.0.0.5:1\"\nadvertise = \"224.0.0.1:1\"",
+                "6:13",
+                "not an address peers",
+            ),
+            (
+                "address = \"10.0.0.5:1\"\nadvertise = \"10.0.0.6:0\"",
+                "6:13",
+                "not an address peers",
+            ),
+            (
+                "address = \"10.0.0.5:1\"\nadvertise = \"sbc.example.net\"",
+                "6:13",
+                "with or without a port",
+            ),
+            (
+                "address = \"10.0.0.5:1\"\nadvertize = \"10.0.0.6\"",
+                "6:1",
+                "did you mean \"advertise\"?",
+            ),
+            (
+                "address = \"10.0.0.5:1\"\nstateful = false",
+                "6:1",
+                "mode = \"redirect\" only",
+            ),
+            (
+                "address = \"10.0.0.5:1\"\n[proxy]\ncalls_max = 0",
+                "7:13",
+                "1 to 114688",
+            ),
+            (
+                "address = \"10.0.0.5:1\"\n[proxy]\nsecret = \"x\"",
+                "7:1",
+                "known keys: secret_file, calls_max",
+            ),
+            (
+                "address = \"10.0.0.5:1\"\n[proxy]\nsecret_file = 5",
+                "7:15",
+                "T006",
+            ),
+        ];
+        for (lines, place, told) in cases {
+            let text = format!(
+                "tables = \"t\"\n[[listen]]\ntransport = \"udp\"\nmode = \"proxy\"\n{lines}\n"
+            );
+            let report = read(&text).unwrap_err();
+            let place = format!("trunkline.toml:{place}");
+            assert!(report.contains(told), "{text:?} gave {report}");
+            assert!(
+                report.contains(&place),
+                "{place} for {text:?} gave {report}"
+            );
+        }
+        let redirect = read(&format!(
+            "tables = \"t\"\n{LISTEN}advertise = \"192.0.2.5\"\n"
+        ));
+        let report = redirect.unwrap_err();
+        assert!(report.contains("mode = \"proxy\" only"), "{report}");
+    }
+
+    #[test]
     fn two_listeners_cannot_share_an_address_or_a_name() {
         let report = read(&format!(
             "tables = \"t\"\n{LISTEN}name = \"a\"\n{LISTEN}name = \"a\"\n"

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -14,55 +14,84 @@ use tempfile::TempDir;
 use crate::phone::{Phone, contacts};
 use crate::{ROUTES, tables, write};
 
-struct Daemon {
+/// The program as it runs for an operator.
+pub(crate) struct Daemon {
     process: Child,
     folder: TempDir,
     lines: Receiver<String>,
-    address: SocketAddr,
+    /// Its first listener.
+    pub(crate) address: SocketAddr,
 }
 
 impl Daemon {
     fn start(more: &str) -> Self {
-        let folder = tables();
-        let mut process = Self::spawn(folder.path(), more);
+        Self::run(tables(), &redirect(more))
+    }
+
+    /// Runs it with this configuration beside the tables of the folder.
+    pub(crate) fn run(folder: TempDir, config: &str) -> Self {
+        let process = Self::command(folder.path(), config).spawn().unwrap();
+        let mut daemon = Self {
+            process,
+            folder,
+            lines: channel().1,
+            address: "127.0.0.1:1".parse().unwrap(),
+        };
+        daemon.listen();
+        daemon
+    }
+
+    /// Runs it again as it was.
+    pub(crate) fn start_again(&mut self) {
+        self.process = Self::on(self.folder.path()).spawn().unwrap();
+        self.listen();
+    }
+
+    fn listen(&mut self) {
         let (sender, lines) = channel();
-        let log = BufReader::new(process.stderr.take().unwrap());
+        let log = BufReader::new(self.process.stderr.take().unwrap());
         std::thread::spawn(move || {
             log.lines()
                 .map_while(Result::ok)
                 .try_for_each(|line| sender.send(line))
         });
-        let mut daemon = Self {
-            process,
-            folder,
-            lines,
-            address: "127.0.0.1:1".parse().unwrap(),
-        };
-        daemon.address = address_in(&daemon.line_with("listening on "));
-        daemon
+        self.lines = lines;
+        self.address = address_in(&self.line_with("listening on "));
     }
 
     fn spawn(folder: &Path, more: &str) -> Child {
-        Self::command(folder, more).spawn().unwrap()
+        Self::command(folder, &redirect(more)).spawn().unwrap()
     }
 
-    fn command(folder: &Path, more: &str) -> Command {
-        let config = format!(
-            "tables = \".\"\nworkers = 2\n[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\nmode = \"redirect\"\n{more}"
-        );
+    fn command(folder: &Path, config: &str) -> Command {
         let place = folder.join("config");
         fs::create_dir_all(&place).unwrap();
-        write(&place, "trunkline.toml", &config.replace("\".\"", "\"..\""));
+        write(&place, "trunkline.toml", config);
+        Self::on(folder)
+    }
+
+    fn on(folder: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
         command
             .args(["run", "--config"])
-            .arg(place.join("trunkline.toml"));
+            .arg(folder.join("config/trunkline.toml"));
         command.stderr(Stdio::piped());
         command
     }
 
+    /// Where its configuration stands.
+    pub(crate) fn config_folder(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    /// Ends it without a word.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
     /// The next line of the log that holds `text`.
-    fn line_with(&self, text: &str) -> String {
+    pub(crate) fn line_with(&self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -76,12 +105,12 @@ impl Daemon {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(&self.process, name);
     }
 
     /// Pastes what follows the level of a line into a shell, beside the configuration.
-    fn paste(&self, line: &str) -> (Option<i32>, String) {
+    pub(crate) fn paste(&self, line: &str) -> (Option<i32>, String) {
         let command = line.split_once(" INFO ").unwrap().1;
         let programs = Path::new(env!("CARGO_BIN_EXE_trunkline")).parent().unwrap();
         let shell = Command::new("sh")
@@ -94,9 +123,15 @@ impl Daemon {
         (shell.status.code(), String::from_utf8(told).unwrap())
     }
 
-    fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.process.wait().unwrap().code()
     }
+}
+
+fn redirect(more: &str) -> String {
+    format!(
+        "tables = \"..\"\nworkers = 2\n[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\nmode = \"redirect\"\n{more}"
+    )
 }
 
 impl Drop for Daemon {
@@ -327,7 +362,7 @@ fn the_service_manager_is_told() {
         let length = manager.recv(&mut room).unwrap();
         String::from_utf8(room[..length].to_vec()).unwrap()
     };
-    let mut process = Daemon::command(folder.path(), "")
+    let mut process = Daemon::command(folder.path(), &redirect(""))
         .env("NOTIFY_SOCKET", folder.path().join("notify"))
         .spawn()
         .unwrap();

@@ -5,6 +5,7 @@
 mod daemon;
 mod phone;
 mod proxy;
+mod proxy_life;
 
 use std::collections::BTreeSet;
 use std::fs;

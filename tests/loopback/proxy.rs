@@ -18,7 +18,7 @@ impl Trunk {
         Self::bound("127.0.0.1:0")
     }
 
-    fn bound(address: &str) -> Self {
+    pub(crate) fn bound(address: &str) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_secs(5)))
@@ -41,7 +41,12 @@ impl Trunk {
 
     /// Answers a request as a user agent does.
     pub(crate) fn answer(&self, request: &(String, SocketAddr), status: u16) {
-        let response = response(&request.0, status, self.address());
+        self.answer_as(request, status, self.address());
+    }
+
+    /// Answers for somebody who is reached elsewhere.
+    pub(crate) fn answer_as(&self, request: &(String, SocketAddr), status: u16, at: SocketAddr) {
+        let response = response(&request.0, status, at);
         self.socket.send_to(response.as_bytes(), request.1).unwrap();
     }
 }
@@ -130,7 +135,7 @@ pub(crate) fn dead() -> SocketAddr {
 }
 
 /// Sends an INVITE and takes the 100.
-fn call(phone: &Phone, call_id: &str) -> String {
+pub(crate) fn call(phone: &Phone, call_id: &str) -> String {
     let invite = phone.invite("+442071838750", call_id);
     let trying = phone.ask(&invite);
     assert!(trying.starts_with("SIP/2.0 100 "), "{trying}");
