@@ -104,7 +104,7 @@ TOML
     } >"$work/table/routing.toml"
     { echo number,trunk_group; rows '+442%09d,group-%d\n'; } >"$work/table/dids.csv"
     # What is dialled: every seventh number, so that neighbours in time are none in the table.
-    { echo SEQUENTIAL; rows '+442%09d\n' | awk 'NR % 7 == 1' | head -n 100000; } >"$work/numbers.csv"
+    { echo SEQUENTIAL; rows '+442%09d\n' | awk 'NR % 7 == 1 && kept++ < 100000'; } >"$work/numbers.csv"
 }
 
 # ---- servers
