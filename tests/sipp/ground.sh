@@ -9,6 +9,9 @@ trunkline=$target/release/trunkline
 work=$(mktemp -d)
 server=
 caller=
+fast_server=
+declare -A sipp=()   # processes of SIPp by name, besides $caller
+performances=()      # background parts of a test that end their own processes on TERM
 
 fail() {
     printf 'FAILED: %s\n' "$*" >&2
@@ -21,7 +24,9 @@ fail() {
 
 leave() {
     local status=$?
-    for process in $caller $server; do
+    for process in "${performances[@]}"; do kill -TERM "$process" 2>/dev/null || true; done
+    for process in "${performances[@]}"; do wait "$process" 2>/dev/null || true; done
+    for process in $caller $server $fast_server "${sipp[@]}"; do
         kill -KILL "$process" 2>/dev/null || true
         wait "$process" 2>/dev/null || true
     done
@@ -51,37 +56,90 @@ free_port() {
     fail "no free UDP port"
 }
 
-# start_server FOLDER: serves the table in FOLDER on $port.
-start_server() {
-    port=$(free_port)
-    cat >"$work/trunkline.toml" <<TOML
-tables = "$1"
+# free_ports COUNT: the first of so many ports in a row.
+free_ports() {
+    local port first
+    for _ in {1..1000}; do
+        first=$((20000 + RANDOM % 12000))
+        for ((port = first; port < first + $1; port++)); do
+            is_bound "$port" && continue 2
+        done
+        echo "$first"
+        return
+    done
+    fail "no $1 free UDP ports in a row"
+}
+
+# write_configuration FILE TABLES PORT MODE LOG [KEYS]: KEYS stand at the top.
+write_configuration() {
+    cat >"$1" <<TOML
+tables = "$2"
+${6:-}
 
 [log]
-file      = "$work/server.log"
+file      = "$5"
 decisions = false
 
 [[listen]]
-address   = "127.0.0.1:$port"
+address   = "127.0.0.1:$3"
 transport = "udp"
-mode      = "redirect"
+mode      = "$4"
 TOML
+}
+
+# start_server FOLDER [MODE] [KEYS]: serves the table in FOLDER on $port; as redirect
+# server unless MODE says otherwise. KEYS are more of its configuration.
+start_server() {
+    port=$(free_port)
+    write_configuration "$work/trunkline.toml" "$1" "$port" "${2:-redirect}" "$work/server.log" "${3:-}"
+    run_server
+}
+
+# run_server: as configured; also after one that was killed.
+run_server() {
     "$trunkline" run --config "$work/trunkline.toml" >"$work/server.out" 2>&1 &
     server=$!
+    await_server "$server" "$port" "$work/server.out"
+}
+
+await_server() {
     for _ in {1..600}; do
-        is_bound "$port" && return
-        kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat "$work/server.out")"
+        is_bound "$2" && return
+        kill -0 "$1" 2>/dev/null || fail "the server did not start: $(cat "$3")"
         sleep 0.1
     done
     fail "the server did not open its port within a minute"
 }
 
+faketime_library() {
+    local library
+    for library in /usr/lib/*/faketime/libfaketimeMT.so.1; do
+        [[ -e $library ]] && echo "$library" && return
+    done
+    fail "faketime is missing: tests/install-sipp"
+}
+
+# start_fast_server FOLDER SPEED: a proxy on $fast_port whose clock runs so many times faster.
+start_fast_server() {
+    fast_port=$(free_port)
+    write_configuration "$work/fast.toml" "$1" "$fast_port" proxy "$work/fast.log"
+    # Not the program `faketime`: it would stand between us and the process.
+    LD_PRELOAD=$(faketime_library) FAKETIME="+0 x$2" \
+        "$trunkline" run --config "$work/fast.toml" >"$work/fast.out" 2>&1 &
+    fast_server=$!
+    await_server "$fast_server" "$fast_port" "$work/fast.out"
+}
+
 # Ends it as an operator would; anything but exit 0 is a failure.
 stop_server() {
-    local status=0
-    kill -TERM "$server"
-    wait "$server" || status=$?
+    stop_process "$server"
     server=
+}
+
+stop_process() {
+    local status=0
+    kill -TERM "$1"
+    wait "$1" || status=$?
     [[ $status == 0 ]] || fail "SIGTERM ended the server with exit $status"
 }
 
@@ -114,11 +172,106 @@ finish_calls_well() {
     fi
 }
 
-# counted COLUMN: the last value of a column of the statistics of SIPp.
+# counted COLUMN [NAME]: the last value of a column of the statistics of SIPp.
 counted() {
     awk -F ';' -v column="$1" '
         NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }
-        END { print at ? $at : "?" }' "$work/sipp.csv"
+        END { print at ? $at : "?" }' "$work/${2:-sipp}.csv"
+}
+
+# ---- complete calls through a proxy: call.xml and called.xml
+
+# start_trunk NAME PORT RINGING_MS TIMEWAIT_MS [OPTIONS…]: a trunk that answers every call.
+start_trunk() {
+    local name=$1 at=$2
+    sed "s/@TIMEWAIT@/$4/" "$root/tests/sipp/called.xml" >"$work/$name.xml"
+    # It writes its counts to the folder it stands in.
+    (cd "$work" && TERM=${TERM:-dumb} exec sipp -i 127.0.0.1 -p "$at" -sf "$name.xml" -nostdin -d "$3" -l 1000000 \
+        -buff_size 4194304 -deadcall_wait 0 -trace_counts -fd 1 "${@:5}" >"$work/$name.out" 2>&1) &
+    sipp[$name]=$!
+    for _ in {1..200}; do
+        if is_bound "$at"; then return; fi
+        sleep 0.02
+    done
+    fail "the trunk $name did not open its port"
+}
+
+# start_caller NAME RATE CALLS TALK_MS [OPTIONS…]: calls numbers of $work/numbers.csv.
+start_caller() {
+    local name=$1
+    rm -f "$work/$name.csv"
+    sed 's/@ROUTES@/[routes]/' "$root/tests/sipp/call.xml" >"$work/$name.xml"
+    if [[ -x $work/$name.change ]]; then "$work/$name.change" "$work/$name.xml"; fi
+    TERM=${TERM:-dumb} sipp "127.0.0.1:$port" -i 127.0.0.1 -sf "$work/$name.xml" -inf "$work/numbers.csv" \
+        -nostdin -r "$2" -m "$3" -l 1000000 -d "$4" -buff_size 4194304 -deadcall_wait 0 \
+        -trace_stat -stf "$work/$name.csv" -fd 1 -trace_err -error_file "$work/$name.err" \
+        "${@:5}" >"$work/$name.out" 2>&1 &
+    sipp[$name]=$!
+}
+
+# finish_sipp NAME: waits for its end; $sipp_status is 0 if all its calls were good.
+finish_sipp() {
+    sipp_status=0
+    wait "${sipp[$1]}" || sipp_status=$?
+    unset "sipp[$1]"
+}
+
+end_sipp() {
+    kill -KILL "${sipp[$1]}" 2>/dev/null || true
+    wait "${sipp[$1]}" 2>/dev/null || true
+    unset "sipp[$1]"
+}
+
+# make_proxy_table FOLDER NAME TIMEOUT PORTS…: a thousand numbers of ten groups, each with a
+# trunk at every port, tried in this order. NAME tells tables apart.
+make_proxy_table() {
+    local group at count=$(($# - 3)) names
+    mkdir -p "$1"
+    {
+        cat <<TOML
+[trunk_group.sbc]
+accept_from = ["127.0.0.1"]
+dial_plan   = "uk"
+
+[dial_plan.uk]
+country_code         = "44"
+international_prefix = ["00"]
+national_prefix      = "0"
+emergency            = ["999"]
+
+[alternative_routing.patience]
+next_route_on = ["trunk-timeout", "transport-error", "408", "5xx"]
+trunk_timeout = "$3"
+
+[did.all]
+file = "dids.csv"
+
+[[rule]]
+name     = "Emergency"
+called   = ["emergency"]
+route_to = ["group-0"]
+
+[[rule]]
+name     = "$2"
+called   = ["did:*"]
+route_to = ["assigned"]
+TOML
+        for group in {0..9}; do
+            names=$(seq -f "\"trunk-$group-%g\"" -s ', ' "$count")
+            printf '\n[trunk_group.group-%s]\nalternative_routing = "patience"\ntrunks = [%s]\n' "$group" "$names"
+            at=0
+            for to in "${@:4}"; do
+                at=$((at + 1))
+                printf '\n[trunk.trunk-%s-%s]\naddress = "sip:127.0.0.1:%s"\n' "$group" "$at" "$to"
+            done
+        done
+    } >"$1/routing.toml"
+    awk -v count=1000 'BEGIN {
+        print "number,trunk_group"
+        for (i = 0; i < count; i++) printf "+44207946%04d,group-%d\n", i, i % 10
+    }' >"$1/dids.csv"
+    awk -v count=1000 'BEGIN { print "SEQUENTIAL"; for (i = 0; i < count; i++) printf "+44207946%04d\n", i * 7 % count }' \
+        >"$work/numbers.csv"
 }
 
 # serve FOLDER: makes $work/table lead to it, in one step, as a deployment would.
