@@ -205,5 +205,9 @@ pub const HANDED_OVER_MAX: usize = 2_048;
 /// some hundred datagrams at once.
 pub const UDP_SEND_BUFFER_BYTES: usize = 4 << 20;
 
+/// Sources that have a token bucket of their own, for each proxy worker: 64 bytes each. Tables
+/// name a few dozen addresses; who names whole networks shares one bucket beyond this.
+pub const SOURCES_MAX: usize = 4_096;
+
 /// Times a datagram is sent again after the system told of the fate of an earlier one.
 pub const SEND_RETRIES_MAX: usize = 3;

@@ -52,6 +52,10 @@ fn the_story_is_told_from_anywhere_and_leaves_nothing_behind() {
         "+442079460125 -> ROUTE teams, reception",
         "number +442079460125 dids/teams.csv:13 assigned to teams",
         "each where the table says, in ",
+        "Teams calls +441214960000: 200 → Carrier A answers, ",
+        "Teams calls +441214960000: 200 → Carrier B answers, ",
+        "the log: … # 200 carriers/carrier-a=unreachable,carriers/carrier-b=200 rule=\"The outside\" \
+         called=+441214960000 ended=answer ",
     ] {
         assert!(text.contains(line), "{line:?} is missing in {text}");
     }

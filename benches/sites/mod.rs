@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::hash::RandomState;
 use std::io::{BufWriter, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -138,6 +139,7 @@ pub(crate) struct Site {
     snapshot: Snapshot,
     now: Now,
     out: Vec<u8>,
+    source: SocketAddr,
 }
 
 impl Site {
@@ -155,6 +157,7 @@ impl Site {
                 wall: Timestamp::UNIX_EPOCH,
             },
             out: Vec::new(),
+            source: SOURCE.parse().expect("an address"),
         }
     }
 
@@ -162,7 +165,7 @@ impl Site {
     pub(crate) fn answer(&mut self, bytes: &[u8]) -> usize {
         let datagram = Datagram {
             bytes,
-            source: SOURCE.parse().expect("an address"),
+            source: self.source,
             asked: None,
             listener: "inside",
         };

@@ -4,6 +4,7 @@ mod acts;
 mod agent;
 mod change;
 mod message;
+mod proxied;
 mod sbc;
 mod screen;
 mod stage;

@@ -21,6 +21,7 @@ use super::flow::{Flow, FlowTransport, Listeners, ProxyListener};
 use super::proxy_event::{ProxyDrop, ProxyEvent};
 use super::response_context::ResponseContext;
 use super::secret::Secret;
+use super::sources::Sources;
 use super::strangers::Strangers;
 use super::table_view::TableView;
 use crate::limits::{PROXY_CALLS_MAX, PROXY_CONTEXTS_MAX};
@@ -71,6 +72,7 @@ pub struct Engine {
     view: Arc<TableView>,
     availability: Arc<Availability>,
     strangers: Strangers,
+    sources: Sources,
     drawn: u64,
     draining: bool,
     calls_max: usize,
@@ -166,6 +168,7 @@ impl Engine {
             worker,
             secret: Secret::new(secret),
             by_key: HashMap::with_hasher(key.clone()),
+            sources: Sources::new(key.clone()),
             key,
             epoch,
             timers,
@@ -212,6 +215,13 @@ impl Engine {
     /// From now on new calls are answered 503; everything else goes on.
     pub const fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// From now on a source (an IPv4 address, a /64 of IPv6) may bring so many new calls a
+    /// second, and as many at once; more get 503. Emergency calls are counted and never
+    /// refused. Without this there is no bound but `calls_max`.
+    pub const fn limit_sources(&mut self, calls_per_second: u32) {
+        self.sources.set(calls_per_second);
     }
 
     /// Requests in progress and their echoes. After 0 nothing will be sent any more.

@@ -76,12 +76,16 @@ impl<'a> CallFacts<'a> {
         }
     }
 
-    /// What classification reads where no classification asks for more than the source.
+    /// What classification reads where no classification asks for more than where the
+    /// request came from.
     #[must_use]
-    pub(super) fn bare_arrival(&self, source: SocketAddr) -> Arrival<'a> {
+    pub(super) fn bare_arrival<'b>(&self, source: SocketAddr, listener: &'b str) -> Arrival<'b>
+    where
+        'a: 'b,
+    {
         Arrival {
             source: source.ip(),
-            listener: "",
+            listener,
             contact_host: b"",
             from_host: b"",
             request_host: self.host,
@@ -140,7 +144,7 @@ impl<'a> UserText<'a> {
             };
         };
         let raw = user.number();
-        let decoded = memchr::memchr(b'%', raw).and_then(|_| decoded(&user));
+        let decoded = raw.contains(&b'%').then(|| decoded(&user)).flatten();
         let has_params = raw.len() < user.as_bytes().len();
         Self {
             raw,

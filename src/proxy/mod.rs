@@ -28,6 +28,7 @@ mod redirect;
 mod response_context;
 mod route_set;
 mod secret;
+mod sources;
 mod strangers;
 mod table_view;
 #[cfg(test)]

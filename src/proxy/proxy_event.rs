@@ -177,6 +177,8 @@ counted! {
         NextHop = "next hop",
         /// As many requests as allowed are in progress: 503.
         Overload = "overload",
+        /// One source brings more new calls than it may: 503.
+        SourceFlood = "too many calls of one source",
         /// The listener is being shut down: 503.
         Draining = "draining",
     }

@@ -227,7 +227,9 @@ impl RedirectServer {
         snapshot: &Snapshot,
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
-        let key = self.key(asked.message);
+        let key = self.transactions.as_ref().and_then(|_| {
+            TransactionKey::of_invite_from(asked.message, &head.top_via, &self.tag_key)
+        });
         if let Some((transactions, key)) = self.transactions.as_mut().zip(key)
             && let Some(repeated) = transactions.request(asked.now.instant, key, out)
         {
@@ -505,7 +507,11 @@ impl<'a> Asked<'_, 'a> {
         let (message, datagram) = (self.message, self.datagram);
         let header = |name: &str| message.by_name(name.as_bytes()).next();
         if routing::is_by_source_only(table) {
-            return routing::classify(table, &facts.bare_arrival(datagram.source), header);
+            return routing::classify(
+                table,
+                &facts.bare_arrival(datagram.source, datagram.listener),
+                header,
+            );
         }
         let arrival = facts.arrival(message, datagram.source, datagram.listener);
         routing::classify(table, &arrival, header)

@@ -36,13 +36,16 @@ pub(super) fn to_tag_of(key: &RandomState, head: &RequestHead<'_>) -> [u8; 16] {
     )
 }
 
-/// A length before each part keeps `("ab", "c")` and `("a", "bc")` apart.
+/// The lengths of the parts keep `("ab", "c")` and `("a", "bc")` apart; each is below
+/// 65,536, as a message is.
 fn drawn(key: &RandomState, parts: [&[u8]; 4]) -> [u8; 16] {
     let mut hasher = key.build_hasher();
-    for part in parts {
-        hasher.write_usize(part.len());
-        hasher.write(part);
-    }
+    hasher.write_u64(
+        parts
+            .iter()
+            .fold(0, |lengths, part| lengths << 16 | part.len() as u64),
+    );
+    parts.iter().for_each(|part| hasher.write(part));
     hex(hasher.finish())
 }
 

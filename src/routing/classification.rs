@@ -74,11 +74,25 @@ pub fn is_known_source(table: &RoutingTable, source: IpAddr) -> bool {
         || accept_from(table, source).is_some()
 }
 
-/// Whether [`classify`] looks at the source address only: there is no classification that
-/// asks for anything else.
+/// Whether [`classify`] looks at the source address and the listener only: there is no
+/// classification that asks for anything of the message.
 #[must_use]
 pub fn is_by_source_only(table: &RoutingTable) -> bool {
-    table.classifications().is_empty()
+    let asks_message = Classification::asks_message;
+    !table.classifications().iter().any(asks_message)
+}
+
+impl Classification {
+    fn asks_message(&self) -> bool {
+        let patterns = [
+            &self.tgrp,
+            &self.trunk_context,
+            &self.contact_host,
+            &self.from_host,
+            &self.request_host,
+        ];
+        self.header.is_some() || patterns.iter().any(|list| !list.is_empty())
+    }
 }
 
 /// The trunk group a request arrives on, or `None`: refuse it. Classifications are read top

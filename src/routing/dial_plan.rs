@@ -106,7 +106,16 @@ pub fn normalise(
     dialled: &[u8],
     phone_context: Option<&[u8]>,
 ) -> Normalised {
-    let Some(number) = Number::parse_visual(dialled).filter(has_digit_or_code) else {
+    normalise_number(plan, Number::parse_visual(dialled), phone_context)
+}
+
+/// [`normalise`] of what has been read as a number, or could not be.
+pub(super) fn normalise_number(
+    plan: Option<&DialPlan>,
+    dialled: Option<Number>,
+    phone_context: Option<&[u8]>,
+) -> Normalised {
+    let Some(number) = dialled.filter(has_digit_or_code) else {
         return Normalised {
             number: None,
             step: NormaliseStep::NotANumber,
@@ -134,7 +143,9 @@ pub fn normalise(
 pub fn is_emergency(plan: Option<&DialPlan>, number: &Number) -> bool {
     match plan {
         Some(plan) if !plan.emergency.is_empty() => plan.emergency.contains(number),
-        _ => DEFAULT_EMERGENCY.contains(&number.as_str()),
+        _ => DEFAULT_EMERGENCY
+            .iter()
+            .any(|emergency| emergency.as_bytes() == number.as_bytes()),
     }
 }
 

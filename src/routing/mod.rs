@@ -184,8 +184,9 @@ fn read_number(
                 End::Calling => &m.calling,
             })
         });
-    let bytes = arrived.as_ref().map_or(dialled.number, Number::as_bytes);
-    let normalised = dial_plan::normalise(plan, bytes, dialled.phone_context);
+    // An emergency number was not manipulated.
+    let number = arrived.or(written);
+    let normalised = dial_plan::normalise_number(plan, number, dialled.phone_context);
     trace.number(end, arrived.filter(|n| Some(*n) != written), &normalised);
     let number = normalised.number;
     (

@@ -22,18 +22,25 @@ impl Number {
     /// not longer than [`NUMBER_SYMBOLS_MAX`].
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        Self::collect(text.iter().copied())
+        let (first, rest) = text.split_first()?;
+        // A byte cannot miss a table of 256.
+        let is_symbol = |byte: &u8| CODES[usize::from(*byte)] != 0;
+        let is_number =
+            is_symbol(first) && rest.iter().all(|byte| is_symbol(byte) && *byte != b'+');
+        let mut symbols = [0; NUMBER_SYMBOLS_MAX];
+        symbols.get_mut(..text.len())?.copy_from_slice(text);
+        let length = u8::try_from(text.len()).ok()?;
+        is_number.then_some(Self { symbols, length })
     }
 
     /// Reads a number as people write it: like [`Number::parse`], after dropping the
     /// visual separators `-`, `.`, `(` and `)` of RFC 3966 §5.1.1, and spaces.
     #[must_use]
     pub fn parse_visual(text: &[u8]) -> Option<Self> {
-        Self::collect(
-            text.iter()
-                .copied()
-                .filter(|byte| !is_visual_separator(*byte)),
-        )
+        let written = || text.iter().copied();
+        // Most come without separators.
+        Self::parse(text)
+            .or_else(|| Self::collect(written().filter(|byte| !is_visual_separator(*byte))))
     }
 
     /// Reads a number from bytes that come one by one; [`Number::parse`] of their

@@ -61,6 +61,9 @@ impl User<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Raw(raw) => out.extend_from_slice(raw),
+            Self::Number(number) if !number.as_bytes().contains(&b'#') => {
+                out.extend_from_slice(number.as_bytes());
+            }
             Self::Number(number) => {
                 for (index, part) in number.as_bytes().split(|byte| *byte == b'#').enumerate() {
                     if index > 0 {

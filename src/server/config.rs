@@ -44,6 +44,9 @@ pub struct ProxyConfig {
     pub secret_file: Option<PathBuf>,
     /// New calls a worker may have in progress; more get 503.
     pub calls_max: usize,
+    /// New calls a second that a worker takes from one source; more get 503. No bound
+    /// without one.
+    pub calls_per_source: Option<u32>,
 }
 
 /// What a listener does with a call.
@@ -154,11 +157,14 @@ impl Default for ProxyConfig {
         Self {
             secret_file: None,
             calls_max: PROXY_CALLS_MAX,
+            calls_per_source: None,
         }
     }
 }
 
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// More a second than any worker carries is no bound.
+const CALLS_PER_SOURCE_MAX: u64 = 100_000;
 /// A header of this length is a product name; more is a mistake.
 const SERVER_HEADER_BYTES_MAX: usize = 128;
 
@@ -470,6 +476,9 @@ fn read_proxy(root: &mut Reader<'_>, folder: &Path) -> ProxyConfig {
     if let Some((calls, _)) = table.integer("calls_max", 1..=PROXY_CALLS_MAX as u64) {
         config.calls_max = usize::try_from(calls).unwrap_or(PROXY_CALLS_MAX);
     }
+    config.calls_per_source = table
+        .integer("calls_per_source", 1..=CALLS_PER_SOURCE_MAX)
+        .and_then(|(calls, _)| u32::try_from(calls).ok());
     table.finish();
     config
 }
@@ -580,7 +589,7 @@ mod tests {
             [[listen]]\naddress = \"0.0.0.0:5060\"\ntransport = \"udp\"\nmode = \"proxy\"\nadvertise = \"192.0.2.5\"\n\
             [[listen]]\naddress = \"[2001:db8::5]:0\"\ntransport = \"udp\"\nmode = \"proxy\"\n\
             [[listen]]\naddress = \"[::]:5062\"\ntransport = \"udp\"\nmode = \"proxy\"\nadvertise = \"[2001:db8::6]:5070\"\n\
-            [proxy]\nsecret_file = \"proxy.secret\"\ncalls_max = 100\n";
+            [proxy]\nsecret_file = \"proxy.secret\"\ncalls_max = 100\ncalls_per_source = 20\n";
         let config = read(text).unwrap();
         let local = "0.0.0.0:5060".parse().unwrap();
         let advertised: Vec<String> = config
@@ -595,6 +604,7 @@ mod tests {
         assert!(config.listeners.iter().all(|l| l.mode == Mode::Proxy));
         assert!(config.proxy.secret_file.unwrap().ends_with("proxy.secret"));
         assert_eq!(config.proxy.calls_max, 100);
+        assert_eq!(config.proxy.calls_per_source, Some(20));
         let defaults = read(&format!("tables = \"t\"\n{LISTEN}")).unwrap();
         assert_eq!(defaults.proxy, ProxyConfig::default());
     }
@@ -651,7 +661,7 @@ mod tests {
             (
                 "address = \"10.0.0.5:1\"\n[proxy]\nsecret = \"x\"",
                 "7:1",
-                "known keys: secret_file, calls_max",
+                "known keys: secret_file, calls_max, calls_per_source",
             ),
             (
                 "address = \"10.0.0.5:1\"\n[proxy]\nsecret_file = 5",

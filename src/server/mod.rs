@@ -32,6 +32,7 @@ use crate::observe::{Counters, PeerErrors, Totals};
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
 };
+use crate::routing::Snapshot;
 use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
@@ -257,7 +258,7 @@ impl ServerHandle {
         let number = post.number();
         let proxy = (!doors.is_empty()).then(|| ProxyTask {
             doors,
-            engine: Engine::new(shared.settings(number), &self.store.snapshot()),
+            engine: shared.engine(number, &self.store.snapshot()),
             post,
             unanswered: shared.unanswered.clone(),
             store: Arc::clone(&self.store),
@@ -288,6 +289,14 @@ struct Shared<'c> {
 }
 
 impl Shared<'_> {
+    fn engine(&self, worker: u8, snapshot: &Snapshot) -> Engine {
+        let mut engine = Engine::new(self.settings(worker), snapshot);
+        if let Some(calls) = self.config.proxy.calls_per_source {
+            engine.limit_sources(calls);
+        }
+        engine
+    }
+
     fn settings(&self, worker: u8) -> ProxySettings {
         ProxySettings {
             worker,

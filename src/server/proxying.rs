@@ -60,6 +60,9 @@ pub(super) struct Unanswered(Arc<[AtomicUsize]>);
 
 /// A queue is empty when nothing has come out of it for so long.
 const QUIET: Duration = Duration::from_millis(10);
+/// How late a timer may be: under load a datagram comes meanwhile, and its round runs the
+/// timers too, so that none costs a wake-up of its own. SIP's shortest is 500 ms.
+const TIMER_SLACK: Duration = Duration::from_millis(5);
 /// With nothing due the alarm is set for later than anybody waits.
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -108,10 +111,13 @@ impl ProxyTask {
     /// Waits for a datagram, a timer, an order, or `until`.
     async fn wait(&mut self, alarm: &mut Alarm, until: Option<Instant>) {
         alarm.set(
-            [self.engine.poll_timeout(), until]
-                .into_iter()
-                .flatten()
-                .min(),
+            [
+                self.engine.poll_timeout().map(|due| due + TIMER_SLACK),
+                until,
+            ]
+            .into_iter()
+            .flatten()
+            .min(),
         );
         tokio::select! {
             biased;

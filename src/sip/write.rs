@@ -197,11 +197,17 @@ fn is_answerable(target: IpAddr, source: IpAddr) -> bool {
 fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u8>) {
     let address = source.ip().to_canonical();
     let params = via.params.as_bytes();
-    let params_at = scan::offset_in(list, params) + memchr(b';', params).unwrap_or(params.len());
-    let element_end = memchr(b',', list).map_or(list.len(), |_| {
+    let before = match params {
+        [b';', ..] => 0,
+        _ => memchr(b';', params).unwrap_or(params.len()),
+    };
+    let params_at = scan::offset_in(list, params) + before;
+    let element_end = if scan::any(list, |byte| byte == b',') {
         let element = CommaList::new(list).next().unwrap_or(list);
         scan::offset_in(list, element) + element.len()
-    });
+    } else {
+        list.len()
+    };
     let params = list.get(params_at..element_end).unwrap_or_default();
     write_clean(list.get(..params_at).unwrap_or_default(), out);
     let mut asked = false;
@@ -269,7 +275,18 @@ fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 
 /// The value with each fold as one space (RFC 3261 §7.3.1), and with a space for
 /// every other byte that would end the line for somebody.
+#[inline]
 fn write_clean(value: &[u8], out: &mut Vec<u8>) {
+    // Told of sixteen bytes at once, and true of nearly every value.
+    if scan::any(value, |byte| byte <= b'\r') {
+        unfold(value, out);
+    } else {
+        out.extend_from_slice(value);
+    }
+}
+
+/// [`write_clean`] of a value that may need it.
+fn unfold(value: &[u8], out: &mut Vec<u8>) {
     let mut rest = value;
     while let Some(at) = memchr3(b'\r', b'\n', 0, rest) {
         let (before, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));

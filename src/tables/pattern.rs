@@ -42,7 +42,7 @@ impl Pattern {
         if let Some((first, last_start)) = split_range(text) {
             return range(text, first, last_start);
         }
-        if let Some(prefix) = text.strip_suffix('*') {
+        if let Some(prefix) = without_star(text) {
             if prefix.trim_ascii().is_empty() {
                 return Err(PatternError::new(
                     0..text.len(),
@@ -55,6 +55,15 @@ impl Pattern {
         }
         number(text).map(Self::Exact)
     }
+}
+
+/// What stands before the `*` at the end, whatever separators follow it.
+fn without_star(text: &str) -> Option<&str> {
+    text.trim_end_matches(is_separator).strip_suffix('*')
+}
+
+const fn is_separator(c: char) -> bool {
+    matches!(c, ' ' | '-' | '.' | '(' | ')')
 }
 
 /// Two numbers with every separator anybody writes stay far below; a longer text is not
@@ -212,7 +221,7 @@ fn range(text: &str, first: &str, last_start: usize) -> Result<Pattern, PatternE
     let last_start = last_start + last.len() - last.trim_ascii_start().len();
     let (first, last) = (first.trim_ascii(), last.trim_ascii());
     let whole = |kind| PatternError::new(0..text.len(), kind);
-    if first.ends_with('*') || last.ends_with('*') {
+    if without_star(first).or(without_star(last)).is_some() {
         return Err(whole(PatternErrorKind::PrefixInRange));
     }
     let low = number(first)?;
@@ -283,10 +292,9 @@ const E164_DIGITS_MAX: usize = 15;
 
 fn why_no_number(text: &str) -> PatternError {
     let symbol = |c: char| c.is_ascii_digit() || matches!(c, '+' | '*' | '#');
-    let separator = |c: char| matches!(c, ' ' | '-' | '.' | '(' | ')');
     let stranger = text
         .char_indices()
-        .find(|(_, c)| !symbol(*c) && !separator(*c));
+        .find(|(_, c)| !symbol(*c) && !is_separator(*c));
     if let Some((at, c)) = stranger {
         return PatternError::new(at..at + c.len_utf8(), PatternErrorKind::NotASymbol(c));
     }

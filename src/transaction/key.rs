@@ -34,6 +34,16 @@ impl TransactionKey {
         Self::server(request, Method::Invite, seed)
     }
 
+    /// [`TransactionKey::of_invite`] of a request whose top Via has been read.
+    #[must_use]
+    pub fn of_invite_from(
+        request: &Message<'_>,
+        top_via: &Via<'_>,
+        seed: &RandomState,
+    ) -> Option<Self> {
+        Self::server_from(request, top_via, Method::Invite, seed)
+    }
+
     /// The key of the client transaction that `response` belongs to: the branch of its
     /// top Via and the method of its CSeq. `None` when it lacks one of them.
     #[must_use]
@@ -49,40 +59,48 @@ impl TransactionKey {
     /// The key of the client transaction of a request that is sent with this branch.
     #[must_use]
     pub fn of_branch(branch: &[u8], method: Method<'_>, seed: &RandomState) -> Self {
-        let half = |salt: u8| {
-            let mut hasher = begin(seed, CLIENT, salt);
-            field(&mut hasher, branch);
-            field(&mut hasher, method.as_bytes());
-            hasher.finish()
-        };
-        Self(half(1), half(2))
+        let mut hasher = begin(seed, CLIENT);
+        field(&mut hasher, branch);
+        field(&mut hasher, method.as_bytes());
+        Self::of(hasher)
     }
 
     fn server(request: &Message<'_>, method: Method<'_>, seed: &RandomState) -> Option<Self> {
-        let via = request.top_via().ok()?;
-        let branch = via.branch().filter(|_| via.branch_is_unique());
+        Self::server_from(request, &request.top_via().ok()?, method, seed)
+    }
+
+    fn server_from(
+        request: &Message<'_>,
+        via: &Via<'_>,
+        method: Method<'_>,
+        seed: &RandomState,
+    ) -> Option<Self> {
         let method = match method {
             Method::Ack => Method::Invite,
             method => method,
         };
-        let half = |salt: u8| {
-            let mut hasher = begin(seed, SERVER, salt);
-            match branch {
-                Some(branch) => field(&mut hasher, branch),
-                None => rfc2543(&mut hasher, request, &via, method)?,
-            }
-            sent_by(&mut hasher, &via);
-            field(&mut hasher, method.as_bytes());
-            Some(hasher.finish())
-        };
-        Some(Self(half(1)?, half(2)?))
+        let mut hasher = begin(seed, SERVER);
+        match via.branch().filter(|_| via.branch_is_unique()) {
+            Some(branch) => field(&mut hasher, branch),
+            None => rfc2543(&mut hasher, request, via, method)?,
+        }
+        sent_by(&mut hasher, via);
+        field(&mut hasher, method.as_bytes());
+        Some(Self::of(hasher))
+    }
+
+    /// 128 bits out of one pass: the state of the hash is 256 bits wide, and what is read
+    /// of it after one byte more is another function of all of them.
+    fn of(mut hasher: impl Hasher) -> Self {
+        let first = hasher.finish();
+        hasher.write_u8(0);
+        Self(first, hasher.finish())
     }
 }
 
-fn begin(seed: &RandomState, side: u8, salt: u8) -> impl Hasher + use<> {
+fn begin(seed: &RandomState, side: u8) -> impl Hasher + use<> {
     let mut hasher = seed.build_hasher();
     hasher.write_u8(side);
-    hasher.write_u8(salt);
     hasher
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trunkline::server::{Advertised, Server, StartError};
+use trunkline::server::{Advertised, Config, ListenerConfig, Mode, Server, StartError};
 use trunkline::tables::Reload;
 
 use crate::daemon::Daemon;
@@ -288,14 +288,26 @@ fn a_wildcard_proxy_says_the_address_it_is_told_and_answers_from_the_one_that_wa
     assert_eq!(from, asked);
 }
 
+/// The example of the docs is a configuration, and its table is one.
+#[test]
+fn the_example_of_a_proxy_is_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = Config::read(&root.join("docs/trunkline-proxy.toml")).unwrap();
+    let modes: Vec<Mode> = config.listeners.iter().map(|l| l.mode).collect();
+    assert_eq!(modes, [Mode::Proxy, Mode::Redirect]);
+    assert!(config.proxy.secret_file.is_some());
+    let loaded = trunkline::tables::load(&config.tables);
+    assert!(loaded.table.is_some(), "{:?}", loaded.report);
+}
+
 #[test]
 fn a_secret_that_others_can_read_keeps_it_from_starting() {
     let folder = tables();
     let file = folder.path().join("proxy.secret");
     fs::write(&file, "0".repeat(32)).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    let listener = trunkline::server::ListenerConfig::proxy("127.0.0.1:0".parse().unwrap());
-    let mut config = trunkline::server::Config::new(folder.path(), vec![listener]);
+    let listener = ListenerConfig::proxy("127.0.0.1:0".parse().unwrap());
+    let mut config = Config::new(folder.path(), vec![listener]);
     config.proxy.secret_file = Some(file);
     let error = Server::start(&config).unwrap_err();
     assert!(

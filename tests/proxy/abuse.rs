@@ -342,3 +342,52 @@ proptest! {
         prop_assert_eq!(bench.engine.in_progress(), 0);
     }
 }
+
+/// An INVITE with a number of its own: a call of its own.
+fn nth_invite(number: &str, n: u32) -> String {
+    invite(number, &n.to_string())
+}
+
+#[test]
+fn a15_a_flood_of_calls_from_one_source_takes_nobody_elses_room() {
+    let mut bench = Bench::new();
+    bench.engine.limit_sources(10);
+    for n in 0..100 {
+        bench.receive(CALLER, &nth_invite("+441", n));
+    }
+    assert_eq!(bench.ignore(CALLER, "SIP/2.0 503 "), 90);
+    assert_eq!(bench.ignore(CALLER, "SIP/2.0 100 "), 10);
+    assert_eq!(bench.ignore(LON, "INVITE "), 10);
+    let floods = refusals(&bench);
+    assert!(floods.len() == 90 && floods.iter().all(|why| *why == ProxyRefusal::SourceFlood));
+    // Another source, the same one for an emergency, and the same one a second later.
+    let other = "10.0.0.11:5060";
+    bench.receive(other, &nth_invite("+441", 200));
+    bench.take(other, "SIP/2.0 100 ");
+    bench.receive(CALLER, &nth_invite("112", 201));
+    bench.take(CALLER, "SIP/2.0 100 ");
+    bench.wait_ms(100);
+    bench.receive(CALLER, &nth_invite("+441", 202));
+    bench.take(CALLER, "SIP/2.0 100 ");
+    bench.receive(CALLER, &nth_invite("+441", 203));
+    assert!(
+        bench
+            .take(CALLER, "SIP/2.0 503 ")
+            .text
+            .contains("\r\nRetry-After: ")
+    );
+}
+
+/// A retransmission is no new call: it is not counted.
+#[test]
+fn a18_a_storm_of_one_invite_is_one_call_of_its_source() {
+    let mut bench = Bench::new();
+    bench.engine.limit_sources(1);
+    let call = bench.call_to("+441");
+    for _ in 0..100 {
+        bench.receive(CALLER, &call);
+    }
+    assert_eq!(bench.ignore(CALLER, "SIP/2.0 100 "), 100);
+    assert_eq!(bench.ignore(LON, "INVITE "), 1);
+    assert!(refusals(&bench).is_empty());
+}

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use super::change::change_the_table;
+use super::proxied::carry;
 use super::sbc::{Call, Placed};
 use super::screen::Screen;
 use super::stage::{Stage, shown};
@@ -50,6 +51,7 @@ pub(super) async fn tell(stage: &mut Stage, screen: Screen) -> anyhow::Result<Le
     stage.set_carrier_a(true);
     let call_id = change_the_table(stage, screen, &mut ledger).await?;
     explain(stage, screen, &call_id).await?;
+    carry(stage, screen, &mut ledger).await?;
     Ok(ledger)
 }
 

@@ -77,6 +77,11 @@ impl Agent {
         })
     }
 
+    /// Whether it is who answered with this To.
+    pub(super) fn is_in(&self, to: &str) -> bool {
+        to.ends_with(&format!(";tag={}", tag(self.address)))
+    }
+
     pub(super) fn set_mood(&self, mood: Mood) {
         self.mood.store(mood as u8, Ordering::Relaxed);
     }
@@ -86,6 +91,11 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// The tag in the To of everything an agent answers.
+fn tag(address: SocketAddr) -> String {
+    format!("a{}", address.port())
 }
 
 struct Desk {
@@ -214,7 +224,7 @@ impl Desk {
 
     /// One agent is one party: its port tells it from the others of a call.
     fn tag(&self) -> String {
-        format!("a{}", self.address.port())
+        tag(self.address)
     }
 
     async fn send(&self, bytes: &[u8], peer: SocketAddr) {

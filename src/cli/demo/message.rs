@@ -133,6 +133,7 @@ pub(super) fn reply(request: &Request, status: StatusCode, tag: &str) -> Option<
         _ => None,
     });
     let mut headers: Vec<Header> = vias.collect();
+    headers.extend(record_routes(&request.headers).map(|route| Header::from(route.clone())));
     headers.extend([
         request.from_header().ok()?.clone().into(),
         headers::To::new(to).into(),
@@ -145,6 +146,14 @@ pub(super) fn reply(request: &Request, status: StatusCode, tag: &str) -> Option<
         version: rsip::Version::V2,
         headers: headers.into(),
         body: Vec::new(),
+    })
+}
+
+/// The Record-Routes of a message, in order.
+fn record_routes(headers: &rsip::Headers) -> impl Iterator<Item = &headers::RecordRoute> {
+    headers.iter().filter_map(|header| match header {
+        Header::RecordRoute(route) => Some(route),
+        _ => None,
     })
 }
 
@@ -219,6 +228,16 @@ impl Heard {
         };
         let (ours, theirs) = (&request.headers, &self.response.headers);
         id(ours) == id(theirs) && cseq(ours) == cseq(theirs)
+    }
+
+    /// The Routes of requests inside the dialog that it makes, for the caller:
+    /// RFC 3261 §12.1.2.
+    pub(super) fn routes(&self) -> Vec<Header> {
+        let mut routes: Vec<Header> = record_routes(&self.response.headers)
+            .map(|route| headers::Route::new(route.value()).into())
+            .collect();
+        routes.reverse();
+        routes
     }
 
     /// Its Contacts, best first: by q, and as they stand where q is equal.

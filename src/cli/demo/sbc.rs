@@ -67,6 +67,20 @@ pub(super) struct Placed {
     pub(super) took: Duration,
 }
 
+/// What came of a call through a proxy.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub(super) call_id: String,
+    /// The final answer; `None` is none.
+    pub(super) status: Option<u16>,
+    /// Its To, which tells who answered.
+    pub(super) to: String,
+    /// Whether the BYE was answered.
+    pub(super) hung_up: bool,
+    /// From the INVITE to the final answer.
+    pub(super) took: Duration,
+}
+
 /// What came of one Contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Came {
@@ -218,7 +232,9 @@ impl Sbc {
             if (200..300).contains(&status) {
                 placed.attempts.push(Came::Answered);
                 placed.answered_by = Some(row.name);
-                return self.hang_up(leg, &heard, cseq, row.address).await;
+                // Whoever answered and does not hear a BYE: the call was placed all the same.
+                let _ = self.hang_up(leg, &heard, cseq, row.address).await?;
+                return Ok(());
             }
             self.acknowledge(&invite, &heard, row.address).await?;
             placed.attempts.push(Came::Status(status));
@@ -230,24 +246,65 @@ impl Sbc {
         Ok(())
     }
 
-    /// ACK, BYE, and the answer to it. RFC 3261 §13.2.2.4, §15.1.1.
+    /// Places a call through a proxy, which carries it to whoever answers, and hangs up
+    /// along the route set.
+    ///
+    /// # Errors
+    /// What the system said about our socket. Whatever peers do is part of the result.
+    pub(super) async fn place_through(
+        &mut self,
+        proxy: SocketAddr,
+        calling: &str,
+        dialled: &str,
+    ) -> io::Result<Carried> {
+        let leg = Leg::new(calling, self.address);
+        let uri = message::dialled(dialled, proxy);
+        let to: headers::To = typed::To::from(uri.clone()).into();
+        let invite = leg.invite(uri, to, 1);
+        let begun = Instant::now();
+        let answer = self.ask(&invite, proxy, ANSWER_WAIT).await?;
+        let mut carried = Carried {
+            call_id: leg.call_id.clone(),
+            status: answer.as_ref().map(Heard::status),
+            to: String::new(),
+            hung_up: false,
+            took: begun.elapsed(),
+        };
+        let Some(heard) = answer else {
+            return Ok(carried);
+        };
+        if (200..300).contains(&heard.status()) {
+            let to = heard.response.to_header();
+            carried.to = to.map(|to| to.value().to_owned()).unwrap_or_default();
+            carried.hung_up = self.hang_up(&leg, &heard, 1, proxy).await?;
+        } else {
+            self.acknowledge(&invite, &heard, proxy).await?;
+        }
+        Ok(carried)
+    }
+
+    /// ACK, BYE, and whether that was answered. RFC 3261 §13.2.2.4, §15.1.1.
     async fn hang_up(
         &mut self,
         leg: &Leg,
         heard: &Heard,
         cseq: u32,
         peer: SocketAddr,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let Ok(to) = heard.response.to_header().cloned() else {
-            return Ok(());
+            return Ok(false);
         };
         let contact = heard.targets().into_iter().next();
         let uri = contact.map_or_else(|| peer.into(), |target| target.uri);
-        let ack = leg.request(Method::Ack, uri.clone(), to.clone(), cseq);
+        let mut ack = leg.request(Method::Ack, uri.clone(), to.clone(), cseq);
+        let mut bye = leg.request(Method::Bye, uri, to, cseq.saturating_add(1));
+        for route in heard.routes() {
+            ack.headers.push(route.clone());
+            bye.headers.push(route);
+        }
         self.send(&ack, peer).await?;
-        let bye = leg.request(Method::Bye, uri, to, cseq.saturating_add(1));
-        // Whoever answered and does not hear a BYE: the call was placed all the same.
-        self.ask(&bye, peer, ANSWER_WAIT).await.map(drop)
+        let heard = self.ask(&bye, peer, ANSWER_WAIT).await?;
+        Ok(heard.is_some_and(|heard| heard.status() == 200))
     }
 
     async fn acknowledge(

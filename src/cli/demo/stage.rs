@@ -188,7 +188,7 @@ async fn reload_on(mut hangup: Signal, server: Arc<ServerHandle>, closed: Arc<No
     }
 }
 
-fn why_not_started(error: StartError) -> anyhow::Error {
+pub(super) fn why_not_started(error: StartError) -> anyhow::Error {
     match error {
         StartError::Table(report) => anyhow::anyhow!("{}", report.text(false)),
         other => anyhow::Error::new(other),

@@ -63,6 +63,11 @@ impl TableCopy {
         self.folder.join("tables")
     }
 
+    /// The folder that goes with its owner.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The log of the server.
     pub(super) fn log(&self) -> PathBuf {
         self.folder.join("trunkline.log")

@@ -46,6 +46,13 @@ impl Engine {
             Unfit::malformed(error).unwrap_or(bad)
         })?;
         let call = self.decide(asked, &facts)?;
+        let admitted = self.sources.admit(asked.flow.peer.ip(), asked.now.instant);
+        if !admitted && !call.emergency {
+            return Err(Unfit::new(
+                ProxyRefusal::SourceFlood,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ));
+        }
         let room = if call.emergency {
             self.contexts_max
         } else {

@@ -128,6 +128,15 @@ fn sound_numbers_are_not_taken_for_damaged_ones() {
     }
 }
 
+/// Written exactly, it would be shown as a prefix.
+#[test]
+fn a_star_at_the_end_is_no_symbol_whatever_follows_it() {
+    assert_eq!(Pattern::parse("1*()"), Ok(Pattern::Prefix(n("1"))));
+    let kind = |text| Pattern::parse(text).map_err(|error| error.kind);
+    assert_eq!(kind("*("), Err(PatternErrorKind::EmptyPrefix));
+    assert_eq!(kind("1*( to 2*-"), Err(PatternErrorKind::PrefixInRange));
+}
+
 #[test]
 fn lost_plus_is_told_from_national_and_short_numbers() {
     let lost = ["442071838750", "4930123456"];
