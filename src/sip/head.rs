@@ -47,6 +47,17 @@ const MANDATORY: [HeaderName; 5] = [
     HeaderName::CSeq,
 ];
 
+/// The bits of the names.
+const fn set(names: &[HeaderName]) -> u64 {
+    let mut set = 0;
+    let mut rest = names;
+    while let [name, others @ ..] = rest {
+        set |= name.bit();
+        rest = others;
+    }
+    set
+}
+
 impl<'a> Message<'a> {
     /// [`Message::read_request`] for those who want to know only whether it succeeds.
     ///
@@ -98,17 +109,16 @@ impl<'a> Message<'a> {
     }
 
     fn check_counts(&self) -> Result<(), ParseError> {
+        if self.repeated() & const { set(&SINGLE) } == 0 && self.has_all(&MANDATORY) {
+            return Ok(());
+        }
         if let Some(name) = SINGLE.into_iter().find(|name| self.is_repeated(*name)) {
             let again = self.all(name).nth(1).unwrap_or_default();
             return Err(self.wrong(again, ParseErrorKind::Repeated(name)));
         }
-        match MANDATORY
-            .into_iter()
-            .find(|name| self.first(*name).is_none())
-        {
-            Some(name) => Err(self.missing(name)),
-            None => Ok(()),
-        }
+        let lacks = |name: &HeaderName| self.first(*name).is_none();
+        let missing = MANDATORY.into_iter().find(lacks);
+        missing.map_or(Ok(()), |name| Err(self.missing(name)))
     }
 
     fn routable_uri(&self) -> Result<Uri<'a>, ParseError> {

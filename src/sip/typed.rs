@@ -87,10 +87,16 @@ impl<'a> Message<'a> {
             let there = self.first(HeaderName::ContentLength).is_some();
             return Ok(there.then(|| self.body().len()));
         }
+        let read = |value| {
+            let length = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
+            length.ok_or_else(|| self.wrong(value, ParseErrorKind::ContentLength))
+        };
+        if !self.is_repeated(HeaderName::ContentLength) {
+            return self.first(HeaderName::ContentLength).map(read).transpose();
+        }
         let mut length = None;
         for value in self.all(HeaderName::ContentLength) {
-            let read = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
-            let read = read.ok_or_else(|| self.wrong(value, ParseErrorKind::ContentLength))?;
+            let read = read(value)?;
             if length.is_some_and(|length| length != read) {
                 return Err(self.wrong(value, ParseErrorKind::ContentLengthConflict));
             }
