@@ -37,9 +37,19 @@ impl<'a> Cursor<'a> {
         self.rest.get(..self.rest.len() - later.rest.len())
     }
 
+    /// Behind `byte`, if that is next.
+    #[inline(always)]
+    pub(super) fn behind(self, byte: u8) -> Option<Self> {
+        let stops = self.stops >> 1;
+        match self.rest {
+            [next, rest @ ..] if *next == byte => Some(Self { rest, stops }),
+            _ => None,
+        }
+    }
+
     /// Behind `text`, if that is next.
     #[inline(always)]
-    pub(super) fn behind<const N: usize>(self, text: &[u8; N]) -> Option<Self> {
+    pub(super) fn behind_text<const N: usize>(self, text: &[u8; N]) -> Option<Self> {
         let rest = self.rest.strip_prefix(text)?;
         let stops = self.stops >> N;
         Some(Self { rest, stops })
@@ -159,7 +169,7 @@ mod tests {
                 prop_assert_eq!(cursor.until(behind), Some(run));
                 prop_assert_eq!(run.len() + behind.rest().len(), cursor.rest().len());
                 cursor = match behind.rest() {
-                    [first, ..] if turn % 2 == 0 => behind.behind(&[*first]).unwrap_or(behind),
+                    [first, ..] if turn % 2 == 0 => behind.behind(*first).unwrap_or(behind),
                     [_, rest @ ..] => behind.at(rest),
                     [] => behind,
                 };

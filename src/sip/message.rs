@@ -45,7 +45,7 @@ pub(super) struct Span {
 /// No field of that name in the index.
 const ABSENT: u8 = u8::MAX;
 
-const _: () = assert!(HEADERS_MAX <= ABSENT as usize / 2 + 1);
+const _: () = assert!(HEADERS_MAX <= ABSENT as usize);
 
 impl<'a> Message<'a> {
     /// A message with nothing in it, for [`Message::read_datagram`] to fill.
@@ -297,18 +297,6 @@ impl<'a> Message<'a> {
     /// Whether a field of that name is there more than once.
     pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
         self.repeated & name.bit() != 0
-    }
-
-    /// Whether a field of each of these names is there.
-    #[inline]
-    pub(super) fn has_all(&self, names: &[HeaderName]) -> bool {
-        let position = |name: &HeaderName| self.first.get(name.index()).copied();
-        // Positions are below it.
-        let absent = (ABSENT >> 1) + 1;
-        let all = names
-            .iter()
-            .fold(0, |all, name| all | position(name).unwrap_or(ABSENT));
-        all & absent == 0
     }
 
     /// One bit for each name that is there more than once, as [`HeaderName::bit`] has it.

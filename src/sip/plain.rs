@@ -26,28 +26,28 @@ type Part<'a, T> = Option<(T, Cursor<'a>)>;
 #[inline(always)]
 pub(super) fn name_addr(value: &[u8]) -> Plain<'_, NameAddr<'_>> {
     let (display, at) = display(Cursor::new(value))?;
-    let (uri, at) = uri_at(at.behind(b"<")?)?;
-    let (params, tag, rest) = header_params(at.behind(b">")?, b"tag")?;
+    let (uri, at) = uri_at(at.behind(b'<')?)?;
+    let (params, tag, rest) = header_params(at.behind(b'>')?, b"tag")?;
     Some((NameAddr::from_parts(display, uri, params, tag), rest))
 }
 
 /// A display name and the blank behind it, or neither.
 #[inline(always)]
 fn display(at: Cursor<'_>) -> Part<'_, Option<&[u8]>> {
-    match at.rest() {
-        [b'<', ..] => Some((None, at)),
-        [b'"', ..] => {
-            let (name, at) = at.behind(b"\"")?.run(scan::QUOTED);
-            let at = at.behind(b"\"")?;
-            Some((Some(name), at.behind(b" ").unwrap_or(at)))
-        }
-        // A blank that nobody trimmed: where a value begins is the lists' to say.
-        [first, ..] if scan::is_lws(*first) => None,
-        _ => {
-            let (words, at) = run(at, scan::DISPLAY)?;
-            Some((Some(scan::trim_lws(words)), at))
-        }
+    if at.rest().first() == Some(&b'<') {
+        return Some((None, at));
     }
+    if let Some(at) = at.behind(b'"') {
+        let (name, at) = at.run(scan::QUOTED);
+        let at = at.behind(b'"')?;
+        return Some((Some(name), at.behind(b' ').unwrap_or(at)));
+    }
+    // A blank that nobody trimmed: where a value begins is the lists' to say.
+    if scan::is_lws(*at.rest().first()?) {
+        return None;
+    }
+    let (words, at) = run(at, scan::DISPLAY)?;
+    Some((Some(scan::trim_lws(words)), at))
 }
 
 /// A sip, sips or tel URI without password, escapes and headers. Ends before a byte
@@ -60,12 +60,12 @@ pub(super) fn uri(input: &[u8]) -> Plain<'_, Uri<'_>> {
 
 #[inline(always)]
 fn uri_at(start: Cursor<'_>) -> Part<'_, Uri<'_>> {
-    let (scheme, at) = if let Some(at) = start.behind(b"sip:") {
+    let (scheme, at) = if let Some(at) = start.behind_text(b"sip:") {
         (Scheme::Sip, at)
-    } else if let Some(at) = start.behind(b"tel:") {
+    } else if let Some(at) = start.behind_text(b"tel:") {
         return tel(start, at);
     } else {
-        (Scheme::Sips, start.behind(b"sips:")?)
+        (Scheme::Sips, start.behind_text(b"sips:")?)
     };
     let (user, at) = user(at)?;
     let (host, at) = host(at)?;
@@ -109,7 +109,7 @@ fn tel<'a>(start: Cursor<'a>, number: Cursor<'a>) -> Part<'a, Uri<'a>> {
 #[inline(always)]
 fn user(start: Cursor<'_>) -> Part<'_, Option<UserPart<'_>>> {
     let (user, at) = run(start, scan::USER)?;
-    if let Some(at) = at.behind(b"@") {
+    if let Some(at) = at.behind(b'@') {
         return Some((Some(UserPart::new(user)), at));
     }
     match at.rest() {
@@ -136,25 +136,36 @@ fn host(at: Cursor<'_>) -> Part<'_, Host<'_>> {
 
 #[inline(always)]
 fn ipv4(input: &[u8]) -> Plain<'_, Ipv4Addr> {
-    let (a, rest) = octet(input)?;
-    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
-    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
-    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (a, rest) = octet_and_dot(input)?;
+    let (b, rest) = octet_and_dot(rest)?;
+    let (c, rest) = octet_and_dot(rest)?;
+    let (d, rest) = match rest {
+        [a, b, c, rest @ ..] if digit(*b) && digit(*c) => (octet(&[*a, *b, *c])?, rest),
+        [a, b, rest @ ..] if digit(*b) => (octet(&[*a, *b])?, rest),
+        [a, rest @ ..] => (octet(&[*a])?, rest),
+        [] => return None,
+    };
     Some((Ipv4Addr::from_bits(a << 24 | b << 16 | c << 8 | d), rest))
+}
+
+/// The dot is looked for first: then every digit is looked at once.
+#[inline(always)]
+fn octet_and_dot(input: &[u8]) -> Plain<'_, u32> {
+    match input {
+        [a, b'.', rest @ ..] => Some((octet(&[*a])?, rest)),
+        [a, b, b'.', rest @ ..] => Some((octet(&[*a, *b])?, rest)),
+        [a, b, c, b'.', rest @ ..] => Some((octet(&[*a, *b, *c])?, rest)),
+        _ => None,
+    }
 }
 
 /// One to three digits.
 #[inline(always)]
-fn octet(input: &[u8]) -> Plain<'_, u32> {
-    let (octet, rest) = match input {
-        [a, b, c, rest @ ..] if digit(*a) && digit(*b) && digit(*c) => {
-            (value(*a) * 100 + value(*b) * 10 + value(*c), rest)
-        }
-        [a, b, rest @ ..] if digit(*a) && digit(*b) => (value(*a) * 10 + value(*b), rest),
-        [a, rest @ ..] if digit(*a) => (value(*a), rest),
-        _ => return None,
-    };
-    (octet <= 255).then_some((octet, rest))
+fn octet<const N: usize>(digits: &[u8; N]) -> Option<u32> {
+    let octet = digits
+        .iter()
+        .fold(0, |octet, digit| octet * 10 + value(*digit));
+    (digits.iter().all(|byte| digit(*byte)) && octet <= 255).then_some(octet)
 }
 
 #[inline(always)]
@@ -178,7 +189,7 @@ fn domain(start: Cursor<'_>) -> Part<'_, Host<'_>> {
         if first == b'-' {
             return None;
         }
-        match at.behind(b".") {
+        match at.behind(b'.') {
             Some(next) => label = next,
             None if digit(first) => return None,
             None => return Some((Host::Domain(start.until(at)?), at)),
@@ -217,9 +228,9 @@ fn number(input: &[u8]) -> Plain<'_, u32> {
 #[inline(always)]
 fn uri_params(start: Cursor<'_>) -> Part<'_, Params<'_>> {
     let mut at = start;
-    while let Some(name) = at.behind(b";") {
+    while let Some(name) = at.behind(b';') {
         (_, at) = run(name, scan::URI_PLAIN)?;
-        if let Some(value) = at.behind(b"=") {
+        if let Some(value) = at.behind(b'=') {
             (_, at) = run(value, scan::URI_PLAIN)?;
         }
     }
@@ -234,11 +245,11 @@ fn header_params<'a>(
 ) -> Option<(Params<'a>, Wanted<'a>, &'a [u8])> {
     let mut found = Wanted::default();
     let mut at = start;
-    while let Some(behind) = at.behind(b";") {
+    while let Some(behind) = at.behind(b';') {
         let name;
         let mut value = &[][..];
         (name, at) = run(behind, scan::TOKEN)?;
-        if let Some(behind) = at.behind(b"=") {
+        if let Some(behind) = at.behind(b'=') {
             (value, at) = run(behind, scan::VALUE)?;
         }
         // Equal bytes are told sooner than equal letters.
@@ -255,12 +266,15 @@ fn header_params<'a>(
 /// The first value of a Via list, up to the end or a comma (RFC 3261 §20.42).
 #[inline(always)]
 pub(super) fn via(value: &[u8]) -> Plain<'_, Via<'_>> {
-    // Compared as words: a byte string is compared byte by byte.
+    // Compared as words; in a pattern they would be compared byte by byte.
+    const SIP: u64 = u64::from_le_bytes(*b"SIP/2.0/");
     const UDP: u32 = u32::from_le_bytes(*b"UDP ");
     const TCP: u32 = u32::from_le_bytes(*b"TCP ");
     const TLS: u32 = u32::from_le_bytes(*b"TLS ");
-    let (transport, rest) = value.strip_prefix(b"SIP/2.0/")?.split_first_chunk::<4>()?;
+    let (protocol, rest) = value.split_first_chunk()?;
+    let (transport, rest) = rest.split_first_chunk()?;
     let transport = match u32::from_le_bytes(*transport) {
+        _ if u64::from_le_bytes(*protocol) != SIP => return None,
         UDP => Transport::Udp,
         TCP => Transport::Tcp,
         TLS => Transport::Tls,

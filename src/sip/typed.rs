@@ -69,6 +69,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// Not a number from 0 to 255 (RFC 3261 §20.22).
+    #[inline]
     pub fn max_forwards(&self) -> Result<Option<u8>, ParseError> {
         let Some(value) = self.first(HeaderName::MaxForwards) else {
             return Ok(None);
