@@ -136,6 +136,24 @@ pub const TRUNK_OUTAGE_MS_FIRST: u64 = 2_000;
 /// Longest such outage, in milliseconds: a trunk that is back is found within a minute.
 pub const TRUNK_OUTAGE_MS_MAX: u64 = 60_000;
 
+/// Longest wait between OPTIONS probes of a trunk that is out of service, in milliseconds,
+/// where its interval is not longer: a trunk that is back is found within a minute.
+pub const PROBE_RETRY_MS_MAX: u64 = 60_000;
+
+/// Probes that begin in one step of an engine; those left begin in the next. Calls that
+/// came meanwhile must not wait for thousands of trunks.
+pub const PROBES_AT_ONCE_MAX: usize = 64;
+
+/// Milliseconds after which whoever probes looks whether there is another table: trunks
+/// that a reload added are probed although no call comes.
+pub const PROBE_LOOK_MS: u64 = 1_000;
+
+/// Misses or hits that a table may ask for before a trunk turns.
+pub const PROBES_IN_A_ROW_MAX: u8 = 20;
+
+/// Names of trunks out of service that one line of the log shows; the rest are counted.
+pub const TRUNKS_TOLD_MAX: usize = 50;
+
 /// Longest Retry-After of a trunk that is heeded, in seconds: a wrong digit must not take
 /// a trunk away for years.
 pub const TRUNK_RETRY_AFTER_S_MAX: u32 = 3_600;

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::proxy::{
-    DropReason, MethodKind, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal, Refusal,
+    DropReason, MethodKind, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal, Refusal,
 };
+use crate::routing::Turn;
 use crate::routing::table::Cause;
 
 /// Status codes counted each on its own: 100 to 699.
@@ -33,6 +34,9 @@ pub struct Counters {
     trunk_errors: AtomicU64,
     handed_over: AtomicU64,
     hand_overs_lost: AtomicU64,
+    probes: AtomicU64,
+    probe_misses: AtomicU64,
+    trunks_out: AtomicU64,
 }
 
 impl Counters {
@@ -59,6 +63,9 @@ impl Counters {
             trunk_errors: AtomicU64::new(0),
             handed_over: AtomicU64::new(0),
             hand_overs_lost: AtomicU64::new(0),
+            probes: AtomicU64::new(0),
+            probe_misses: AtomicU64::new(0),
+            trunks_out: AtomicU64::new(0),
         }
     }
 
@@ -86,6 +93,17 @@ impl Counters {
                 }
             }
             ProxyEvent::Dropped { why, .. } => add(self.proxy_drops.get(why.index())),
+            ProxyEvent::Probe(report) => self.probe(report),
+        }
+    }
+
+    fn probe(&self, report: &ProbeReport) {
+        add(Some(&self.probes));
+        if report.miss.is_some() {
+            add(Some(&self.probe_misses));
+        }
+        if let Some(Turn::Out(_)) = report.turn {
+            add(Some(&self.trunks_out));
         }
     }
 
@@ -203,6 +221,12 @@ pub struct Proxied {
     pub handed_over: u64,
     /// Of such, those that worker had no room for.
     pub hand_overs_lost: u64,
+    /// OPTIONS sent to trunks that had an answer or were missed.
+    pub probes: u64,
+    /// Of these, the missed ones.
+    pub probe_misses: u64,
+    /// Times that probes took a trunk out of service.
+    pub trunks_out: u64,
 }
 
 impl Totals {
@@ -279,6 +303,9 @@ impl Proxied {
             (&mut self.trunk_errors, &counters.trunk_errors),
             (&mut self.handed_over, &counters.handed_over),
             (&mut self.hand_overs_lost, &counters.hand_overs_lost),
+            (&mut self.probes, &counters.probes),
+            (&mut self.probe_misses, &counters.probe_misses),
+            (&mut self.trunks_out, &counters.trunks_out),
         ] {
             *sum += counter.load(Ordering::Relaxed);
         }
@@ -289,14 +316,17 @@ impl fmt::Display for Proxied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "calls={} attempts={} failovers={} trunk-timeouts={} trunk-errors={} handed-over={} hand-overs-lost={}",
+            "calls={} attempts={} failovers={} trunk-timeouts={} trunk-errors={} handed-over={} hand-overs-lost={} probes={} probe-misses={} trunks-out={}",
             self.calls,
             self.attempts,
             self.failovers,
             self.trunk_timeouts,
             self.trunk_errors,
             self.handed_over,
-            self.hand_overs_lost
+            self.hand_overs_lost,
+            self.probes,
+            self.probe_misses,
+            self.trunks_out
         )
     }
 }

@@ -10,6 +10,7 @@ mod log;
 mod peer_errors;
 mod proxied_call_line;
 mod shell_word;
+mod trunk_turns;
 
 pub use call_line::{CallLine, MaskNumbers};
 pub use counters::{Counters, Proxied, Totals};
@@ -18,3 +19,4 @@ pub use log::{Log, LogFormat, LogSettings};
 pub use peer_errors::PeerErrors;
 pub use proxied_call_line::ProxiedCallLine;
 pub use shell_word::ShellWord;
+pub use trunk_turns::{TrunksOut, tell_turn};

@@ -18,17 +18,21 @@ use super::Now;
 use super::branch::Branch;
 use super::facts::is_answerable;
 use super::flow::{Flow, FlowTransport, Listeners, ProxyListener};
+use super::prober::{self, Prober};
 use super::proxy_event::{ProxyDrop, ProxyEvent};
 use super::response_context::ResponseContext;
 use super::secret::Secret;
 use super::sources::Sources;
 use super::strangers::Strangers;
 use super::table_view::TableView;
+#[cfg(doc)]
+use crate::limits::PROBE_LOOK_MS;
 use crate::limits::{PROXY_CALLS_MAX, PROXY_CONTEXTS_MAX};
 use crate::routing::{Availability, Snapshot};
 use crate::sip::{Message, StartLine};
 use crate::transaction::{Action, Actions, Timers, Transport};
 
+pub(super) use answers::retry_after_s;
 use contexts::Contexts;
 use timers::TimerQueue;
 
@@ -73,6 +77,7 @@ pub struct Engine {
     availability: Arc<Availability>,
     strangers: Strangers,
     sources: Sources,
+    prober: Option<Prober>,
     drawn: u64,
     draining: bool,
     calls_max: usize,
@@ -180,6 +185,7 @@ impl Engine {
             view: Arc::new(TableView::new(Arc::clone(&snapshot.table))),
             availability: Arc::clone(&snapshot.availability),
             strangers: Strangers::default(),
+            prober: None,
             drawn: 0,
             draining: false,
             calls_max,
@@ -196,7 +202,13 @@ impl Engine {
         match input {
             Input::Received { flow, bytes } => self.received(now, flow, bytes),
             Input::SendFailed { bytes, .. } => self.send_failed(now.instant, bytes),
-            Input::TimerDue => self.timer_due(now.instant),
+            Input::TimerDue => {
+                self.timer_due(now.instant);
+                self.probing(|prober, told| {
+                    prober.due(now.instant, told);
+                    true
+                });
+            }
         }
     }
 
@@ -206,15 +218,32 @@ impl Engine {
     }
 
     /// When [`Input::TimerDue`] is wanted at the latest; `None` while nothing is in
-    /// progress. It may turn out that nothing was due.
+    /// progress and no trunk is to be probed. It may turn out that nothing was due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.queue.first()
+        let probe = self.prober.as_ref().map(Prober::poll_timeout);
+        [self.queue.first(), probe].into_iter().flatten().min()
     }
 
-    /// From now on new calls are answered 503; everything else goes on.
-    pub const fn drain(&mut self) {
+    /// From now on new calls are answered 503 and no trunk is probed; everything else goes
+    /// on.
+    pub fn drain(&mut self) {
         self.draining = true;
+        self.prober = None;
+    }
+
+    /// From `now` on this engine asks the trunks of its tables whether they are alive, as
+    /// each of them says (`options`). For one engine of the process: all share the
+    /// [`Availability`] it writes. It then wants to be woken every [`PROBE_LOOK_MS`], to
+    /// learn of another table.
+    pub fn probe_trunks(&mut self, now: Instant) {
+        self.prober = Some(Prober::new(
+            now,
+            self.worker,
+            self.key.clone(),
+            self.timers,
+            self.server_header.clone(),
+        ));
     }
 
     /// From now on a source (an IPv4 address, a /64 of IPv6) may bring so many new calls a
@@ -247,6 +276,19 @@ impl Engine {
         let since = now.instant.saturating_duration_since(self.epoch);
         let now_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         self.availability.tell_time(now_ms);
+        if let Some(prober) = &mut self.prober {
+            let (view, listeners) = (&self.view, &self.listeners);
+            prober.notice(now.instant, view, listeners, &self.availability);
+        }
+    }
+
+    /// Lets `act` work on the probes; whether there are any and it found its own.
+    fn probing(&mut self, act: impl FnOnce(&mut Prober, &mut prober::Told<'_>) -> bool) -> bool {
+        let mut told = prober::Told {
+            availability: &self.availability,
+            outputs: &mut self.outputs,
+        };
+        (self.prober.as_mut()).is_some_and(|prober| act(prober, &mut told))
     }
 
     fn received(&mut self, now: Now, flow: Flow, bytes: &[u8]) {
@@ -282,6 +324,9 @@ impl Engine {
         let Some(branch) = Branch::find(bytes).filter(|b| b.worker == self.worker) else {
             return;
         };
+        if self.probing(|prober, told| prober.unreachable(now, branch, told)) {
+            return;
+        }
         self.with(branch.context, now, |engine, context| {
             let is_cancel = bytes.starts_with(b"CANCEL ");
             engine.attempt_unreachable(now, context, branch.unique, is_cancel);
@@ -370,7 +415,7 @@ impl Engine {
 }
 
 /// Whether a transaction over this transport has to repeat.
-const fn repeats(transport: FlowTransport) -> Transport {
+pub(super) const fn repeats(transport: FlowTransport) -> Transport {
     if transport.is_reliable() {
         Transport::Reliable
     } else {

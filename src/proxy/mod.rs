@@ -11,6 +11,7 @@
 //! | `route_set` | §16.4: where it wants to go |
 //! | `forwarding` | §16.6: the bytes that leave |
 //! | `response_context` | §16.7: attempts, and the best of their answers |
+//! | `prober` | §11: which trunks are alive |
 //! | `branch` | our Vias: whose transaction, which one, and loops |
 //! | `flow` | listeners, flows, targets |
 //! | `proxy_event` | what observers see |
@@ -23,6 +24,7 @@ mod facts;
 mod flow;
 mod forwarding;
 mod laws;
+mod prober;
 mod proxy_event;
 mod redirect;
 mod response_context;
@@ -44,6 +46,7 @@ pub use flow::{Flow, FlowTransport, ProxyListener};
 #[doc(hidden)]
 pub use laws::fuzz_redirect;
 pub use proxy_event::{
-    AttemptReport, EndedBy, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused,
+    AttemptReport, EndedBy, ProbeMiss, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent,
+    ProxyRefusal, ProxyRefused,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};

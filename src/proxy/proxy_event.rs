@@ -1,5 +1,6 @@
 //! What the proxy tells of its calls: the only thing observers ever see.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use jiff::Timestamp;
 
 use super::event::{DialledText, MethodKind, counted};
 use crate::limits::ROUTES_MAX;
-use crate::routing::{Caller, Ending, GroupId, Number, Outcome, Route, RoutingTable, RuleId, Stop};
+use crate::routing::{
+    Caller, Ending, GroupId, Number, Outcome, Route, RoutingTable, RuleId, Stop, Turn,
+};
 use crate::sip::{ParseError, StatusCode};
 
 /// What happened.
@@ -41,6 +44,8 @@ pub enum ProxyEvent {
         /// Who sent it.
         source: SocketAddr,
     },
+    /// An OPTIONS we sent to a trunk was answered, or missed.
+    Probe(ProbeReport),
 }
 
 /// A call and what became of it. Ids are valid for its table.
@@ -90,6 +95,28 @@ pub struct ProxiedCall {
     pub answer_ms: u32,
 }
 
+/// How one probe of a trunk ended.
+#[derive(Debug, Clone)]
+pub struct ProbeReport {
+    /// The trunk, as its table calls it.
+    pub trunk: Arc<str>,
+    /// Why it was missed; `None` for an answer that shows the trunk alive.
+    pub miss: Option<ProbeMiss>,
+    /// Whether it took the trunk out of service or brought it back.
+    pub turn: Option<Turn>,
+}
+
+/// Why a probe was missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeMiss {
+    /// No final answer came in time.
+    Unanswered,
+    /// The network says that the trunk cannot be reached.
+    Unreachable,
+    /// The answer is none of those that show a trunk alive.
+    Answered(StatusCode),
+}
+
 /// One attempt on a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptReport {
@@ -129,6 +156,16 @@ pub struct ProxyRefused {
     pub source: SocketAddr,
     /// Place of the listener it came in on.
     pub listener: u16,
+}
+
+impl fmt::Display for ProbeMiss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unanswered => f.write_str("unanswered"),
+            Self::Unreachable => f.write_str("unreachable"),
+            Self::Answered(status) => write!(f, "answered {}", status.code()),
+        }
+    }
 }
 
 counted! {

@@ -50,7 +50,7 @@ fn trunk(name: &str, fixed_user: Option<&str>, host_and_parameters: &str) -> Tru
         },
         weight: 1,
         max_calls: None,
-        options_interval_ms: None,
+        probing: None,
         origin: ORIGIN,
     }
 }

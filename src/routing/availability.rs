@@ -14,10 +14,13 @@ use crate::limits::{
 /// asks the time but is told it ([`Availability::tell_time`]). Counts are exact: a call is
 /// taken and given back by the dialog that holds it. In redirect mode nothing writes it.
 ///
-/// A trunk is out of service by order ([`Availability::set_in_service`]: an operator, or
-/// probes), because it asked for it ([`Availability::retry_after`]), or because it stopped
-/// answering. The last two end by themselves. What a trunk is known for outlives a reload
-/// that leaves it as it was ([`Availability::carried_over`]).
+/// A trunk is out of service by order ([`Availability::set_in_service`]), because probes say
+/// so ([`Availability::set_out_by_probes`]), because it asked for it
+/// ([`Availability::retry_after`]), or because it stopped answering. The last two end by
+/// themselves. Each holds for itself: what a probe hears does not end what a call has
+/// learned, for there are trunks that answer OPTIONS and no INVITE; only the probe that
+/// brings a trunk back does. What a trunk is known for outlives a reload that leaves it as
+/// it was ([`Availability::carried_over`]).
 #[derive(Debug, Default)]
 pub struct Availability {
     trunks: Box<[Arc<TrunkHealth>]>,
@@ -29,6 +32,7 @@ pub struct Availability {
 #[derive(Debug)]
 struct TrunkHealth {
     in_service: AtomicBool,
+    is_out_by_probes: AtomicBool,
     calls_in_progress: AtomicU32,
     /// Attempts in a row that nothing was heard of.
     silences: AtomicU8,
@@ -42,6 +46,7 @@ impl Default for TrunkHealth {
     fn default() -> Self {
         Self {
             in_service: AtomicBool::new(true),
+            is_out_by_probes: AtomicBool::new(false),
             calls_in_progress: AtomicU32::new(0),
             silences: AtomicU8::new(0),
             outages: AtomicU8::new(0),
@@ -99,12 +104,29 @@ impl Availability {
     #[must_use]
     pub fn in_service(&self, id: TrunkId) -> bool {
         self.health(id).is_some_and(|trunk| {
-            trunk.in_service.load(Ordering::Relaxed) && trunk.out_until_ms() <= self.now_ms()
+            trunk.in_service.load(Ordering::Relaxed)
+                && !trunk.is_out_by_probes.load(Ordering::Relaxed)
+                && trunk.out_until_ms() <= self.now_ms()
         })
     }
 
-    /// Milliseconds until the trunk comes back by itself; 0 when it is not out, and when
-    /// it is out by order.
+    /// Why the trunk is out of service, the reason that holds longest; `None` while it is
+    /// in service.
+    #[must_use]
+    pub fn outage(&self, id: TrunkId) -> Option<Outage> {
+        let trunk = self.health(id)?;
+        if !trunk.in_service.load(Ordering::Relaxed) {
+            return Some(Outage::Ordered);
+        }
+        if trunk.is_out_by_probes.load(Ordering::Relaxed) {
+            return Some(Outage::Probes);
+        }
+        let left_ms = self.returns_in_ms(id);
+        (left_ms > 0).then_some(Outage::Calls { left_ms })
+    }
+
+    /// Milliseconds until the trunk comes back by itself, as far as time alone decides:
+    /// 0 when it is out by order or by its probes.
     #[must_use]
     pub fn returns_in_ms(&self, id: TrunkId) -> u64 {
         let until = self.health(id).map_or(0, TrunkHealth::out_until_ms);
@@ -122,6 +144,16 @@ impl Availability {
     pub fn set_in_service(&self, id: TrunkId, in_service: bool) {
         if let Some(trunk) = self.health(id) {
             trunk.in_service.store(in_service, Ordering::Relaxed);
+        }
+    }
+
+    /// Says what its probes have shown. A trunk they bring back is back: that it stopped
+    /// answering earlier is forgotten; what it asked for itself still holds.
+    pub fn set_out_by_probes(&self, id: TrunkId, is_out: bool) {
+        let Some(trunk) = self.health(id) else { return };
+        let was_out = trunk.is_out_by_probes.swap(is_out, Ordering::Relaxed);
+        if was_out && !is_out {
+            self.answered(id);
         }
     }
 
@@ -215,6 +247,20 @@ impl TrunkHealth {
     }
 }
 
+/// Why a trunk is out of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// By order.
+    Ordered,
+    /// It missed as many OPTIONS as it may, and has not answered as many as it must.
+    Probes,
+    /// Because of what calls met: silence, an error of the network, or a Retry-After.
+    Calls {
+        /// Milliseconds until it is tried again.
+        left_ms: u64,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +320,34 @@ mod tests {
         assert!(!trunks.in_service(ONE));
     }
 
+    #[test]
+    fn probes_and_calls_each_know_for_themselves() {
+        let trunks = Availability::new(1);
+        assert_eq!(trunks.outage(ONE), None);
+        trunks.unreachable(ONE);
+        trunks.set_out_by_probes(ONE, false);
+        assert_eq!(trunks.outage(ONE), Some(Outage::Calls { left_ms: 2_000 }));
+        trunks.set_out_by_probes(ONE, true);
+        trunks.answered(ONE);
+        assert_eq!(
+            trunks.outage(ONE),
+            Some(Outage::Probes),
+            "one answer of many"
+        );
+        trunks.unreachable(ONE);
+        trunks.retry_after(ONE, 1);
+        trunks.set_out_by_probes(ONE, false);
+        assert_eq!(
+            trunks.outage(ONE),
+            Some(Outage::Calls { left_ms: 1_000 }),
+            "what it asked for is left"
+        );
+        trunks.tell_time(1_000);
+        assert!(trunks.in_service(ONE));
+        trunks.set_in_service(ONE, false);
+        assert_eq!(trunks.outage(ONE), Some(Outage::Ordered));
+    }
+
     fn table(trunks: &[(&str, &str)]) -> Arc<RoutingTable> {
         let trunk = |(name, host): &(&str, &str)| Trunk {
             name: (*name).into(),
@@ -285,7 +359,7 @@ mod tests {
             },
             weight: 1,
             max_calls: None,
-            options_interval_ms: None,
+            probing: None,
             origin: Origin { file: 0, line: 1 },
         };
         Arc::new(RoutingTable::new(TableParts {
@@ -304,6 +378,7 @@ mod tests {
             before.retry_after(TrunkId(id), 60);
             before.call_begins(TrunkId(id));
         }
+        before.set_out_by_probes(TrunkId(2), true);
         let after = before.carried_over(&old, &new);
         let state = |id| {
             let id = TrunkId(id);
@@ -317,6 +392,8 @@ mod tests {
         before.call_ends(TrunkId(2));
         assert_eq!(after.calls_in_progress(TrunkId(0)), 0);
         before.tell_time(61_000);
+        assert_eq!(after.outage(TrunkId(0)), Some(Outage::Probes));
+        before.set_out_by_probes(TrunkId(2), false);
         assert!(after.in_service(TrunkId(0)));
     }
 

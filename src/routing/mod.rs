@@ -19,6 +19,7 @@ pub mod manipulation;
 pub mod next_route;
 pub mod number;
 pub mod prefix_map;
+pub mod probing;
 pub mod rule;
 mod rule_index;
 pub mod schedule;
@@ -26,7 +27,7 @@ pub mod table;
 pub mod text_pattern;
 pub mod trunk;
 
-pub use availability::Availability;
+pub use availability::{Availability, Outage};
 pub use classification::{
     Arrival, Classification, Label, classify, is_by_source_only, is_known_source,
 };
@@ -40,9 +41,10 @@ pub use ids::{
 pub use laws::{fuzz_did_map, fuzz_explanation, fuzz_prefix_map};
 pub use next_route::{Ending, Next, Search, Stop, next_route};
 pub use number::Number;
+pub use probing::{AliveAnswers, Answers, ProbeRecord, Probing, Turn};
 pub use rule::{Miss, Rule};
 pub use table::RoutingTable;
-pub use trunk::{TrunkState, User};
+pub use trunk::{Trunk, TrunkState, User};
 
 use arrayvec::ArrayVec;
 use jiff::Timestamp;

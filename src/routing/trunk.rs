@@ -2,7 +2,8 @@
 
 use super::number::Number;
 use super::{
-    Availability, DialPlanId, GroupId, ManipulationId, Origin, PolicyId, RoutingTable, TrunkId,
+    Availability, DialPlanId, GroupId, ManipulationId, Origin, PolicyId, Probing, RoutingTable,
+    TrunkId,
 };
 use crate::limits::TRUNKS_PER_GROUP_MAX;
 use arrayvec::ArrayVec;
@@ -18,8 +19,8 @@ pub struct Trunk {
     pub weight: u16,
     /// Calls it takes at once; `None` is no limit. Counted in proxy mode only.
     pub max_calls: Option<u32>,
-    /// Interval of OPTIONS probes in milliseconds; `None` is no probing.
-    pub options_interval_ms: Option<u32>,
+    /// How it is probed; `None` is not at all. Done in proxy mode only.
+    pub probing: Option<Probing>,
     /// Where it was defined.
     pub origin: Origin,
 }

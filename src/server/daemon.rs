@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Config, Order, Server, ServerHandle, StartError, reloading};
-use crate::observe::Log;
+use crate::observe::{Log, TrunksOut};
 use crate::system;
 
 /// The configuration, a table or an address is wrong: starting again will not help.
@@ -179,6 +179,9 @@ fn report(handle: &ServerHandle, log: &Log) {
         handle.totals(),
         log.dropped_lines()
     );
+    if handle.is_proxy {
+        tracing::info!("trunks {}", TrunksOut(&handle.store.snapshot()));
+    }
 }
 
 /// What systemd is told (`Type=notify-reload`). Without it, nothing happens.

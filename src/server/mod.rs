@@ -127,6 +127,7 @@ impl Server {
             errors: Arc::new(PeerErrors::new(Instant::now())),
             ended: Arc::new(Notify::new()),
             reload_soon: None,
+            is_proxy: is_proxy(config),
         };
         let offices = Post::offices(config.workers);
         for (post, sockets) in offices.into_iter().zip(by_worker(bound)) {
@@ -151,6 +152,8 @@ pub struct ServerHandle {
     errors: Arc<PeerErrors>,
     ended: Arc<Notify>,
     reload_soon: Option<SyncSender<()>>,
+    /// Whether any listener is a proxy.
+    is_proxy: bool,
 }
 
 impl ServerHandle {
@@ -294,6 +297,9 @@ impl Shared<'_> {
         if let Some(calls) = self.config.proxy.calls_per_source {
             engine.limit_sources(calls);
         }
+        if worker == 0 {
+            engine.probe_trunks(self.epoch);
+        }
         engine
     }
 
@@ -311,13 +317,14 @@ impl Shared<'_> {
     }
 }
 
+fn is_proxy(config: &Config) -> bool {
+    let mut listeners = config.listeners.iter();
+    listeners.any(|listener| listener.mode == Mode::Proxy)
+}
+
 /// The secret of the proxy listeners; where there are none it is never used.
 fn secret_of(config: &Config) -> Result<Secret, StartError> {
-    if !config
-        .listeners
-        .iter()
-        .any(|listener| listener.mode == Mode::Proxy)
-    {
+    if !is_proxy(config) {
         return Ok(Secret::default());
     }
     let file = config.proxy.secret_file.as_deref();

@@ -20,7 +20,7 @@ use tokio::time::{Sleep, sleep};
 use super::post::{Handed, Post};
 use super::worker::{CallLog, Order};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX, ROUTES_MAX};
-use crate::observe::{Counters, PeerErrors, ProxiedCallLine};
+use crate::observe::{self, Counters, PeerErrors, ProxiedCallLine};
 use crate::proxy::{
     DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent, request_owner,
     response_owner,
@@ -310,6 +310,7 @@ impl ProxyTask {
             ProxyEvent::Dropped { why, source } => {
                 self.errors.proxy_dropped(now.instant, why, source);
             }
+            ProxyEvent::Probe(report) => observe::tell_turn(&report),
             ProxyEvent::Call(_) | ProxyEvent::Served { .. } | ProxyEvent::InDialog { .. } => {}
         }
     }

@@ -29,7 +29,21 @@ pub(super) struct TrunkSection {
     pub(super) address: Option<Text>,
     pub(super) weight: u16,
     pub(super) max_calls: Option<u32>,
-    pub(super) options_interval_ms: Option<u32>,
+    pub(super) probing: ProbingSection,
+}
+
+/// The keys of a trunk that begin with `options`.
+#[derive(Debug)]
+pub(super) struct ProbingSection {
+    /// Where `options` has its value, and what it says but `"off"`.
+    pub(super) interval_ms: Option<(Option<u32>, Spot)>,
+    pub(super) misses: u8,
+    pub(super) hits: u8,
+    pub(super) alive: Option<Vec<Text>>,
+    /// Keys that say how to probe, and where.
+    pub(super) details: Vec<(&'static str, Spot)>,
+    /// Where `options_alive` stands when it is empty.
+    pub(super) empty_alive: Option<Spot>,
 }
 
 #[derive(Debug)]
@@ -236,13 +250,38 @@ impl TrunkSection {
             max_calls: table
                 .integer("max_calls", 1..=1_000_000)
                 .map(|(calls, _)| calls as u32),
-            options_interval_ms: table
-                .duration_ms_or_off("options", 1_000..=3_600_000)
-                .and_then(|(interval, _)| interval)
-                .map(|interval| interval as u32),
+            probing: ProbingSection::read(&mut table),
         };
         table.finish();
         section
+    }
+}
+
+impl ProbingSection {
+    fn read(table: &mut Reader<'_>) -> Self {
+        let has_options = table.has("options");
+        let interval = table.duration_ms_or_off("options", 1_000..=3_600_000);
+        let count = |table: &mut Reader<'_>, key, default| {
+            table
+                .integer(key, 1..=u64::from(limits::PROBES_IN_A_ROW_MAX))
+                .map_or(default, |(count, _)| count as u8)
+        };
+        let details = ["options_misses", "options_hits", "options_alive"]
+            .into_iter()
+            .filter(|_| !has_options)
+            .filter_map(|key| Some((key, table.key_spot(key)?)));
+        Self {
+            details: details.collect(),
+            empty_alive: table
+                .is_empty_list("options_alive")
+                .then(|| table.value_spot("options_alive"))
+                .flatten(),
+            interval_ms: interval
+                .map(|(interval_ms, spot)| (interval_ms.map(|interval| interval as u32), spot)),
+            misses: count(table, "options_misses", 3),
+            hits: count(table, "options_hits", 2),
+            alive: table.strings("options_alive"),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ impl Trunk {
     pub(crate) fn bound(address: &str) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         socket
-            .set_read_timeout(Some(Duration::from_secs(5)))
+            .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
         Self { socket }
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,73 @@ fn a_trunk_that_is_out_stays_out_over_a_reload() {
     rig.write_routes(&more.replace("Premium-rate numbers are", "Premium rate is"));
     assert!(matches!(rig.handle.reload(), Reload::Swapped { .. }));
     assert_eq!(attempts("c3"), 4, "and is not forgotten");
+}
+
+/// A trunk that stops answering OPTIONS is out after as many misses as its table says, and
+/// back after as many hits; no new call goes to it in between, and SIGHUP changes nothing.
+#[test]
+fn a_trunk_is_out_while_it_does_not_answer_options() {
+    const PROBES: &str = "options = \"1s\"\noptions_misses = 2\noptions_hits = 2\n[trunk.t1]";
+    let (probed, other) = (Trunk::new(), Trunk::new());
+    let folder = tables();
+    let trunks = trunks_toml(&[probed.address(), other.address()]);
+    write(
+        folder.path(),
+        "trunks.toml",
+        &trunks.replace("[trunk.t1]", PROBES),
+    );
+    let routes = folder.path().join("routes.toml");
+    let config = "tables = \"..\"\nworkers = 2\n[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\nmode = \"proxy\"\n";
+    let daemon = Daemon::run(folder, config);
+    let first_probe = probed.expect("OPTIONS sip:127.0.0.1:");
+    let call_goes_to = |trunk: &Trunk, call_id: &str| {
+        let phone = Phone::new(daemon.address);
+        call(&phone, call_id);
+        loop {
+            let (request, from) = trunk.expect("");
+            if request.starts_with("INVITE ") {
+                trunk.answer(&(request, from), 200);
+                assert!(phone.receive().starts_with("SIP/2.0 200 "));
+                return;
+            }
+            assert!(request.starts_with("OPTIONS "), "{request}");
+        }
+    };
+    call_goes_to(&probed, "before");
+    probed.answer(&first_probe, 200);
+    let line = daemon.line_with("trunk t0 is ");
+    assert!(
+        line.contains("out: 2 OPTIONS missed, the last unanswered"),
+        "{line}"
+    );
+    call_goes_to(&other, "out");
+    let more = fs::read_to_string(&routes)
+        .unwrap()
+        .replace("Premium-rate", "Premium");
+    fs::write(&routes, more).unwrap();
+    daemon.signal("HUP");
+    daemon.line_with("reload gen 1->2 ");
+    daemon.signal("USR2");
+    daemon.line_with("trunks out t0=probes");
+    call_goes_to(&other, "still-out");
+    // It answers again, whatever it is asked: both workers' sockets may hear it.
+    let is_back = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_back.load(Ordering::Relaxed) {
+                let probe = probed.expect("OPTIONS ");
+                probed.answer(&probe, 200);
+            }
+        });
+        let line = daemon.line_with("trunk t0 is ");
+        assert!(line.contains("back: 2 OPTIONS answered"), "{line}");
+        is_back.store(true, Ordering::Relaxed);
+    });
+    call_goes_to(&probed, "back");
+    daemon.signal("USR2");
+    let totals = daemon.line_with("; proxied ");
+    assert!(totals.contains(" trunks-out=1"), "{totals}");
+    daemon.line_with("trunks out none");
 }
 
 #[test]

@@ -239,6 +239,13 @@ impl Bench {
         sent
     }
 
+    /// The first message sent to `to` that begins so, if there is one.
+    pub(crate) fn take_if(&mut self, to: &str, begins: &str) -> Option<Sent> {
+        let fits = |sent: &Sent| sent.to == to && sent.text.starts_with(begins);
+        let place = self.sent.iter().position(fits)?;
+        self.sent.remove(place)
+    }
+
     /// Drops what was sent to `to` that begins so: retransmissions the test does not mind.
     pub(crate) fn ignore(&mut self, to: &str, begins: &str) -> usize {
         let before = self.sent.len();

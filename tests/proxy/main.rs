@@ -7,4 +7,5 @@ mod alternative_routing;
 mod bench;
 mod calls;
 mod dialogs;
+mod probing;
 mod races;

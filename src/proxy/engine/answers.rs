@@ -26,9 +26,9 @@ impl Engine {
         if branch.worker != self.worker {
             return self.dropped(ProxyDrop::Elsewhere, flow.peer);
         }
-        let mut known = false;
+        let mut known = self.probing(|prober, told| prober.answered(now, branch, message, told));
         self.with(branch.context, now, |engine, context| {
-            known = engine.attempt_answered(now, context, branch.unique, message);
+            known |= engine.attempt_answered(now, context, branch.unique, message);
         });
         if !known {
             self.dropped(ProxyDrop::Stray, flow.peer);
@@ -449,7 +449,7 @@ fn q850(message: &Message<'_>) -> Option<u8> {
 }
 
 /// RFC 3261 §20.33: the seconds; comment and parameters do not matter.
-fn retry_after_s(message: &Message<'_>) -> Option<u32> {
+pub(in crate::proxy) fn retry_after_s(message: &Message<'_>) -> Option<u32> {
     let value = message.first(HeaderName::RetryAfter)?;
     let digits = value
         .iter()

@@ -55,7 +55,7 @@ fn trunk(id: u16) -> Trunk {
         },
         weight: 1,
         max_calls: None,
-        options_interval_ms: None,
+        probing: None,
         origin: ORIGIN,
     }
 }

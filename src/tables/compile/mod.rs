@@ -3,6 +3,7 @@
 mod dids;
 pub(super) mod emergency;
 mod numbers;
+mod probing;
 mod rules;
 mod schedules;
 mod trunks;

@@ -1,6 +1,6 @@
 //! Trunks, trunk groups and classifications: whom calls are exchanged with.
 
-use super::{AllNames, Compiled};
+use super::{AllNames, Compiled, probing};
 use crate::limits::{MANIPULATION_STEPS_MAX, TRUNKS_PER_GROUP_MAX};
 use crate::routing::text_pattern::TextPattern;
 use crate::routing::trunk::{TargetUri, Trunk, TrunkGroup};
@@ -51,7 +51,7 @@ fn trunk(context: &Context<'_>, section: &TrunkSection) -> Option<Trunk> {
         target: target(context, section.address.as_ref()?)?,
         weight: section.weight,
         max_calls: section.max_calls,
-        options_interval_ms: section.options_interval_ms,
+        probing: probing::compile(context, section),
         origin: context.origin(section.name.spot),
     })
 }
