@@ -240,7 +240,7 @@ impl Engine {
         self.prober = Some(Prober::new(
             now,
             self.worker,
-            self.key.clone(),
+            (self.key.clone(), self.secret.clone()),
             self.timers,
             self.server_header.clone(),
         ));

@@ -2,7 +2,7 @@
 //! client transaction of its own, and what their answers do to [`Availability`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use super::branch::{Branch, push_hex};
 use super::engine::{Output, repeats, retry_after_s};
 use super::flow::{Flow, Listeners};
 use super::proxy_event::{ProbeMiss, ProbeReport, ProxyEvent};
+use super::secret::Secret;
 use super::table_view::TableView;
 use crate::limits::{PROBE_LOOK_MS, PROBES_AT_ONCE_MAX, TRUNK_RETRY_AFTER_S_MAX};
 use crate::routing::{Availability, ProbeRecord, Probing, RoutingTable, Trunk, TrunkId};
@@ -40,7 +41,10 @@ pub(super) struct Prober {
 #[derive(Debug)]
 struct Voice {
     worker: u8,
+    /// Branches are drawn from it.
     key: RandomState,
+    /// Waits are drawn from it: a run that is repeated, repeats.
+    secret: Secret,
     timers: Timers,
     user_agent: Option<Box<str>>,
 }
@@ -59,6 +63,8 @@ struct ProbedTrunk {
     sequence: u32,
     begun: Instant,
     next: Instant,
+    /// Until when it wants no requests at all.
+    quiet_until: Instant,
     sent: Option<Sent>,
     queued: Option<Instant>,
 }
@@ -103,10 +109,10 @@ impl Branch {
 
 impl Prober {
     /// One that has not looked at any table yet, and wants to now.
-    pub(super) const fn new(
+    pub(super) fn new(
         now: Instant,
         worker: u8,
-        key: RandomState,
+        (key, secret): (RandomState, Secret),
         timers: Timers,
         user_agent: Option<Box<str>>,
     ) -> Self {
@@ -114,6 +120,7 @@ impl Prober {
             voice: Voice {
                 worker,
                 key,
+                secret,
                 timers,
                 user_agent,
             },
@@ -177,7 +184,7 @@ impl Prober {
         if let Some(mut probed) = was {
             if probed.probing != probing {
                 let interval = Duration::from_millis(u64::from(probing.interval_ms));
-                probed.next = probed.next.min(now + interval);
+                probed.next = probed.next.min(now + interval).max(probed.quiet_until);
             }
             (probed.id, probed.probing, probed.queued) = (id, probing, None);
             return Some(probed);
@@ -185,7 +192,7 @@ impl Prober {
         self.drawn = (self.drawn + 1) % (Branch::STATELESS - Branch::PROBES);
         let name: Arc<str> = (&*trunk.name).into();
         // All begin within one interval, none with the others.
-        let spread_ms = self.voice.key.hash_one(&name) % u64::from(probing.interval_ms.max(1));
+        let spread_ms = self.voice.hash(&name, 0) % u64::from(probing.interval_ms.max(1));
         Some(ProbedTrunk {
             number: self.drawn,
             id,
@@ -197,6 +204,7 @@ impl Prober {
             sequence: 0,
             begun: now,
             next: now + Duration::from_millis(spread_ms),
+            quiet_until: now,
             sent: None,
             queued: None,
         })
@@ -313,8 +321,15 @@ impl Voice {
         request.into()
     }
 
+    fn hash(&self, name: &str, sequence: u32) -> u64 {
+        let mut hasher = self.secret.hasher(b"probe");
+        hasher.write_u32(sequence);
+        hasher.write(name.as_bytes());
+        hasher.finish()
+    }
+
     fn delay(&self, probed: &ProbedTrunk) -> Duration {
-        let hash = self.key.hash_one((&probed.name, probed.sequence));
+        let hash = self.hash(&probed.name, probed.sequence);
         Duration::from_millis(probed.record.delay_ms(&probed.probing, hash))
     }
 }
@@ -382,8 +397,8 @@ impl ProbedTrunk {
             let seconds = retry_after_s(message)?;
             told.availability.retry_after(self.id, seconds);
             let seconds = seconds.min(TRUNK_RETRY_AFTER_S_MAX);
-            let until = now + Duration::from_secs(u64::from(seconds));
-            self.next = self.next.max(until);
+            self.quiet_until = now + Duration::from_secs(u64::from(seconds));
+            self.next = self.next.max(self.quiet_until);
         }
         Some(())
     }

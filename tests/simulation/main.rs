@@ -67,6 +67,7 @@ fn no_world_breaks_a_promise() {
     assert!(total.next_routes > total.calls / 20, "{total:?}");
     assert!(total.cancelled > total.calls / 20, "{total:?}");
     assert!(total.lost > total.calls && total.late_2xx > 0, "{total:?}");
+    assert!(total.turns > seeds / 16, "{total:?}");
     // In the worst worlds a third of all packets is lost on each of two hops.
     assert!(total.unheard < total.calls / 100, "{total:?}");
 }

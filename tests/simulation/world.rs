@@ -1,7 +1,7 @@
 //! The world: a clock, a network, faults, and the promises that hold in it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
@@ -11,7 +11,7 @@ use trunkline::proxy::{
     Engine, Flow, FlowTransport, Input, Now, Output, ProxyDrop, ProxyEvent, ProxyListener,
     ProxySettings,
 };
-use trunkline::routing::{RoutingTable, Snapshot};
+use trunkline::routing::{Outage, RoutingTable, Snapshot, TrunkId};
 use trunkline::sip::{HeaderName, Message, Reply, StatusCode};
 use trunkline::tables;
 use trunkline::transaction::Timers;
@@ -43,12 +43,17 @@ static TABLES: LazyLock<[Arc<RoutingTable>; 2]> = LazyLock::new(|| {
             alternative_routing = "eager"
             [trunk.a]
             address = "sip:10.0.1.1"
+            options = "2s"
             [trunk.b]
             address = "sip:10.0.1.2"
+            options = "5s"
+            options_misses = 2
             [trunk.c]
             address = "sip:10.0.1.3"
             [trunk.six]
             address = "sip:[2001:db8::49]"
+            options = "2s"
+            options_hits = 1
             [alternative_routing.eager]
             next_route_on = ["trunk-timeout", "transport-error", "4xx", "5xx"]
             trunk_timeout = "2s"
@@ -107,6 +112,7 @@ pub(crate) enum Timer {
     Revives(usize),
     Reload,
     ClockJumps(i64),
+    Stops,
     Parted(&'static str, bool),
 }
 
@@ -132,6 +138,8 @@ pub(crate) struct Tally {
     pub(crate) late_2xx: u64,
     pub(crate) unacknowledged: u64,
     pub(crate) unheard: u64,
+    /// Trunks that probes took out of service or brought back.
+    pub(crate) turns: u64,
 }
 
 impl Tally {
@@ -145,6 +153,7 @@ impl Tally {
         self.late_2xx += other.late_2xx;
         self.unacknowledged += other.unacknowledged;
         self.unheard += other.unheard;
+        self.turns += other.turns;
     }
 }
 
@@ -165,6 +174,8 @@ pub(crate) struct World {
     twice_permille: u64,
     delay_ms_max: u64,
     parted: Vec<&'static str>,
+    /// Branches of INVITEs to trunks.
+    attempts: BTreeSet<String>,
     /// Calls that were told of, by Call-ID.
     told: BTreeMap<String, u16>,
     /// Some trunk died, and with it its calls.
@@ -219,6 +230,7 @@ impl World {
             callers: Vec::new(),
             trunks,
             parted: Vec::new(),
+            attempts: BTreeSet::new(),
             told: BTreeMap::new(),
             died: false,
             strays: 0,
@@ -228,6 +240,14 @@ impl World {
         };
         world.plan_calls(calls);
         world.plan_faults(calls);
+        // In some worlds the trunks are probed, until all faults are long over: many more
+        // packets than calls have.
+        if seed.is_multiple_of(16) {
+            world.engine.probe_trunks(base);
+            world.wake(0, Timer::EngineDue);
+            world.engine_due_ms = Some(0);
+            world.wake(calls * 1_500 + 400_000, Timer::Stops);
+        }
         world
     }
 
@@ -327,6 +347,7 @@ impl World {
             }
             Timer::Revives(trunk) => self.trunks[trunk].alive = true,
             Timer::Reload => self.reload(),
+            Timer::Stops => self.stop(),
             Timer::ClockJumps(ms) => self.wall_shift_ms += ms,
             Timer::Parted(who, true) => self.parted.push(who),
             Timer::Parted(who, false) => self.parted.retain(|parted| *parted != who),
@@ -420,11 +441,13 @@ impl World {
             instant: self.base + Duration::from_millis(self.now_ms),
             wall: wall + jiff::SignedDuration::from_millis(shift_ms),
         };
+        let out = self.out_by_probes();
         self.engine.handle(now, input, &self.snapshot);
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Transmit { flow, bytes } => {
                     let to = flow.peer.to_string();
+                    self.check_attempt(&to, &bytes, &out);
                     self.carry(US[usize::from(flow.listener)], &to, &bytes);
                 }
                 Output::Event(event) => self.told(event),
@@ -452,6 +475,9 @@ impl World {
         } = event
         {
             self.strays += 1;
+        }
+        if let ProxyEvent::Probe(report) = &event {
+            self.tally.turns += u64::from(report.turn.is_some());
         }
         if let ProxyEvent::Call(call) = event {
             if self.speaks {
@@ -499,6 +525,47 @@ impl World {
         self.order += 1;
         self.timers.insert(self.order, timer);
         self.coming.push(Reverse((at_ms, self.order)));
+    }
+
+    /// Addresses of the trunks that probes keep out of service.
+    fn out_by_probes(&self) -> Vec<&'static str> {
+        let Snapshot {
+            table,
+            availability,
+        } = &self.snapshot;
+        let trunks = (0..).map(TrunkId).zip(table.trunks());
+        let out = trunks.filter(|(id, _)| availability.outage(*id) == Some(Outage::Probes));
+        let address = |(_, trunk): (_, &trunkline::routing::Trunk)| {
+            let place = ["a", "b", "c", "six"]
+                .iter()
+                .position(|n| **n == *trunk.name);
+            TRUNKS[place.unwrap()]
+        };
+        out.map(address).collect()
+    }
+
+    /// Promise: no attempt begins on a trunk that probes keep out, unless lives hang on it.
+    fn check_attempt(&mut self, to: &str, bytes: &[u8], out: &[&str]) {
+        if !bytes.starts_with(b"INVITE ") || !TRUNKS.contains(&to) {
+            return;
+        }
+        let message = Message::parse_datagram(bytes).unwrap();
+        let branch = text(message.top_via().unwrap().branch().unwrap());
+        let is_new = self.attempts.insert(branch);
+        let is_emergency = bytes.starts_with(b"INVITE sip:112@");
+        assert!(
+            !is_new || is_emergency || !out.contains(&to),
+            "a call to {to}, which is out"
+        );
+    }
+
+    /// Promise: long after the last fault, probes keep nobody out who is alive. Where a
+    /// third of all packets is lost, several in a row may still be missed.
+    fn stop(&mut self) {
+        if self.loss_permille == 0 && self.delay_ms_max < 500 {
+            assert_eq!(self.out_by_probes(), Vec::<&str>::new());
+        }
+        self.engine.drain();
     }
 
     /// Promise: every CANCEL ends the ringing. A phone that gives up by itself must not be
