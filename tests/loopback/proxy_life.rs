@@ -140,6 +140,36 @@ fn a_trunk_is_out_while_it_does_not_answer_options() {
     daemon.line_with("trunks out none");
 }
 
+/// The kernel spreads the answers over the workers' sockets, and only one worker probes.
+#[test]
+fn answers_to_probes_find_the_worker_that_asks() {
+    let trunks: Vec<Trunk> = (0..12).map(|_| Trunk::new()).collect();
+    let addresses: Vec<_> = trunks.iter().map(Trunk::address).collect();
+    let probed = trunks_toml(&addresses).replace("address = ", "options = \"4s\"\naddress = ");
+    let rig = Rig::with_tables(
+        |folder| write(folder, "trunks.toml", &probed),
+        &["127.0.0.1:0"],
+        4,
+        |config| config.listeners[0].mode = Mode::Proxy,
+    );
+    thread::scope(|scope| {
+        for trunk in &trunks {
+            scope.spawn(|| {
+                let probe = trunk.expect("OPTIONS ");
+                trunk.answer(&probe, 200);
+            });
+        }
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while rig.handle.totals().proxied.probes < 12 {
+        assert!(Instant::now() < deadline, "an answer was lost");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let totals = rig.handle.shutdown();
+    let answered = totals.proxied.probes - totals.proxied.probe_misses;
+    assert!(answered >= 12, "{totals}");
+}
+
 #[test]
 fn a_stopping_proxy_takes_no_new_calls_and_finishes_those_it_has() {
     let trunk = Trunk::new();

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use std::sync::Arc;
-use trunkline::proxy::{ProbeMiss, ProxyEvent};
+use trunkline::limits::PROBES_AT_ONCE_MAX;
+use trunkline::proxy::{Input, ProbeMiss, ProxyEvent};
 use trunkline::routing::{Snapshot, TrunkId, Turn};
 
 use crate::bench::{Bench, CALLER, LON, MAN, Sent, TABLE, ack_of, invite, settings, table, value};
@@ -242,6 +243,45 @@ fn forged_answers_do_nothing() {
     assert_eq!(turns(&bench).len(), 1);
     bench.answer(&probe, 200, "");
     assert_eq!(turns(&bench).len(), 1, "too late");
+}
+
+/// However many trunks are due at once, one step does not send to all of them; the rest
+/// follow in the next, and each is asked once.
+#[test]
+fn many_trunks_do_not_hold_up_a_step() {
+    const TRUNKS: usize = 200;
+    let many: String = (0..TRUNKS)
+        .map(|n| format!("[trunk.m{n}]\naddress = \"sip:10.9.0.{n}\"\noptions = \"1s\"\n"))
+        .collect();
+    let now = std::time::Instant::now();
+    let mut bench = Bench::with(table(&format!("{TABLE}{many}")), settings(now), now);
+    bench.engine.probe_trunks(now);
+    bench.input(Input::TimerDue);
+    bench.now.instant += std::time::Duration::from_secs(1);
+    let (mut steps, mut asked) = (0, 0);
+    while bench
+        .engine
+        .poll_timeout()
+        .is_some_and(|due| due <= bench.now.instant)
+    {
+        bench.input(Input::TimerDue);
+        let before = asked;
+        asked += (0..TRUNKS)
+            .filter(|n| {
+                bench
+                    .take_if(&format!("10.9.0.{n}:5060"), "OPTIONS ")
+                    .is_some()
+            })
+            .count();
+        assert!(asked - before <= PROBES_AT_ONCE_MAX);
+        steps += 1;
+    }
+    assert_eq!(asked, TRUNKS);
+    assert!(
+        steps >= TRUNKS.div_ceil(PROBES_AT_ONCE_MAX),
+        "{steps} steps"
+    );
+    bench.quiet();
 }
 
 /// The next snapshot, as a reload makes it.
