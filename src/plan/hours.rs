@@ -1,0 +1,212 @@
+//! Every state that the schedules of two tables can be in together, and an hour of each.
+//!
+//! Between two boundaries nothing changes, and days that are alike for every schedule in
+//! every time zone have the same boundaries. So the days of 28 years are looked at, in
+//! which every weekday falls on every date, and one of each kind is gone through.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+use super::TooComplex;
+use crate::limits::{PLAN_CLASSES_MAX, PLAN_DAYS_AHEAD};
+use crate::routing::schedule::Schedule;
+use crate::routing::{RoutingTable, ScheduleId};
+
+/// An instant for every combination of open and closed schedules from `since` on; the
+/// earliest of the first day of its kind. In order of those instants.
+pub(super) fn hours(
+    tables: [&RoutingTable; 2],
+    since: Timestamp,
+) -> Result<Vec<Timestamp>, TooComplex> {
+    let mut zones = Zone::all(tables);
+    let mut found = BTreeMap::from([(states(tables, since), since)]);
+    let mut kinds = BTreeSet::new();
+    let first = TimeZone::UTC.to_datetime(since).date();
+    for days in 0..days_ahead(&zones) {
+        let Some(day) = days_after(first, days) else {
+            break;
+        };
+        let kind: Vec<Kind> = zones.iter_mut().filter_map(|zone| zone.kind(day)).collect();
+        if !kinds.insert(kind) {
+            continue;
+        }
+        for at in zones.iter().flat_map(|zone| zone.boundaries(day)) {
+            if at >= since {
+                let earliest = found.entry(states(tables, at)).or_insert(at);
+                *earliest = at.min(*earliest);
+            }
+        }
+        if found.len() > PLAN_CLASSES_MAX {
+            return Err(TooComplex::Hours);
+        }
+    }
+    let mut hours: Vec<Timestamp> = found.into_values().collect();
+    hours.sort_unstable();
+    Ok(hours)
+}
+
+/// Which schedules are open.
+fn states(tables: [&RoutingTable; 2], at: Timestamp) -> Vec<bool> {
+    let mut open = Vec::new();
+    for table in tables {
+        let ids = (0..table.schedules().len() as u16).map(ScheduleId);
+        open.extend(ids.map(|id| table.is_open(id, at)));
+    }
+    open
+}
+
+/// Without dates and clock changes one week is like the next; it takes a day before and
+/// one behind to see it whole.
+fn days_ahead(zones: &[Zone<'_>]) -> i64 {
+    let same_every_week = zones.iter().all(|zone| {
+        zone.time_zone.to_fixed_offset().is_ok() && !zone.schedules.iter().any(|s| s.has_dates())
+    });
+    match same_every_week {
+        true if zones.is_empty() => 0,
+        true => 9,
+        false => PLAN_DAYS_AHEAD,
+    }
+}
+
+fn days_after(day: Date, days: i64) -> Option<Date> {
+    let span = Span::new().try_days(days).ok()?;
+    day.checked_add(span).ok()
+}
+
+/// The schedules of one time zone.
+struct Zone<'t> {
+    time_zone: &'t TimeZone,
+    schedules: Vec<&'t Schedule>,
+    minutes: BTreeSet<u16>,
+    /// What lines with dates say of a day: each set once, by its number.
+    named: BTreeMap<Vec<bool>, u32>,
+    /// The same of the days around the one that is looked at.
+    around: Option<(Date, Around)>,
+}
+
+/// Two days before (a line of the day before yesterday's local day may end today), the day
+/// before, the day and the one behind.
+type Around = [u32; 4];
+
+/// What a day of UTC has to be like another in: the weekday, the clocks at its start and
+/// end, and the dates that lines name around it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    weekday: i8,
+    offsets: (i32, i32),
+    change: Option<i64>,
+    around: Around,
+}
+
+impl<'t> Zone<'t> {
+    fn all(tables: [&'t RoutingTable; 2]) -> Vec<Self> {
+        let mut zones: Vec<Self> = Vec::new();
+        let named = tables.iter().flat_map(|table| table.schedules());
+        for schedule in named.map(|named| &named.schedule) {
+            let known = zones
+                .iter_mut()
+                .find(|zone| *zone.time_zone == schedule.time_zone);
+            match known {
+                Some(zone) => zone.add(schedule),
+                None => {
+                    let mut zone = Self {
+                        time_zone: &schedule.time_zone,
+                        schedules: Vec::new(),
+                        minutes: BTreeSet::new(),
+                        named: BTreeMap::new(),
+                        around: None,
+                    };
+                    zone.add(schedule);
+                    zones.push(zone);
+                }
+            }
+        }
+        zones
+    }
+
+    fn add(&mut self, schedule: &'t Schedule) {
+        self.schedules.push(schedule);
+        self.minutes.extend(schedule.boundary_minutes());
+    }
+
+    fn kind(&mut self, day: Date) -> Option<Kind> {
+        let (start, end) = day_of_utc(day)?;
+        Some(Kind {
+            weekday: day.weekday().to_monday_zero_offset(),
+            offsets: (
+                self.time_zone.to_offset(start).seconds(),
+                self.time_zone.to_offset(end).seconds(),
+            ),
+            change: self
+                .change(day)
+                .map(|at| at.as_second() - start.as_second()),
+            around: self.around(day)?,
+        })
+    }
+
+    /// Asked day after day, so that each is looked up once.
+    fn around(&mut self, day: Date) -> Option<Around> {
+        let around = match self.around {
+            Some((last, [_, b, c, d])) if last.tomorrow().ok() == Some(day) => {
+                [b, c, d, self.named_on(days_after(day, 1)?)]
+            }
+            _ => {
+                let mut around = Around::default();
+                for (slot, days) in around.iter_mut().zip(-2..) {
+                    *slot = self.named_on(days_after(day, days)?);
+                }
+                around
+            }
+        };
+        self.around = Some((day, around));
+        Some(around)
+    }
+
+    fn named_on(&mut self, day: Date) -> u32 {
+        let mut named = Vec::new();
+        for schedule in &self.schedules {
+            schedule.dated_lines(day, &mut named);
+        }
+        let next = self.named.len() as u32;
+        *self.named.entry(named).or_insert(next)
+    }
+
+    /// When the clocks change on this day, if they do.
+    fn change(&self, day: Date) -> Option<Timestamp> {
+        let (start, end) = day_of_utc(day)?;
+        // Asked only where they differ: to look for the next change takes long.
+        if self.time_zone.to_offset(start) == self.time_zone.to_offset(end) {
+            return None;
+        }
+        let next = self.time_zone.following(start).next()?.timestamp();
+        (next < end).then_some(next)
+    }
+
+    /// Instants of a day of UTC at which something can change, its start among them.
+    fn boundaries(&self, day: Date) -> Vec<Timestamp> {
+        let Some((start, end)) = day_of_utc(day) else {
+            return Vec::new();
+        };
+        let mut instants = vec![start];
+        instants.extend(self.change(day));
+        for local in (-1..=1).filter_map(|days| days_after(day, days)) {
+            for minute in self.minutes.iter().filter(|minute| **minute < 24 * 60) {
+                let time = local.at((minute / 60) as i8, (minute % 60) as i8, 0, 0);
+                // An hour that comes twice has two such instants.
+                let both = self.time_zone.to_ambiguous_timestamp(time);
+                instants.extend(both.earlier());
+                instants.extend(both.later());
+            }
+        }
+        instants.retain(|at| (start..end).contains(at));
+        instants
+    }
+}
+
+fn day_of_utc(day: Date) -> Option<(Timestamp, Timestamp)> {
+    let start = |day: Date| TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok();
+    Some((start(day)?, start(days_after(day, 1)?)?))
+}

@@ -1,0 +1,7 @@
+//! The plan of a change against brute force: every number, many other facts, both tables.
+
+#![allow(clippy::unwrap_used)] // a test says so by failing
+
+mod brute_force;
+mod folders;
+mod random_tables;
