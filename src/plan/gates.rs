@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::arrivals::ArrivalKind;
 use super::changes::{Change, Line};
 use super::{Kind, Plan};
-use crate::routing::{Number, RoutingTable};
+use crate::routing::{Number, Origin, RoutingTable};
 
 /// What a gate says of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Verdict {
     /// The gate as it is written: `max_moved_numbers = 500`.
     pub gate: String,
     /// Where it is written, in the table before.
-    pub place: String,
+    pub origin: Origin,
     /// Whether the change may pass.
     pub holds: bool,
     /// What was found.
@@ -28,14 +28,17 @@ pub fn verdicts(plan: &Plan, before: &RoutingTable) -> Vec<Verdict> {
     let mut add = |gate: String, origin, broken: Option<String>, fine: String| {
         verdicts.push(Verdict {
             gate,
-            place: before.place(origin),
+            origin,
             holds: broken.is_none(),
             found: broken.unwrap_or(fine),
         });
     };
     if let Some((max, origin)) = policy.max_moved_numbers {
         let moved = plan.summary.moved;
-        let broken = uncounted(plan).or_else(|| (moved > max).then(|| numbers_move(moved)));
+        let broken = match uncounted(plan) {
+            Some(uncounted) => Some(format!("{}; {uncounted}", numbers_move(moved))),
+            None => (moved > max).then(|| numbers_move(moved)),
+        };
         let gate = format!("max_moved_numbers = {max}");
         add(gate, origin, broken, numbers_move(moved));
     }
@@ -140,7 +143,7 @@ fn uncounted(plan: &Plan) -> Option<String> {
             Some(open) => open.to_string(),
             None => "what is no number".to_owned(),
         };
-        format!("{what} moves, and nobody can count that")
+        format!("{what} moves, which cannot be counted")
     })
     .or_else(|| before_rules(plan))
 }

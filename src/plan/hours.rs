@@ -16,7 +16,7 @@ use crate::routing::schedule::Schedule;
 use crate::routing::{RoutingTable, ScheduleId};
 
 /// An instant for every combination of open and closed schedules from `since` on; the
-/// earliest of the first day of its kind. In order of those instants.
+/// earliest of the first day of its kind. In an order that does not depend on `since`.
 pub(super) fn hours(
     tables: [&RoutingTable; 2],
     since: Timestamp,
@@ -43,9 +43,7 @@ pub(super) fn hours(
             return Err(TooComplex::Hours);
         }
     }
-    let mut hours: Vec<Timestamp> = found.into_values().collect();
-    hours.sort_unstable();
-    Ok(hours)
+    Ok(found.into_values().collect())
 }
 
 /// Which schedules are open.

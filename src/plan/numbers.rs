@@ -236,6 +236,16 @@ impl<'t> NumberSpace<'t> {
 
 const SYMBOLS: &[u8; 13] = b"+#*0123456789";
 
+/// So many digits fit 64 bits.
+const SHORT_DIGITS: usize = 19;
+
+/// Takes the last digit off.
+const fn divide(value: &mut u64) -> u8 {
+    let last = (*value % 10) as u8;
+    *value /= 10;
+    last
+}
+
 impl Plane {
     /// The plane of a number, and what its digits are worth there.
     pub(super) fn of(number: &Number) -> (Self, u128) {
@@ -245,9 +255,20 @@ impl Plane {
             .rposition(|symbol| !symbol.is_ascii_digit())
             .map_or(0, |last| last + 1);
         let (_, digits) = symbols.split_at_checked(lead).unwrap_or((symbols, &[]));
-        let value = digits.iter().fold(0_u128, |value, digit| {
-            value * 10 + u128::from(digit.wrapping_sub(b'0'))
+        // Numbers of E.164 fit half the bits, which is a quarter of the work.
+        let (front, back) = digits
+            .split_at_checked(SHORT_DIGITS)
+            .unwrap_or((digits, &[]));
+        let digit = |digit: &u8| digit.wrapping_sub(b'0');
+        let front = front.iter().map(digit).fold(0, |value: u64, digit| {
+            value.wrapping_mul(10).wrapping_add(digit.into())
         });
+        let value = back
+            .iter()
+            .map(digit)
+            .fold(u128::from(front), |value, digit| {
+                value.saturating_mul(10).saturating_add(digit.into())
+            });
         let plane = Self {
             lead: number.first(lead),
             digits: digits.len() as u8,
@@ -258,9 +279,22 @@ impl Plane {
     /// The number of the plane whose digits are worth so much.
     pub(super) fn number(&self, value: u128) -> Option<Number> {
         let lead = self.lead.as_ref().map_or(&[][..], Number::as_bytes);
-        let digit = |place: u8| (value / 10_u128.pow(place.into()) % 10) as u8 + b'0';
-        let digits = (0..self.digits).rev().map(digit);
-        Number::collect(lead.iter().copied().chain(digits))
+        let mut digits = [b'0'; NUMBER_SYMBOLS_MAX];
+        let digits = digits.get_mut(..self.digits.into())?;
+        let mut value = value;
+        let mut short = u64::try_from(value);
+        for digit in digits.iter_mut().rev() {
+            *digit += match &mut short {
+                Ok(short) => divide(short),
+                Err(_) => {
+                    let last = (value % 10) as u8;
+                    value /= 10;
+                    short = u64::try_from(value);
+                    last
+                }
+            };
+        }
+        Number::collect(lead.iter().chain(digits.iter()).copied())
     }
 
     /// Shows the parts into which prefixes and the ends of blocks cut what is in a block.
@@ -298,6 +332,80 @@ impl Plane {
             }
             if covering > 0 {
                 show(*from, to - 1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_plane_gives_its_numbers_back(text in "[+]?[0-9*#]{0,2}[0-9]{1,28}") {
+            let number = Number::parse(text.as_bytes()).unwrap();
+            let (plane, value) = Plane::of(&number);
+            prop_assert_eq!(plane.number(value), Some(number));
+        }
+
+        /// Every number is in the regions it belongs to: a listed one in one region of its
+        /// plane, with a key that only numbers with the same owners have.
+        #[test]
+        fn listed_regions_hold_what_is_listed_each_once(
+            named in prop::collection::vec(("[+]?[0-2]{1,3}", 0..4_u8, 0..3_u32), 0..12),
+        ) {
+            let named: Vec<Named> = named
+                .iter()
+                .map(|(text, code, owner)| {
+                    let remaining = match code {
+                        0 => Remaining::Any,
+                        more => Remaining::Exactly(more - 1),
+                    };
+                    (Number::parse(text.as_bytes()).unwrap(), remaining, *owner)
+                })
+                .collect();
+            let mut regions = Vec::new();
+            NumberSpace::new(Vec::new(), named.clone()).each(|region, _, key| {
+                regions.push((region, key.to_vec()));
+            });
+            let owners = |number: &Number| {
+                let mut owners: Vec<Owner> = Vec::new();
+                let mut listed = false;
+                for (prefix, remaining, owner) in &named {
+                    let rest = number.as_bytes().strip_prefix(prefix.as_bytes());
+                    if rest.is_some_and(|rest| remaining.allows(rest.len())) {
+                        owners.push(*owner);
+                        listed |= *remaining != Remaining::Any;
+                    }
+                }
+                owners.sort_unstable();
+                owners.dedup();
+                (listed, owners)
+            };
+            let mut keys: BTreeMap<Vec<u32>, Vec<Owner>> = BTreeMap::new();
+            for text in (0..1000).flat_map(|n| [format!("{n}"), format!("+{n:03}"), format!("{n:02}")]) {
+                let number = Number::parse(text.as_bytes()).unwrap();
+                let (plane, value) = Plane::of(&number);
+                let holding: Vec<_> = regions
+                    .iter()
+                    .filter(|(region, _)| match region {
+                        Region::Listed { plane: its, first, last } => {
+                            *its == plane && (*first..=*last).contains(&value)
+                        }
+                        Region::Open(_) => false,
+                    })
+                    .collect();
+                let (listed, owners) = owners(&number);
+                prop_assert_eq!(holding.len(), usize::from(listed), "{}", number);
+                for (_, key) in holding {
+                    // Sets of owners differ where owners differ.
+                    let known = keys.entry(key.clone()).or_insert_with(|| owners.clone());
+                    prop_assert_eq!(known, &owners);
+                }
             }
         }
     }
