@@ -175,8 +175,15 @@ impl Page {
             Kind::RuleOnly => writeln!(text, "    {after}, as before"),
             Kind::Manner => writeln!(text, "    {after}, sent otherwise"),
             Kind::Rerouted => {
-                let (before, after) = (before.in_full(), after.in_full());
-                writeln!(text, "    {before} -> {after}{alone}")
+                let (old, new) = (before.in_full(), after.in_full());
+                for (trunk, old, new) in before.other_addresses(after) {
+                    let _ = writeln!(text, "    {trunk}: {old} -> {new}");
+                }
+                if old == new {
+                    writeln!(text, "    {new}{alone}")
+                } else {
+                    writeln!(text, "    {old} -> {new}{alone}")
+                }
             }
             _ => writeln!(text, "    {before} -> {after}{alone}"),
         };

@@ -208,3 +208,72 @@ fn day_of_utc(day: Date) -> Option<(Timestamp, Timestamp)> {
     let start = |day: Date| TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok();
     Some((start(day)?, start(days_after(day, 1)?)?))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+
+    use super::*;
+    use crate::routing::schedule::{Closing, Opening};
+    use crate::routing::table::{NamedSchedule, TableParts};
+
+    fn table(schedules: &[(&str, &[&str], &[&str])]) -> RoutingTable {
+        let schedule = |(zone, open, closed): &(&str, &[&str], &[&str])| NamedSchedule {
+            name: "s".into(),
+            schedule: Schedule {
+                time_zone: TimeZone::get(zone).unwrap(),
+                open: open.iter().map(|l| Opening::parse(l).unwrap()).collect(),
+                closed: closed.iter().map(|l| Closing::parse(l).unwrap()).collect(),
+            },
+            open_with: Box::default(),
+            closed_with: Box::default(),
+        };
+        RoutingTable::new(TableParts {
+            schedules: schedules.iter().map(schedule).collect(),
+            ..TableParts::default()
+        })
+    }
+
+    /// Every five minutes of a year bring no state that was not found, and each that was
+    /// found comes.
+    #[test]
+    fn no_hour_is_missed() {
+        let before = table(&[
+            (
+                "Europe/London",
+                &["Mon-Thu 08:00-18:00", "12-24 09:00-12:00"],
+                &["12-24 to 12-26"],
+            ),
+            ("Europe/Berlin", &["Sat 22:00-03:00"], &["2026-03-28"]),
+        ]);
+        let after = table(&[
+            (
+                "America/New_York",
+                &["Mon-Fri 09:00-17:00"],
+                &["2026-10-25 to 2026-10-27"],
+            ),
+            ("Europe/Berlin", &["2026-10-25 02:30-02:45"], &[]),
+        ]);
+        let tables = [&before, &after];
+        let since: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let found: BTreeSet<Vec<bool>> = hours(tables, since)
+            .unwrap()
+            .into_iter()
+            .map(|at| states(tables, at))
+            .collect();
+        let mut came = BTreeSet::new();
+        for five_minutes in 0..105_120 {
+            let at = since + jiff::SignedDuration::from_secs(300 * five_minutes);
+            came.insert(states(tables, at));
+        }
+        assert!(came.is_subset(&found), "{:?}", came.difference(&found));
+        assert!(came.len() > 8, "{came:?}");
+    }
+
+    #[test]
+    fn without_schedules_all_hours_are_one() {
+        let since = Timestamp::UNIX_EPOCH;
+        let none = table(&[]);
+        assert_eq!(hours([&none, &none], since).unwrap(), [since]);
+    }
+}

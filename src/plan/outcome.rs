@@ -2,7 +2,7 @@
 
 use crate::limits::ROUTES_MAX;
 use crate::routing::rule::Destination;
-use crate::routing::trunk::{Hunt, TrunkGroup};
+use crate::routing::trunk::{Hunt, Trunk, TrunkGroup};
 use crate::routing::{GroupId, RoutingTable};
 use std::fmt;
 
@@ -107,6 +107,21 @@ impl Outcome {
         }
     }
 
+    /// Trunks of the same name whose addresses differ: name, before, after.
+    #[must_use]
+    pub fn other_addresses<'a>(&'a self, after: &'a Self) -> Vec<(&'a str, &'a str, &'a str)> {
+        let (Self::Route(before), Self::Route(after)) = (self, after) else {
+            return Vec::new();
+        };
+        let trunks = after.iter().flat_map(|stage| &stage.trunks);
+        let changed = trunks.filter_map(|(name, address)| {
+            let mut old = before.iter().flat_map(|stage| &stage.trunks);
+            let (_, old) = old.find(|(own, _)| own == name)?;
+            (old != address).then_some((&**name, &**old, &**address))
+        });
+        changed.collect()
+    }
+
     /// The same with every trunk: `teams (teams-1, teams-2), reception (reception-1)`.
     #[must_use]
     pub fn in_full(&self) -> String {
@@ -142,17 +157,10 @@ impl Stage {
         let outbound = group.outbound.iter().map(|id| table.manipulation(*id));
         let outbound: Vec<_> = outbound.collect();
         manner.push_str(&format!("{least_loaded} {outbound:?}"));
-        let address = |trunk: &crate::routing::trunk::Trunk| {
-            let target = &trunk.target;
-            let user = target.fixed_user.as_deref().unwrap_or_default();
-            let (scheme, host) = (&target.scheme, &target.host_and_parameters);
-            format!("{scheme}{user}{}@{host}", target.user_parameters).into()
-        };
-        let trunk_and_address =
-            |trunk: &&crate::routing::trunk::Trunk| (trunk.name.clone(), address(trunk));
+        let named = |trunk: &&Trunk| (trunk.name.clone(), address(trunk));
         Self {
             group: group.name.clone(),
-            trunks: trunks.iter().map(trunk_and_address).collect(),
+            trunks: trunks.iter().map(named).collect(),
             tries,
             shared,
             manner: manner.into(),
@@ -166,6 +174,17 @@ impl Stage {
     fn same_trunks(&self, other: &Self) -> bool {
         (&self.group, &self.trunks, self.tries, self.shared)
             == (&other.group, &other.trunks, other.tries, other.shared)
+    }
+}
+
+/// The Request-URI of a call there, without the number.
+fn address(trunk: &Trunk) -> Box<str> {
+    let target = &trunk.target;
+    let (scheme, host) = (&target.scheme, &target.host_and_parameters);
+    let (user, parameters) = (&target.fixed_user, &target.user_parameters);
+    match user.as_deref().unwrap_or_default() {
+        "" if parameters.is_empty() => format!("{scheme}{host}").into(),
+        user => format!("{scheme}{user}{parameters}@{host}").into(),
     }
 }
 

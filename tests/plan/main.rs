@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
 mod brute_force;
+mod cli;
 mod folders;
 mod random_tables;
