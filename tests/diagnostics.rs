@@ -156,20 +156,6 @@ fn every_change_over_a_gate_is_refused_and_can_be_accepted() {
             panic!("{} is let pass", folder.display());
         };
         assert_eq!((generation, store.current().generation()), (1, 1));
-        let answer = answer(&report);
-        let expected = folder.join("expected.txt");
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&expected, &answer).unwrap();
-        }
-        let expected = std::fs::read_to_string(&expected).unwrap_or_default();
-        assert_eq!(answer, expected, "{}", folder.display());
-        let codes: Vec<&str> = report.diagnostics.iter().map(|d| d.code.as_str()).collect();
-        assert!(
-            codes.iter().all(|code| *code == code_of(&folder)),
-            "{codes:?}"
-        );
-
-        // Who has read what the change does lets it pass by its name.
         let help = report.diagnostics[0].help.as_ref().unwrap();
         let name = help
             .split("accept = ")
@@ -178,6 +164,18 @@ fn every_change_over_a_gate_is_refused_and_can_be_accepted() {
             .split('"')
             .nth(1)
             .unwrap();
+        // Another version of the program may name it otherwise.
+        let answer = answer(&report).replace(name, "NAME");
+        let expected = folder.join("expected.txt");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&expected, &answer).unwrap();
+        }
+        let expected = std::fs::read_to_string(&expected).unwrap_or_default();
+        assert_eq!(answer, expected, "{}", folder.display());
+        let codes = report.diagnostics.iter().map(|found| found.code.as_str());
+        assert!(codes.into_iter().all(|code| code == code_of(&folder)));
+
+        // Who has read what the change does lets it pass by its name.
         let file = serving.path().join("routing.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         let accept = |name: &str| {
