@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::Side;
+use crate::routing::trunk::TrunkGroup;
 use crate::routing::{Classification, RoutingTable};
 
 /// A change before rules are read.
@@ -259,11 +260,16 @@ fn written(table: &RoutingTable, row: &Classification) -> String {
 /// How the groups that calls arrive on in both tables read numbers.
 fn readings(tables: [&RoutingTable; 2]) -> Vec<ArrivalChange> {
     let [before, after] = tables;
+    let new_groups: BTreeMap<&str, &TrunkGroup> = after
+        .arrival_groups()
+        .into_iter()
+        .filter_map(|id| after.group(id))
+        .map(|group| (&*group.name, group))
+        .collect();
     let mut changes = Vec::new();
     for old in before.arrival_groups() {
         let name = before.group_name(old);
-        let new = after.group_named(name).and_then(|id| after.group(id));
-        let Some((old, new)) = before.group(old).zip(new) else {
+        let Some((old, new)) = before.group(old).zip(new_groups.get(name).copied()) else {
             continue;
         };
         if before.dial_plan(old) != after.dial_plan(new) {
@@ -280,7 +286,7 @@ fn readings(tables: [&RoutingTable; 2]) -> Vec<ArrivalChange> {
                 after: plan(after, new),
             });
         }
-        let inbound = |table: &RoutingTable, group: &crate::routing::trunk::TrunkGroup| {
+        let inbound = |table: &RoutingTable, group: &TrunkGroup| {
             let steps = group
                 .inbound
                 .iter()

@@ -12,7 +12,7 @@ use super::outcome::{Kind, Outcome};
 use super::{Side, TooComplex};
 use crate::routing::dial_plan::{DEFAULT_EMERGENCY, DialPlan};
 use crate::routing::prefix_map::Remaining;
-use crate::routing::{Caller, GroupId, Number, RoutingTable};
+use crate::routing::{Caller, GroupId, Number, RoutingTable, RuleId};
 
 /// Called numbers for which the same changes.
 #[derive(Debug)]
@@ -104,6 +104,8 @@ type Profile = Vec<(CellsId, Vec<usize>)>;
 pub(super) struct Comparison<'t> {
     tables: [&'t RoutingTable; 2],
     facts: &'t Facts,
+    /// By name.
+    rules: [BTreeMap<&'t str, RuleId>; 2],
     pub(super) arriving: Vec<Arriving>,
     decisions: Decisions<'t>,
     profiles: Vec<Profile>,
@@ -123,6 +125,10 @@ impl<'t> Comparison<'t> {
         let mut comparison = Self {
             tables,
             facts,
+            rules: tables.map(|table| {
+                let rules = table.rules().iter().zip((0..).map(RuleId));
+                rules.map(|(rule, id)| (&*rule.name, id)).collect()
+            }),
             arriving: arriving(tables),
             decisions: Decisions::new(tables, facts),
             profiles: vec![Profile::new()],
@@ -361,7 +367,7 @@ impl<'t> Comparison<'t> {
     fn rule(&self, side: Side, decided: &Decided) -> Option<(Box<str>, String)> {
         let name = decided.rule.clone()?;
         let table = side.of(&self.tables);
-        let rule = table.rules().iter().find(|rule| rule.name == name)?;
+        let rule = table.rule(*side.of(&self.rules).get(&*name)?)?;
         Some((name, table.place(rule.origin)))
     }
 
@@ -452,15 +458,18 @@ fn arriving(tables: [&RoutingTable; 2]) -> Vec<Arriving> {
         naming
     });
     let [before, after] = tables;
-    let arriving_after = after.arrival_groups();
+    let new_ids: BTreeMap<&str, GroupId> = after
+        .arrival_groups()
+        .into_iter()
+        .map(|id| (after.group_name(id), id))
+        .collect();
     let mut classes: BTreeMap<Signature, Arriving> = BTreeMap::new();
     for old in before.arrival_groups() {
         let name = before.group_name(old);
-        let new = after.group_named(name);
-        let Some(new) = new.filter(|id| arriving_after.contains(id)) else {
+        let Some(new) = new_ids.get(name) else {
             continue;
         };
-        let ids = [old, new];
+        let ids = [old, *new];
         let signature = Side::BOTH.map(|side| {
             let (table, id) = (side.of(&tables), side.of(&ids));
             let rules = side.of(&naming).get(id.index()).cloned();
