@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Span, Timestamp};
 
 use super::TooComplex;
 use crate::limits::{PLAN_CLASSES_MAX, PLAN_DAYS_AHEAD};
@@ -24,16 +24,20 @@ pub(super) fn hours(
     let mut zones = Zone::all(tables);
     let mut found = BTreeMap::from([(states(tables, since), since)]);
     let mut kinds = BTreeSet::new();
-    let first = TimeZone::UTC.to_datetime(since).date();
-    for days in 0..days_ahead(&zones) {
-        let Some(day) = days_after(first, days) else {
+    let mut next = Day::of(TimeZone::UTC.to_datetime(since).date());
+    for _ in 0..days_ahead(&zones) {
+        let Some(day) = next else {
             break;
         };
-        let kind: Vec<Kind> = zones.iter_mut().filter_map(|zone| zone.kind(day)).collect();
+        next = day.next();
+        let kind: Vec<Kind> = zones
+            .iter_mut()
+            .filter_map(|zone| zone.kind(&day))
+            .collect();
         if !kinds.insert(kind) {
             continue;
         }
-        for at in zones.iter().flat_map(|zone| zone.boundaries(day)) {
+        for at in zones.iter().flat_map(|zone| zone.boundaries(&day)) {
             if at >= since {
                 let earliest = found.entry(states(tables, at)).or_insert(at);
                 *earliest = at.min(*earliest);
@@ -74,6 +78,39 @@ fn days_after(day: Date, days: i64) -> Option<Date> {
     day.checked_add(span).ok()
 }
 
+/// A day of UTC.
+#[derive(Clone, Copy)]
+struct Day {
+    date: Date,
+    tomorrow: Date,
+    start: Timestamp,
+    end: Timestamp,
+}
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+impl Day {
+    fn of(date: Date) -> Option<Self> {
+        let start = TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+        Some(Self {
+            date,
+            tomorrow: date.tomorrow().ok()?,
+            start,
+            end: start.checked_add(DAY).ok()?,
+        })
+    }
+
+    /// Counted on: thousands of days are looked at.
+    fn next(self) -> Option<Self> {
+        Some(Self {
+            date: self.tomorrow,
+            tomorrow: self.tomorrow.tomorrow().ok()?,
+            start: self.end,
+            end: self.end.checked_add(DAY).ok()?,
+        })
+    }
+}
+
 /// The schedules of one time zone.
 struct Zone<'t> {
     time_zone: &'t TimeZone,
@@ -81,8 +118,10 @@ struct Zone<'t> {
     minutes: BTreeSet<u16>,
     /// What lines with dates say of a day: each set once, by its number.
     named: BTreeMap<Vec<bool>, u32>,
-    /// The same of the days around the one that is looked at.
+    /// The same of the days around the one that was looked at, and the day after it.
     around: Option<(Date, Around)>,
+    /// The clock at the end of that day.
+    last_end: Option<(Timestamp, Offset)>,
 }
 
 /// Two days before (a line of the day before yesterday's local day may end today), the day
@@ -116,6 +155,7 @@ impl<'t> Zone<'t> {
                         minutes: BTreeSet::new(),
                         named: BTreeMap::new(),
                         around: None,
+                        last_end: None,
                     };
                     zone.add(schedule);
                     zones.push(zone);
@@ -130,36 +170,38 @@ impl<'t> Zone<'t> {
         self.minutes.extend(schedule.boundary_minutes());
     }
 
-    fn kind(&mut self, day: Date) -> Option<Kind> {
-        let (start, end) = day_of_utc(day)?;
+    fn kind(&mut self, day: &Day) -> Option<Kind> {
+        let start = match self.last_end {
+            Some((end, offset)) if end == day.start => offset,
+            _ => self.time_zone.to_offset(day.start),
+        };
+        let end = self.time_zone.to_offset(day.end);
+        self.last_end = Some((day.end, end));
+        // To look for the next change takes long.
+        let change = (start != end).then(|| self.change(day)).flatten();
         Some(Kind {
-            weekday: day.weekday().to_monday_zero_offset(),
-            offsets: (
-                self.time_zone.to_offset(start).seconds(),
-                self.time_zone.to_offset(end).seconds(),
-            ),
-            change: self
-                .change(day)
-                .map(|at| at.as_second() - start.as_second()),
+            weekday: day.date.weekday().to_monday_zero_offset(),
+            offsets: (start.seconds(), end.seconds()),
+            change: change.map(|at| at.as_second() - day.start.as_second()),
             around: self.around(day)?,
         })
     }
 
     /// Asked day after day, so that each is looked up once.
-    fn around(&mut self, day: Date) -> Option<Around> {
+    fn around(&mut self, day: &Day) -> Option<Around> {
         let around = match self.around {
-            Some((last, [_, b, c, d])) if last.tomorrow().ok() == Some(day) => {
-                [b, c, d, self.named_on(days_after(day, 1)?)]
+            Some((expected, [_, b, c, d])) if expected == day.date => {
+                [b, c, d, self.named_on(day.tomorrow)]
             }
             _ => {
                 let mut around = Around::default();
                 for (slot, days) in around.iter_mut().zip(-2..) {
-                    *slot = self.named_on(days_after(day, days)?);
+                    *slot = self.named_on(days_after(day.date, days)?);
                 }
                 around
             }
         };
-        self.around = Some((day, around));
+        self.around = Some((day.tomorrow, around));
         Some(around)
     }
 
@@ -173,24 +215,16 @@ impl<'t> Zone<'t> {
     }
 
     /// When the clocks change on this day, if they do.
-    fn change(&self, day: Date) -> Option<Timestamp> {
-        let (start, end) = day_of_utc(day)?;
-        // Asked only where they differ: to look for the next change takes long.
-        if self.time_zone.to_offset(start) == self.time_zone.to_offset(end) {
-            return None;
-        }
-        let next = self.time_zone.following(start).next()?.timestamp();
-        (next < end).then_some(next)
+    fn change(&self, day: &Day) -> Option<Timestamp> {
+        let next = self.time_zone.following(day.start).next()?.timestamp();
+        (next < day.end).then_some(next)
     }
 
     /// Instants of a day of UTC at which something can change, its start among them.
-    fn boundaries(&self, day: Date) -> Vec<Timestamp> {
-        let Some((start, end)) = day_of_utc(day) else {
-            return Vec::new();
-        };
-        let mut instants = vec![start];
+    fn boundaries(&self, day: &Day) -> Vec<Timestamp> {
+        let mut instants = vec![day.start];
         instants.extend(self.change(day));
-        for local in (-1..=1).filter_map(|days| days_after(day, days)) {
+        for local in (-1..=1).filter_map(|days| days_after(day.date, days)) {
             for minute in self.minutes.iter().filter(|minute| **minute < 24 * 60) {
                 let time = local.at((minute / 60) as i8, (minute % 60) as i8, 0, 0);
                 // An hour that comes twice has two such instants.
@@ -199,14 +233,9 @@ impl<'t> Zone<'t> {
                 instants.extend(both.later());
             }
         }
-        instants.retain(|at| (start..end).contains(at));
+        instants.retain(|at| (day.start..day.end).contains(at));
         instants
     }
-}
-
-fn day_of_utc(day: Date) -> Option<(Timestamp, Timestamp)> {
-    let start = |day: Date| TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok();
-    Some((start(day)?, start(days_after(day, 1)?)?))
 }
 
 #[cfg(test)]
@@ -263,7 +292,7 @@ mod tests {
             .collect();
         let mut came = BTreeSet::new();
         for five_minutes in 0..105_120 {
-            let at = since + jiff::SignedDuration::from_secs(300 * five_minutes);
+            let at = since + SignedDuration::from_secs(300 * five_minutes);
             came.insert(states(tables, at));
         }
         assert!(came.is_subset(&found), "{:?}", came.difference(&found));
