@@ -36,8 +36,8 @@ pub fn verdicts(plan: &Plan, before: &RoutingTable) -> Vec<Verdict> {
     if let Some((max, origin)) = policy.max_moved_numbers {
         let moved = plan.summary.moved;
         let broken = match uncounted(plan) {
-            Some(uncounted) => Some(format!("{}; {uncounted}", numbers_move(moved))),
-            None => (moved > max).then(|| numbers_move(moved)),
+            Some(uncounted) => Some(format!("{}; {uncounted}", said_of_moved(plan))),
+            None => (moved > max).then(|| said_of_moved(plan)),
         };
         let gate = format!("max_moved_numbers = {max}");
         add(gate, origin, broken, numbers_move(moved));
@@ -131,6 +131,31 @@ fn numbers_move(moved: u64) -> String {
         moved => format!("{moved} numbers move"),
     }
 }
+
+/// How many numbers move, and the ways that most of them go.
+fn said_of_moved(plan: &Plan) -> String {
+    let moves = plan.summary.flows.iter();
+    let moves: Vec<_> = moves
+        .filter(|flow| flow.kind.is_move() && flow.numbers > 0)
+        .collect();
+    let mut ways: Vec<String> = moves
+        .iter()
+        .take(FLOWS_SAID)
+        .map(|flow| format!("{} -> {}: {}", flow.before, flow.after, flow.numbers))
+        .collect();
+    let hidden = moves.len().saturating_sub(FLOWS_SAID);
+    if hidden > 0 {
+        ways.push(format!("{hidden} more ways"));
+    }
+    let moved = numbers_move(plan.summary.moved);
+    match ways.is_empty() {
+        true => moved,
+        false => format!("{moved} ({})", ways.join(", ")),
+    }
+}
+
+/// A line of a log holds so many.
+const FLOWS_SAID: usize = 3;
 
 /// What moves and cannot be counted: no bound on numbers lets it pass.
 fn uncounted(plan: &Plan) -> Option<String> {
