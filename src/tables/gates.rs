@@ -92,8 +92,10 @@ pub(super) fn check(
     all
 }
 
-fn finding(gates: &Gates, message: String) -> Diagnostic {
+fn finding(gates: &Gates, found: String) -> Diagnostic {
     let change = &gates.change;
+    // A log shows the sentence only, and the old files may be gone.
+    let message = format!("{found}; this is change {change}");
     let severity = if gates.accepted {
         Severity::Warning
     } else {
@@ -108,6 +110,6 @@ fn finding(gates: &Gates, message: String) -> Diagnostic {
             "look at it with `trunkline plan`; to let it pass write accept = \"{change}\" \
              into [policy] of the new table"
         )),
-        Severity::Warning => diagnostic.note(format!("accepted as {change}")),
+        Severity::Warning => diagnostic.note("the new table accepts it"),
     }
 }
