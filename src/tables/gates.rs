@@ -71,11 +71,11 @@ pub(super) fn check(
         // The file may say something else by now: the gate is that of the running table.
         let place = Place::whole_file(before.place(verdict.origin));
         let message = format!("{}: {}", verdict.gate, verdict.found);
-        found.push(finding(&gates, message).at(place));
+        found.push(finding(&gates, &message).at(place));
     }
     if let Some(error) = gates.unknown {
         let message = format!("nobody can say what the change does: {error}");
-        found.push(finding(&gates, message).at(Place::whole_file(".")));
+        found.push(finding(&gates, &message).at(Place::whole_file(".")));
     }
     for old in report.diagnostics {
         found.push(old);
@@ -92,7 +92,7 @@ pub(super) fn check(
     all
 }
 
-fn finding(gates: &Gates, found: String) -> Diagnostic {
+fn finding(gates: &Gates, found: &str) -> Diagnostic {
     let change = &gates.change;
     // A log shows the sentence only, and the old files may be gone.
     let message = format!("{found}; this is change {change}");
