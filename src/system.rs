@@ -306,6 +306,21 @@ pub fn take_send_error<'r>(
     Ok(told())
 }
 
+/// How much the calling thread gives way to others, 0 to 19: `nice` of setpriority(2).
+const RELOAD_NICENESS: libc::c_int = 10;
+
+/// The calling thread, and those it starts from now on, give way to the workers where there
+/// are not processors for all: calls are answered first. About a tenth of a processor is
+/// theirs in any case, so they are never starved. What the system says against it is no
+/// reason not to go on.
+pub fn give_way_to_calls() {
+    // SAFETY: takes three integers and touches no memory of ours. 0 names the calling
+    // thread: on Linux niceness is a thread's own.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, RELOAD_NICENESS);
+    }
+}
+
 /// Fills `bytes` with what nobody can foresee, from the system's source of it.
 ///
 /// # Errors

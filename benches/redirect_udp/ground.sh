@@ -46,12 +46,15 @@ is_bound() {
     grep -qi ":$(printf '%04X' "$1") 0" /proc/net/udp
 }
 
-# on_processor N COMMAND...: pinned to it, where there are two.
-on_processor() {
-    local processor=$1
-    shift
-    if (($(nproc) > 1)); then taskset -c "$processor" "$@"; else "$@"; fi
-}
+# Pinned to a processor of their own, where there are two. As words in front of a command,
+# so that what runs in the background is the command and not a shell.
+if (($(nproc) > 1)); then
+    on_servers=(taskset -c 0)
+    on_caller=(taskset -c 1)
+else
+    on_servers=()
+    on_caller=()
+fi
 
 # started NAME PID: waits until it serves.
 started() {
@@ -135,7 +138,7 @@ make_tables() {
 
 start_echo() {
     port[echo]=$(free_port)
-    on_processor 0 "$work/load" echo "${port[echo]}" "$(answer_bytes)" >"$work/echo.out" 2>&1 &
+    "${on_servers[@]}" "$work/load" echo "${port[echo]}" "$(answer_bytes)" >"$work/echo.out" 2>&1 &
     started echo $!
 }
 
@@ -162,11 +165,9 @@ address   = "127.0.0.1:${port[$1]}"
 transport = "udp"
 mode      = "redirect"
 TOML
-    if [[ $3 == free ]]; then
-        "$trunkline" run --config "$2/trunkline.toml" >"$work/$1.out" 2>&1 &
-    else
-        on_processor 0 "$trunkline" run --config "$2/trunkline.toml" >"$work/$1.out" 2>&1 &
-    fi
+    local where=()
+    if [[ $3 != free ]]; then where=("${on_servers[@]}"); fi
+    "${where[@]}" "$trunkline" run --config "$2/trunkline.toml" >"$work/$1.out" 2>&1 &
     started "$1" $!
 }
 
@@ -181,7 +182,7 @@ start_kamailio() {
     } >"$work/text/mtree"
     sed -e "s|@PORT@|${port[kamailio]}|; s|@TABLES@|$work/text|; s|@WORK@|$work|" \
         "$here/kamailio.cfg.in" >"$work/kamailio.cfg"
-    on_processor 0 kamailio -DD -E -f "$work/kamailio.cfg" -m 4096 -M 2048 -x tlsf -X tlsf \
+    "${on_servers[@]}" kamailio -DD -E -f "$work/kamailio.cfg" -m 4096 -M 2048 -x tlsf -X tlsf \
         -P "$work/kamailio.pid" -Y "$work" >"$work/kamailio.out" 2>&1 &
     started kamailio $!
     for _ in {1..1200}; do
@@ -191,10 +192,15 @@ start_kamailio() {
     fail "kamailio does not answer 302: $(tail -n 5 "$work/kamailio.out")"
 }
 
-# processes NAME: those whose processor time counts.
+# processes NAME: those whose processor time counts, and theirs.
 processes() {
-    echo "${pid[$1]}"
-    pgrep -P "${pid[$1]}" || true
+    family "${pid[$1]}"
+}
+
+family() {
+    local child
+    echo "$1"
+    for child in $(pgrep -P "$1" || true); do family "$child"; done
 }
 
 # ---- measuring
@@ -205,7 +211,7 @@ call() {
     shift 2
     for process in $(processes "$server"); do cpu+=(--cpu "$process"); done
     if [[ $server == echo ]]; then cpu+=(--any); fi
-    on_processor 1 "$work/load" call "${port[$server]}" --seconds "$seconds" --dids "$dids" "$@" "${cpu[@]}" \
+    "${on_caller[@]}" "$work/load" call "${port[$server]}" --seconds "$seconds" --dids "$dids" "$@" "${cpu[@]}" \
         >>"$work/$server.$case.line" || true
 }
 

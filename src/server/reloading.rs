@@ -6,6 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::daemon::service;
 use crate::limits::RELOAD_DIAGNOSTICS_LOGGED_MAX;
+use crate::system;
 use crate::tables::diagnostic::{Report, Severity};
 use crate::tables::{Reload, TableStore};
 
@@ -17,6 +18,7 @@ pub(super) fn start(store: Arc<TableStore>) -> io::Result<SyncSender<()>> {
     std::thread::Builder::new()
         .name(String::from("reload"))
         .spawn(move || {
+            system::give_way_to_calls();
             while requests.recv().is_ok() {
                 service::reloading();
                 let outcome = reload(&store);

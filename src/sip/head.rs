@@ -1,6 +1,8 @@
 //! What every request must have before anybody acts on it, as values read once.
 
-use super::{HeaderName, Message, Method, NameAddr, ParseError, ParseErrorKind, Scheme, Uri, Via};
+use super::{
+    HeaderName, Message, Method, NameAddr, ParseError, ParseErrorKind, Scheme, Uri, Via, plain,
+};
 use crate::limits::URI_BYTES_MAX;
 
 /// The fields every request has, checked. Borrows from the bytes of its [`Message`].
@@ -47,6 +49,17 @@ const MANDATORY: [HeaderName; 5] = [
     HeaderName::CSeq,
 ];
 
+/// The bits of the names.
+const fn set(names: &[HeaderName]) -> u64 {
+    let mut set = 0;
+    let mut rest = names;
+    while let [name, others @ ..] = rest {
+        set |= name.bit();
+        rest = others;
+    }
+    set
+}
+
 impl<'a> Message<'a> {
     /// [`Message::read_request`] for those who want to know only whether it succeeds.
     ///
@@ -65,6 +78,56 @@ impl<'a> Message<'a> {
     /// The first demand that is not met. 414, 416 and 505 have kinds of their own;
     /// all others are 400. Offsets count in [`Message::bytes`].
     pub fn read_request(&self) -> Result<RequestHead<'a>, ParseError> {
+        // Answered from two places, not through one variable: moving a head costs as
+        // much as reading one of its addresses.
+        if let Some(head) = self.plain_head() {
+            return Ok(head);
+        }
+        self.read_head()
+    }
+
+    /// The head of a request with nothing wrong and all values in their plain form.
+    /// Answers what [`Message::read_head`] answers, or `None`.
+    #[inline(always)]
+    pub(super) fn plain_head(&self) -> Option<RequestHead<'a>> {
+        let method = self.method()?;
+        let raw_uri = self.request_uri()?;
+        let usual = self.version_is_ours() && !self.is_salvaged() && raw_uri.len() <= URI_BYTES_MAX;
+        if !usual || self.repeated() & const { set(&SINGLE) } != 0 {
+            return None;
+        }
+        let (uri, []) = plain::uri(raw_uri)? else {
+            return None;
+        };
+        let (top_via, _) = plain::via(self.first(HeaderName::Via)?)?;
+        let (from, []) = plain::name_addr(self.first(HeaderName::From)?)? else {
+            return None;
+        };
+        let (to, []) = plain::name_addr(self.first(HeaderName::To)?)? else {
+            return None;
+        };
+        let cseq = plain::cseq(self.first(HeaderName::CSeq)?)?;
+        let repeated =
+            top_via.branch_is_repeated() || from.tag_is_repeated() || to.tag_is_repeated();
+        if repeated || cseq.method != method {
+            return None;
+        }
+        Some(RequestHead {
+            method,
+            uri,
+            top_via,
+            from,
+            to,
+            call_id: self.call_id().ok()?,
+            cseq_number: cseq.number,
+            max_forwards: self.max_forwards().ok()?,
+            content_length: self.content_length().ok()?,
+        })
+    }
+
+    /// As [`Message::read_request`], whatever form the values have.
+    #[cold]
+    pub(super) fn read_head(&self) -> Result<RequestHead<'a>, ParseError> {
         let wrong = |kind| self.blame(ParseError::new(kind, 0));
         let method = self.method().ok_or(wrong(ParseErrorKind::NotARequest))?;
         if !self.version_is_ours() {
@@ -102,13 +165,9 @@ impl<'a> Message<'a> {
             let again = self.all(name).nth(1).unwrap_or_default();
             return Err(self.wrong(again, ParseErrorKind::Repeated(name)));
         }
-        match MANDATORY
-            .into_iter()
-            .find(|name| self.first(*name).is_none())
-        {
-            Some(name) => Err(self.missing(name)),
-            None => Ok(()),
-        }
+        let lacks = |name: &HeaderName| self.first(*name).is_none();
+        let missing = MANDATORY.into_iter().find(lacks);
+        missing.map_or(Ok(()), |name| Err(self.missing(name)))
     }
 
     fn routable_uri(&self) -> Result<Uri<'a>, ParseError> {

@@ -351,6 +351,13 @@ fn read_everything(message: &Message<'_>) {
                 .any(|value| value == header.value)
         );
     }
+    if let Some(head) = message.plain_head() {
+        assert_eq!(
+            Ok(head),
+            message.read_head(),
+            "the plain form reads differently"
+        );
+    }
     if let Ok(via) = message.top_via() {
         let _ = (
             reply_target(&via, SOURCE),

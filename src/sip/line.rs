@@ -5,7 +5,8 @@
 //! (folds, tabs, blanks before the colon, the last bytes of a datagram) answers
 //! `None` and is left to them. So nothing here refuses anything.
 
-use super::name::{WINDOW_BYTES, Words, words};
+use super::block::{BLOCK_BYTES, Block};
+use super::name::{WINDOW_BYTES, words};
 use super::{HeaderName, Method, StartLine, scan};
 
 /// A header line; offsets count from its first byte.
@@ -16,62 +17,56 @@ pub(super) struct PlainLine {
     pub(super) value_end: usize,
 }
 
-/// Every control byte that may not or need not stand in a plain line is below this.
-const CONTROL_END: u8 = 0x0e;
+/// The last of the control bytes that may not or need not stand in a plain line.
+const CONTROL_MAX: u8 = b'\r';
 
-/// `name ":" SP value CRLF` at the start of `rest`.
-#[inline]
-pub(super) fn plain_line(rest: &[u8]) -> Option<PlainLine> {
-    let words = words(rest.first_chunk::<WINDOW_BYTES>()?);
-    let (name, name_end) = name(&words)?;
+/// `name ":" SP value CRLF` at the start of `rest`, and the lines behind it.
+#[inline(always)]
+pub(super) fn plain_line(rest: &[u8]) -> Option<(PlainLine, &[u8])> {
+    let window = rest.first_chunk::<WINDOW_BYTES>()?;
+    let name_end = colon(window)?;
+    let name = HeaderName::from_words(&words(window), name_end);
     if name == HeaderName::Other
         && (name_end == 0 || !scan::all(rest.get(..name_end)?, scan::TOKEN))
     {
         return None;
     }
     let tail = rest.get(name_end + 1..)?;
-    let length = line_length(tail)?;
-    let (line, end) = tail.split_at_checked(length)?;
-    let [b'\r', b'\n', next, ..] = end else {
-        return None;
-    };
-    let value = match line {
-        [b' ', value @ ..] => value,
-        value => value,
-    };
-    let (first, last) = (*value.first()?, *value.last()?);
-    if scan::is_wsp(*next) || first <= b' ' || last <= b' ' {
+    let (line, end) = tail.split_at_checked(line_length(tail)?)?;
+    let behind = end.strip_prefix(b"\r\n")?;
+    let blank = usize::from(line.first() == Some(&b' '));
+    let (first, last) = (*line.get(blank)?, *line.last()?);
+    if first <= b' ' || last <= b' ' || scan::is_wsp(*behind.first()?) {
         return None;
     }
-    Some(PlainLine {
+    let line = PlainLine {
         name,
         name_end,
-        value_at: name_end + 1 + line.len() - value.len(),
-        value_end: name_end + 1 + length,
-    })
+        value_at: name_end + 1 + blank,
+        value_end: name_end + 1 + line.len(),
+    };
+    Some((line, behind))
 }
 
-/// The name before the first colon of the window, and its length.
-#[inline]
-fn name(words: &Words) -> Option<(HeaderName, usize)> {
-    let [first, second, third] = *words;
-    let found = scan::below(first ^ scan::repeat(b':'), 1);
-    if found != 0 {
-        // The bytes before the lowest of the found bits, each the highest of its byte.
-        let before = ((found & found.wrapping_neg()) >> 7).wrapping_sub(1);
-        let length = scan::lowest(found);
-        let name = HeaderName::from_words(words, first & before, length);
-        return Some((name, length));
+/// Where the first colon of the window is: behind the name.
+#[inline(always)]
+fn colon(window: &[u8; WINDOW_BYTES]) -> Option<usize> {
+    let colons = Block::new(window.first_chunk()?).equal(b':');
+    if colons != 0 {
+        return Some(colons.trailing_zeros() as usize);
     }
-    let length = 8 + position([second, third], b':')?;
-    Some((HeaderName::from_words(words, first, length), length))
+    let colons = Block::new(window.last_chunk()?).equal(b':');
+    let behind_first = WINDOW_BYTES - BLOCK_BYTES;
+    (colons != 0).then(|| behind_first + colons.trailing_zeros() as usize)
 }
 
 /// `Method SP Request-URI SP "SIP/2.0" CRLF` of a known method, and where the next
 /// line begins (RFC 3261 §7.1).
 #[inline]
 pub(super) fn plain_request_line(bytes: &[u8]) -> Option<(StartLine<'_>, usize)> {
-    let space = position(words(bytes.first_chunk()?), b' ')?;
+    let space = Block::new(bytes.first_chunk()?)
+        .equal(b' ')
+        .trailing_zeros() as usize;
     let (method, rest) = bytes.split_at_checked(space)?;
     let method = match Method::from_bytes(method) {
         Method::Other(_) => return None,
@@ -87,35 +82,17 @@ pub(super) fn plain_request_line(bytes: &[u8]) -> Option<(StartLine<'_>, usize)>
     Some((StartLine::Request { method, uri }, space + length + 2))
 }
 
-/// Where `byte` stands first.
-#[inline(always)]
-fn position<const N: usize>(words: [u64; N], byte: u8) -> Option<usize> {
-    let mut at = 0;
-    for word in words {
-        let found = scan::below(word ^ scan::repeat(byte), 1);
-        if found != 0 {
-            return Some(at + scan::lowest(found));
-        }
-        at += 8;
-    }
-    None
-}
-
 /// Bytes before the first control byte, if it is not among the last of `text`.
 #[inline(always)]
 fn line_length(text: &[u8]) -> Option<usize> {
-    let (blocks, _) = text.as_chunks::<16>();
+    let (blocks, _) = text.as_chunks();
     let mut at = 0;
     for block in blocks {
-        if scan::any_of_16(block, |byte| byte < CONTROL_END) {
-            let block = u128::from_le_bytes(*block);
-            let halves = [block as u64, (block >> 64) as u64];
-            return match halves.map(|half| scan::below(half, CONTROL_END)) {
-                [0, high] => Some(at + 8 + scan::lowest(high)),
-                [low, _] => Some(at + scan::lowest(low)),
-            };
+        let controls = Block::new(block).at_most(CONTROL_MAX);
+        if controls != 0 {
+            return Some(at + controls.trailing_zeros() as usize);
         }
-        at += 16;
+        at += BLOCK_BYTES;
     }
     None
 }
@@ -130,7 +107,8 @@ mod tests {
 
     /// What is read as plain is what the slow way makes of the same bytes.
     fn reads_alike(bytes: &[u8]) -> Result<(), ParseError> {
-        if let Some(line) = plain_line(bytes) {
+        if let Some((line, behind)) = plain_line(bytes) {
+            assert_eq!(bytes.len() - behind.len(), line.value_end + 2);
             let name = bytes.get(..line.name_end).unwrap_or_default();
             assert_eq!(line.name, HeaderName::from_bytes(name));
             let after_colon = line.name_end + 1;

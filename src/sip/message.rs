@@ -46,7 +46,6 @@ pub(super) struct Span {
 const ABSENT: u8 = u8::MAX;
 
 const _: () = assert!(HEADERS_MAX <= ABSENT as usize);
-const _: () = assert!(HeaderName::COUNT <= u64::BITS as usize);
 
 impl<'a> Message<'a> {
     /// A message with nothing in it, for [`Message::read_datagram`] to fill.
@@ -186,11 +185,12 @@ impl<'a> Message<'a> {
 
     /// The pass over the header lines; answers where the body begins.
     #[inline]
-    fn read_headers(&mut self, mut at: usize) -> Result<Parsed<usize>, ParseError> {
+    fn read_headers(&mut self, at: usize) -> Result<Parsed<usize>, ParseError> {
         let bytes = self.bytes;
+        let mut rest = bytes.get(at..).unwrap_or_default();
         loop {
-            let rest = bytes.get(at..).unwrap_or_default();
-            if let Some(line) = plain_line(rest) {
+            let at = bytes.len() - rest.len();
+            if let Some((line, behind)) = plain_line(rest) {
                 let span = Span {
                     name: line.name,
                     name_at: offset(at),
@@ -201,7 +201,7 @@ impl<'a> Message<'a> {
                 if !self.push_span(span) {
                     return Err(ParseError::new(ParseErrorKind::TooManyHeaders, at));
                 }
-                at += line.value_end + 2;
+                rest = behind;
                 continue;
             }
             if let [b'\r', b'\n', ..] = rest {
@@ -216,7 +216,7 @@ impl<'a> Message<'a> {
             if !self.push(at, name_end, value_at, line_end) {
                 return Err(ParseError::new(ParseErrorKind::TooManyHeaders, at));
             }
-            at = line_end + 2;
+            rest = bytes.get(line_end + 2..).unwrap_or_default();
         }
     }
 
@@ -252,7 +252,7 @@ impl<'a> Message<'a> {
             if *first == ABSENT {
                 *first = position;
             } else {
-                self.repeated |= 1 << name.index();
+                self.repeated |= name.bit();
             }
         }
         true
@@ -296,7 +296,12 @@ impl<'a> Message<'a> {
 
     /// Whether a field of that name is there more than once.
     pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
-        self.repeated & (1 << name.index()) != 0
+        self.repeated & name.bit() != 0
+    }
+
+    /// One bit for each name that is there more than once, as [`HeaderName::bit`] has it.
+    pub(super) const fn repeated(&self) -> u64 {
+        self.repeated
     }
 
     /// The error as one of this message: answerable only for requests but ACK.

@@ -31,6 +31,8 @@
 //! | `laws` | what must hold for any bytes; for tests and fuzz targets |
 
 mod address;
+mod block;
+mod cursor;
 mod edit;
 mod error;
 mod frame;

@@ -101,6 +101,7 @@ pub(super) type Words = [u64; WINDOW_BYTES / 8];
 /// A known name as words to compare with: `differ` has every bit of its bytes but
 /// the one that tells upper from lower case in a letter.
 #[derive(Clone, Copy)]
+#[repr(align(64))] // One cache line, and found by a shift.
 struct Known {
     name: HeaderName,
     length: u8,
@@ -112,6 +113,8 @@ struct Known {
 const BY_LETTER: [HeaderName; 26] = by_letter();
 /// A power of two, so that a masked position is always in [`KNOWN`].
 const KNOWN_MAX: usize = 64;
+/// All bits of the first bytes of a word, by how many these are.
+static FIRST_BYTES: [u64; WINDOW_BYTES] = first_bytes();
 /// Behind the known names: what no name is equal to.
 static KNOWN: [Known; KNOWN_MAX] = known();
 /// Spreads the known names over [`SLOTS`], each alone in its slot.
@@ -131,6 +134,16 @@ const fn by_letter() -> [HeaderName; 26] {
         i += 1;
     }
     table
+}
+
+const fn first_bytes() -> [u64; WINDOW_BYTES] {
+    let mut masks = [u64::MAX; WINDOW_BYTES];
+    let mut length = 0;
+    while length < 8 {
+        masks[length] = (1 << (8 * length)) - 1;
+        length += 1;
+    }
+    masks
 }
 
 const fn known() -> [Known; KNOWN_MAX] {
@@ -195,6 +208,8 @@ const fn multiplier() -> u64 {
     multiplier
 }
 
+const _: () = assert!(HeaderName::COUNT <= u64::BITS as usize);
+
 impl HeaderName {
     /// How many names there are, [`HeaderName::Other`] included.
     pub(super) const COUNT: usize = Self::ALL.len() + 1;
@@ -207,30 +222,29 @@ impl HeaderName {
             Some(start) => start.copy_from_slice(name),
             None => return Self::Other,
         }
-        let words = words(&window);
-        Self::from_words(&words, words[0], name.len())
+        Self::from_words(&words(&window), name.len())
     }
 
     /// The field that the first `length` bytes of a window name. What stands behind
-    /// them does not matter; `first` is the first word without it.
-    #[inline]
-    pub(super) fn from_words(words: &Words, first: u64, length: usize) -> Self {
+    /// them does not matter.
+    #[inline(always)]
+    pub(super) fn from_words(words: &Words, length: usize) -> Self {
+        let [first, second, third] = *words;
         if length <= 1 {
             let index = (first as u8).to_ascii_lowercase().wrapping_sub(b'a');
             let letter = BY_LETTER.get(usize::from(index)).filter(|_| length == 1);
             return letter.copied().unwrap_or(Self::Other);
         }
+        // The first word without what stands behind the name.
+        let first = first & FIRST_BYTES.get(length).copied().unwrap_or(u64::MAX);
         let at = SLOTS.get(usize::from(slot(first, length, MULTIPLIER)));
         let at = usize::from(at.copied().unwrap_or_default()) % KNOWN_MAX;
         let Some(known) = KNOWN.get(at) else {
             return Self::Other;
         };
-        let ([_, second, third], [text, text_2, text_3]) = (*words, known.text);
-        let [differ, differ_2, differ_3] = known.differ;
-        let mut different = (first ^ text) & differ;
-        if length > 8 {
-            different |= (second ^ text_2) & differ_2 | (third ^ text_3) & differ_3;
-        }
+        let ([text, text_2, text_3], [differ, differ_2, differ_3]) = (known.text, known.differ);
+        let different =
+            (first ^ text) & differ | (second ^ text_2) & differ_2 | (third ^ text_3) & differ_3;
         if different == 0 && usize::from(known.length) == length {
             known.name
         } else {
@@ -242,6 +256,12 @@ impl HeaderName {
     #[inline]
     pub(super) const fn index(self) -> usize {
         self as usize
+    }
+
+    /// The bit of the name in a set of names.
+    #[inline]
+    pub(super) const fn bit(self) -> u64 {
+        1 << self.index()
     }
 }
 

@@ -12,55 +12,65 @@ use std::net::Ipv4Addr;
 
 use memchr::memchr2;
 
+use super::cursor::Cursor;
 use super::host::Host;
 use super::param::{Params, Wanted};
 use super::{CSeq, Method, NameAddr, Scheme, Transport, Uri, UserPart, Via, scan};
 
 type Plain<'a, T> = Option<(T, &'a [u8])>;
 
+/// A part of a value, and the place behind it.
+type Part<'a, T> = Option<(T, Cursor<'a>)>;
+
 /// `name-addr` with its parameters, up to the end or a comma (RFC 3261 §25.1).
 #[inline(always)]
 pub(super) fn name_addr(value: &[u8]) -> Plain<'_, NameAddr<'_>> {
-    let (display, rest) = display(value)?;
-    let (uri, rest) = uri(rest.strip_prefix(b"<")?)?;
-    let (params, tag, rest) = header_params(rest.strip_prefix(b">")?, b"tag")?;
+    let (display, at) = display(Cursor::new(value))?;
+    let (uri, at) = uri_at(at.behind(b'<')?)?;
+    let (params, tag, rest) = header_params(at.behind(b'>')?, b"tag")?;
     Some((NameAddr::from_parts(display, uri, params, tag), rest))
 }
 
 /// A display name and the blank behind it, or neither.
 #[inline(always)]
-fn display(value: &[u8]) -> Plain<'_, Option<&[u8]>> {
-    match value {
-        [b'<', ..] => Some((None, value)),
-        [b'"', rest @ ..] => {
-            let (name, rest) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
-            let rest = rest.strip_prefix(b"\"")?;
-            Some((Some(name), rest.strip_prefix(b" ").unwrap_or(rest)))
-        }
-        // A blank that nobody trimmed: where a value begins is the lists' to say.
-        [first, ..] if scan::is_lws(*first) => None,
-        _ => {
-            let (words, rest) = run(value, scan::DISPLAY)?;
-            Some((Some(scan::trim_lws(words)), rest))
-        }
+fn display(at: Cursor<'_>) -> Part<'_, Option<&[u8]>> {
+    if at.rest().first() == Some(&b'<') {
+        return Some((None, at));
     }
+    if let Some(at) = at.behind(b'"') {
+        let (name, at) = at.run(scan::QUOTED);
+        let at = at.behind(b'"')?;
+        return Some((Some(name), at.behind(b' ').unwrap_or(at)));
+    }
+    // A blank that nobody trimmed: where a value begins is the lists' to say.
+    if scan::is_lws(*at.rest().first()?) {
+        return None;
+    }
+    let (words, at) = run(at, scan::DISPLAY)?;
+    Some((Some(scan::trim_lws(words)), at))
 }
 
 /// A sip, sips or tel URI without password, escapes and headers. Ends before a byte
 /// that no such URI has; the caller knows which may follow.
 #[inline(always)]
 pub(super) fn uri(input: &[u8]) -> Plain<'_, Uri<'_>> {
-    let (scheme, after_scheme) = match input {
-        [b's', b'i', b'p', b':', rest @ ..] => (Scheme::Sip, rest),
-        [b's', b'i', b'p', b's', b':', rest @ ..] => (Scheme::Sips, rest),
-        [b't', b'e', b'l', b':', rest @ ..] => return tel(input, rest),
-        _ => return None,
+    let (uri, at) = uri_at(Cursor::new(input))?;
+    Some((uri, at.rest()))
+}
+
+#[inline(always)]
+fn uri_at(start: Cursor<'_>) -> Part<'_, Uri<'_>> {
+    let (scheme, at) = if let Some(at) = start.behind_text(b"sip:") {
+        (Scheme::Sip, at)
+    } else if let Some(at) = start.behind_text(b"tel:") {
+        return tel(start, at);
+    } else {
+        (Scheme::Sips, start.behind_text(b"sips:")?)
     };
-    let (user, rest) = user(after_scheme)?;
-    let (host, rest) = host(rest)?;
-    let (port, rest) = port(rest)?;
-    let (params, rest) = uri_params(rest)?;
-    let (raw, rest) = input.split_at_checked(input.len() - rest.len())?;
+    let (user, at) = user(at)?;
+    let (host, at) = host(at)?;
+    let (port, at) = port(at)?;
+    let (params, at) = uri_params(at)?;
     let uri = Uri {
         scheme,
         user,
@@ -69,42 +79,45 @@ pub(super) fn uri(input: &[u8]) -> Plain<'_, Uri<'_>> {
         port,
         params,
         headers: None,
-        raw,
+        raw: start.until(at)?,
     };
-    Some((uri, rest))
+    Some((uri, at))
 }
 
-/// RFC 3966 §3.
+/// What stands behind `tel:` (RFC 3966 §3).
 #[inline(always)]
-fn tel<'a>(input: &'a [u8], number: &'a [u8]) -> Plain<'a, Uri<'a>> {
-    let (_, rest) = run(number, scan::PHONE)?;
-    let (params, rest) = uri_params(rest)?;
-    let user = number.get(..number.len() - rest.len())?;
-    let (raw, rest) = input.split_at_checked(input.len() - rest.len())?;
+fn tel<'a>(start: Cursor<'a>, number: Cursor<'a>) -> Part<'a, Uri<'a>> {
+    let digits = scan::run(number.rest(), scan::PHONE);
+    if digits == 0 {
+        return None;
+    }
+    let (params, at) = uri_params(number.at(number.rest().get(digits..)?))?;
     let uri = Uri {
         scheme: Scheme::Tel,
-        user: Some(UserPart::new(user)),
+        user: Some(UserPart::new(number.until(at)?)),
         password: None,
         host: Host::NONE,
         port: None,
         params,
         headers: None,
-        raw,
+        raw: start.until(at)?,
     };
-    Some((uri, rest))
+    Some((uri, at))
 }
 
 /// A user part and its `@`, or neither.
 #[inline(always)]
-fn user(input: &[u8]) -> Plain<'_, Option<UserPart<'_>>> {
-    let (user, rest) = run(input, scan::USER)?;
-    match rest {
-        [b'@', rest @ ..] => Some((Some(UserPart::new(user)), rest)),
-        [] | [b'>', ..] => Some((None, input)),
+fn user(start: Cursor<'_>) -> Part<'_, Option<UserPart<'_>>> {
+    let (user, at) = run(start, scan::USER)?;
+    if let Some(at) = at.behind(b'@') {
+        return Some((Some(UserPart::new(user)), at));
+    }
+    match at.rest() {
+        [] | [b'>', ..] => Some((None, start)),
         // A port, if it is no password.
         [b':', rest @ ..] => match memchr2(b'@', b'>', rest).and_then(|at| rest.get(at)) {
             Some(b'@') => None,
-            _ => Some((None, input)),
+            _ => Some((None, start)),
         },
         _ => None,
     }
@@ -112,36 +125,47 @@ fn user(input: &[u8]) -> Plain<'_, Option<UserPart<'_>>> {
 
 /// An IPv4 address or a host name.
 #[inline(always)]
-fn host(input: &[u8]) -> Plain<'_, Host<'_>> {
-    match input.first()? {
-        b'0'..=b'9' => ipv4(input),
-        _ => domain(input),
+fn host(at: Cursor<'_>) -> Part<'_, Host<'_>> {
+    if !digit(*at.rest().first()?) {
+        return domain(at);
     }
+    let (address, rest) = ipv4(at.rest())?;
+    let ends = rest.first().is_none_or(|byte| !scan::is(*byte, scan::HOST));
+    ends.then_some((Host::Ipv4(address), at.at(rest)))
 }
 
 #[inline(always)]
-fn ipv4(input: &[u8]) -> Plain<'_, Host<'_>> {
-    let (a, rest) = octet(input)?;
-    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
-    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
-    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
-    let ends = rest.first().is_none_or(|byte| !scan::is(*byte, scan::HOST));
-    let address = Ipv4Addr::from_bits(a << 24 | b << 16 | c << 8 | d);
-    ends.then_some((Host::Ipv4(address), rest))
+fn ipv4(input: &[u8]) -> Plain<'_, Ipv4Addr> {
+    let (a, rest) = octet_and_dot(input)?;
+    let (b, rest) = octet_and_dot(rest)?;
+    let (c, rest) = octet_and_dot(rest)?;
+    let (d, rest) = match rest {
+        [a, b, c, rest @ ..] if digit(*b) && digit(*c) => (octet(&[*a, *b, *c])?, rest),
+        [a, b, rest @ ..] if digit(*b) => (octet(&[*a, *b])?, rest),
+        [a, rest @ ..] => (octet(&[*a])?, rest),
+        [] => return None,
+    };
+    Some((Ipv4Addr::from_bits(a << 24 | b << 16 | c << 8 | d), rest))
+}
+
+/// The dot is looked for first: then every digit is looked at once.
+#[inline(always)]
+fn octet_and_dot(input: &[u8]) -> Plain<'_, u32> {
+    match input {
+        [a, b'.', rest @ ..] => Some((octet(&[*a])?, rest)),
+        [a, b, b'.', rest @ ..] => Some((octet(&[*a, *b])?, rest)),
+        [a, b, c, b'.', rest @ ..] => Some((octet(&[*a, *b, *c])?, rest)),
+        _ => None,
+    }
 }
 
 /// One to three digits.
 #[inline(always)]
-fn octet(input: &[u8]) -> Plain<'_, u32> {
-    let (octet, rest) = match input {
-        [a, b, c, rest @ ..] if digit(*a) && digit(*b) && digit(*c) => {
-            (value(*a) * 100 + value(*b) * 10 + value(*c), rest)
-        }
-        [a, b, rest @ ..] if digit(*a) && digit(*b) => (value(*a) * 10 + value(*b), rest),
-        [a, rest @ ..] if digit(*a) => (value(*a), rest),
-        _ => return None,
-    };
-    (octet <= 255).then_some((octet, rest))
+fn octet<const N: usize>(digits: &[u8; N]) -> Option<u32> {
+    let octet = digits
+        .iter()
+        .fold(0, |octet, digit| octet * 10 + value(*digit));
+    (digits.iter().all(|byte| digit(*byte)) && octet <= 255).then_some(octet)
 }
 
 #[inline(always)]
@@ -157,31 +181,30 @@ const fn value(digit: u8) -> u32 {
 
 /// Labels, the last of which begins with a letter.
 #[inline(always)]
-fn domain(input: &[u8]) -> Plain<'_, Host<'_>> {
-    let mut rest = input;
+fn domain(start: Cursor<'_>) -> Part<'_, Host<'_>> {
+    let mut label = start;
     loop {
-        let (label, behind) = run(rest, scan::LABEL)?;
-        let first = *label.first()?;
-        match behind {
-            _ if first == b'-' => return None,
-            [b'.', behind @ ..] => rest = behind,
-            _ if digit(first) => return None,
-            _ => {
-                let (name, rest) = input.split_at_checked(input.len() - behind.len())?;
-                return Some((Host::Domain(name), rest));
-            }
+        let (text, at) = label.run(scan::LABEL);
+        let first = *text.first()?;
+        if first == b'-' {
+            return None;
+        }
+        match at.behind(b'.') {
+            Some(next) => label = next,
+            None if digit(first) => return None,
+            None => return Some((Host::Domain(start.until(at)?), at)),
         }
     }
 }
 
 /// A port and its colon, or neither.
 #[inline(always)]
-fn port(input: &[u8]) -> Plain<'_, Option<u16>> {
-    let Some(digits) = input.strip_prefix(b":") else {
-        return Some((None, input));
+fn port(at: Cursor<'_>) -> Part<'_, Option<u16>> {
+    let Some(digits) = at.rest().strip_prefix(b":") else {
+        return Some((None, at));
     };
     let (port, rest) = number(digits)?;
-    Some((Some(u16::try_from(port).ok()?), rest))
+    Some((Some(u16::try_from(port).ok()?), at.at(rest)))
 }
 
 /// One to nine digits.
@@ -203,54 +226,63 @@ fn number(input: &[u8]) -> Plain<'_, u32> {
 
 /// `*( ";" name [ "=" value ] )` of a URI.
 #[inline(always)]
-fn uri_params(input: &[u8]) -> Plain<'_, Params<'_>> {
-    let mut rest = input;
-    while let [b';', behind @ ..] = rest {
-        (_, rest) = run(behind, scan::URI_PLAIN)?;
-        if let [b'=', behind @ ..] = rest {
-            (_, rest) = run(behind, scan::URI_PLAIN)?;
+fn uri_params(start: Cursor<'_>) -> Part<'_, Params<'_>> {
+    let mut at = start;
+    while let Some(name) = at.behind(b';') {
+        (_, at) = run(name, scan::URI_PLAIN)?;
+        if let Some(value) = at.behind(b'=') {
+            (_, at) = run(value, scan::URI_PLAIN)?;
         }
     }
-    let (params, rest) = input.split_at_checked(input.len() - rest.len())?;
-    Some((Params::new(params), rest))
+    Some((Params::new(start.until(at)?), at))
 }
 
 /// `*( ";" name [ "=" value ] )` of a header field, up to the end or a comma.
 #[inline(always)]
-fn header_params<'a>(input: &'a [u8], wanted: &[u8]) -> Option<(Params<'a>, Wanted<'a>, &'a [u8])> {
+fn header_params<'a>(
+    start: Cursor<'a>,
+    wanted: &[u8],
+) -> Option<(Params<'a>, Wanted<'a>, &'a [u8])> {
     let mut found = Wanted::default();
-    let mut rest = input;
-    while let [b';', behind @ ..] = rest {
+    let mut at = start;
+    while let Some(behind) = at.behind(b';') {
         let name;
         let mut value = &[][..];
-        (name, rest) = run(behind, scan::TOKEN)?;
-        if let [b'=', behind @ ..] = rest {
-            (value, rest) = run(behind, scan::VALUE)?;
+        (name, at) = run(behind, scan::TOKEN)?;
+        if let Some(behind) = at.behind(b'=') {
+            (value, at) = run(behind, scan::VALUE)?;
         }
         // Equal bytes are told sooner than equal letters.
         if name == wanted || name.eq_ignore_ascii_case(wanted) {
             found.add(value);
         }
     }
-    if !matches!(rest, [] | [b',', ..]) {
+    if !matches!(at.rest(), [] | [b',', ..]) {
         return None;
     }
-    let (params, rest) = input.split_at_checked(input.len() - rest.len())?;
-    Some((Params::new(params), found, rest))
+    Some((Params::new(start.until(at)?), found, at.rest()))
 }
 
 /// The first value of a Via list, up to the end or a comma (RFC 3261 §20.42).
 #[inline(always)]
 pub(super) fn via(value: &[u8]) -> Plain<'_, Via<'_>> {
-    let (transport, rest) = match value.strip_prefix(b"SIP/2.0/")? {
-        [b'U', b'D', b'P', b' ', rest @ ..] => (Transport::Udp, rest),
-        [b'T', b'C', b'P', b' ', rest @ ..] => (Transport::Tcp, rest),
-        [b'T', b'L', b'S', b' ', rest @ ..] => (Transport::Tls, rest),
+    // Compared as words; in a pattern they would be compared byte by byte.
+    const SIP: u64 = u64::from_le_bytes(*b"SIP/2.0/");
+    const UDP: u32 = u32::from_le_bytes(*b"UDP ");
+    const TCP: u32 = u32::from_le_bytes(*b"TCP ");
+    const TLS: u32 = u32::from_le_bytes(*b"TLS ");
+    let (protocol, rest) = value.split_first_chunk()?;
+    let (transport, rest) = rest.split_first_chunk()?;
+    let transport = match u32::from_le_bytes(*transport) {
+        _ if u64::from_le_bytes(*protocol) != SIP => return None,
+        UDP => Transport::Udp,
+        TCP => Transport::Tcp,
+        TLS => Transport::Tls,
         _ => return None,
     };
-    let (host, rest) = host(rest)?;
-    let (port, rest) = port(rest)?;
-    let (params, branch, rest) = header_params(rest, b"branch")?;
+    let (host, at) = host(Cursor::new(rest))?;
+    let (port, at) = port(at)?;
+    let (params, branch, rest) = header_params(at, b"branch")?;
     Some((Via::from_parts(transport, host, port, params, branch), rest))
 }
 
@@ -266,12 +298,9 @@ pub(super) fn cseq(value: &[u8]) -> Option<CSeq<'_>> {
 
 /// The bytes of that class, at least one.
 #[inline(always)]
-fn run(input: &[u8], class: u16) -> Plain<'_, &[u8]> {
-    let length = scan::run(input, class);
-    if length == 0 {
-        return None;
-    }
-    input.split_at_checked(length)
+fn run(at: Cursor<'_>, class: u16) -> Part<'_, &[u8]> {
+    let (run, behind) = at.run(class);
+    (!run.is_empty()).then_some((run, behind))
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub(super) const PHONE: u16 = 1 << 7;
 pub(super) const LABEL: u16 = 1 << 8;
 /// [`URI_PART`] without `=` and `?`.
 pub(super) const URI_PLAIN: u16 = 1 << 9;
+/// What stands between quotes without an escape.
+pub(super) const QUOTED: u16 = 1 << 10;
 
 static CLASSES: [u16; 256] = classes();
 
@@ -92,6 +94,9 @@ const fn classes_of(byte: u8) -> u16 {
     if byte.is_ascii_hexdigit() || matches!(byte, b'+' | b'*' | b'#' | b'-' | b'.' | b'(' | b')') {
         bits |= PHONE;
     }
+    if !matches!(byte, b'"' | b'\\') {
+        bits |= QUOTED;
+    }
     bits
 }
 
@@ -150,26 +155,6 @@ pub(super) fn any(bytes: &[u8], found: impl Fn(u8) -> bool) -> bool {
         }
         None => rest.iter().any(|byte| found(*byte)),
     }
-}
-
-/// Eight times that byte.
-#[inline]
-pub(super) const fn repeat(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// The highest bit of each byte of a word that is below `limit`, as far as the lowest
-/// of them: those above it may be wrong, for a borrow reaches them.
-#[inline]
-pub(super) const fn below(word: u64, limit: u8) -> u64 {
-    debug_assert!(limit <= 0x80);
-    word.wrapping_sub(repeat(limit)) & !word & repeat(0x80)
-}
-
-/// The byte of a word that has its lowest bit; 8 when there is none.
-#[inline]
-pub(super) const fn lowest(found: u64) -> usize {
-    found.trailing_zeros() as usize / 8
 }
 
 /// SP or HTAB.

@@ -69,6 +69,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// Not a number from 0 to 255 (RFC 3261 §20.22).
+    #[inline]
     pub fn max_forwards(&self) -> Result<Option<u8>, ParseError> {
         let Some(value) = self.first(HeaderName::MaxForwards) else {
             return Ok(None);
@@ -87,10 +88,16 @@ impl<'a> Message<'a> {
             let there = self.first(HeaderName::ContentLength).is_some();
             return Ok(there.then(|| self.body().len()));
         }
+        let read = |value| {
+            let length = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
+            length.ok_or_else(|| self.wrong(value, ParseErrorKind::ContentLength))
+        };
+        if !self.is_repeated(HeaderName::ContentLength) {
+            return self.first(HeaderName::ContentLength).map(read).transpose();
+        }
         let mut length = None;
         for value in self.all(HeaderName::ContentLength) {
-            let read = scan::decimal(value).and_then(|length| usize::try_from(length).ok());
-            let read = read.ok_or_else(|| self.wrong(value, ParseErrorKind::ContentLength))?;
+            let read = read(value)?;
             if length.is_some_and(|length| length != read) {
                 return Err(self.wrong(value, ParseErrorKind::ContentLengthConflict));
             }

@@ -1,5 +1,8 @@
-/* libosip2: From, To, Via, CSeq, Contact, Call-ID and the Request-URI are parsed with
- * the message; Max-Forwards and P-Asserted-Identity are headers like any other. */
+/* libosip2: Request-URI, From, To, Via, CSeq, Contact, Call-ID and Content-Length are
+ * parsed with the message, as it always does, and so are Allow, Accept, Content-Type and
+ * Record-Route, which routing does not need. Max-Forwards and P-Asserted-Identity are
+ * headers like any other: looked up, then read as a number and as a From. Numbers of
+ * CSeq and Content-Length stay text. */
 #include <sys/time.h>
 #include <osipparser2/osip_parser.h>
 #include "peer.h"

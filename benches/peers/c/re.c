@@ -1,5 +1,6 @@
-/* libre: From, To, Via, CSeq, the Request-URI and the small headers are parsed with the
- * message, addresses of the others on demand. */
+/* libre: Request-URI, From, To, Via, CSeq, Call-ID, Max-Forwards and Content-Length are
+ * parsed with the message, the two addresses with their URIs; Contact and
+ * P-Asserted-Identity on demand. */
 /* Without it the headers of the library declare these types themselves. */
 #define HAVE_INTTYPES_H
 #include <string.h>

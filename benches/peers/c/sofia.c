@@ -1,5 +1,5 @@
-/* sofia-sip: every header it knows is parsed with the message, with the extended class
- * P-Asserted-Identity too. */
+/* sofia-sip: every header it knows is parsed with the message, as values with their
+ * numbers, needed or not; with the extended class P-Asserted-Identity too. */
 #include <string.h>
 #include <sofia-sip/su.h>
 #include <sofia-sip/msg.h>

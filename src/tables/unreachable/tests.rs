@@ -151,6 +151,10 @@ fn decides(snapshot: &Snapshot, rule: RuleId) -> Option<String> {
     None
 }
 
+fn routes_for_certain(rule: &str) -> bool {
+    !rule.contains('!') && !rule.contains("assigned\"]") && !rule.contains("reject")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -167,8 +171,10 @@ proptest! {
 
     /// A rule below the very same rule is always found, if both route for certain.
     #[test]
-    fn a_rule_twice_is_found(rules in prop::collection::vec(rule(), 0..4), twice in rule()) {
-        prop_assume!(!twice.contains('!') && !twice.contains("assigned\"]") && !twice.contains("reject"));
+    fn a_rule_twice_is_found(
+        rules in prop::collection::vec(rule(), 0..4),
+        twice in rule().prop_filter("routes for certain", |rule| routes_for_certain(rule)),
+    ) {
         let rules = [rules, vec![twice.clone(), twice]].concat();
         let Some(table) = compiled(&rules) else { return Ok(()) };
         let last = RuleId(rules.len() as u16 - 1);
