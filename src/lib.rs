@@ -10,6 +10,7 @@
 pub mod cli;
 pub mod limits;
 pub mod observe;
+pub mod plan;
 pub mod proxy;
 pub mod routing;
 pub mod server;

@@ -229,3 +229,22 @@ pub const SOURCES_MAX: usize = 4_096;
 
 /// Times a datagram is sent again after the system told of the fate of an earlier one.
 pub const SEND_RETRIES_MAX: usize = 3;
+
+/// Kinds of callers, and of hours, that a comparison of two tables tells apart. Real tables
+/// have a few dozens; each rule with such a condition is tried on each.
+pub const PLAN_CLASSES_MAX: usize = 20_000;
+
+/// States of all host and label patterns read together. Exact names and domains make a few
+/// hundred; many `*text*` multiply.
+pub const PLAN_TEXT_STATES_MAX: usize = 50_000;
+
+/// Kinds of callers, hosts, labels and hours together, for one called number.
+pub const PLAN_CELLS_MAX: usize = 1 << 20;
+
+/// Numbers tried to find one under a prefix that nothing else lists. The first nearly
+/// always is; a prefix under which so many are all listed has none that is dialled.
+pub const PLAN_WITNESS_TRIES_MAX: usize = 20_000;
+
+/// Days a comparison looks ahead: 28 years and a bit, in which every date falls on every
+/// weekday, leap days too.
+pub const PLAN_DAYS_AHEAD: i64 = 28 * 366;

@@ -2,17 +2,19 @@
 //!
 //! A folder of `diagnostics/bad` is named after the code it is about. Its `expected.txt` is
 //! what `check` says, long and short; `BLESS=1` writes it anew, to be read before it is
-//! committed. The folders of `diagnostics/good` look like mistakes and are none.
+//! committed. The folders of `diagnostics/good` look like mistakes and are none. Those of
+//! `diagnostics/changes` hold two sound tables, of which the second may not follow the first.
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use trunkline::tables::diagnostic::{Code, Report};
-use trunkline::tables::load;
+use trunkline::tables::{Reload, TableStore, load};
 
 /// Relative to the package, where cargo runs tests: diagnostics show the path as given.
 const BAD: &str = "tests/diagnostics/bad";
 const GOOD: &str = "tests/diagnostics/good";
+const CHANGES: &str = "tests/diagnostics/changes";
 
 /// Between the long and the short form.
 const RULER: &str = "──── short ────\n";
@@ -82,7 +84,7 @@ fn every_bad_table_shows_its_code() {
 
 #[test]
 fn every_code_has_a_bad_table() {
-    let folders = folders(BAD);
+    let folders = [folders(BAD), folders(CHANGES)].concat();
     let shown: BTreeSet<&str> = folders.iter().map(|folder| code_of(folder)).collect();
     let all: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(shown, all);
@@ -131,5 +133,64 @@ fn a_sound_table_is_answered_with_nothing() {
             folder.display(),
             loaded.report.text(false)
         );
+    }
+}
+
+/// A table folder that is changed while it serves.
+fn copied(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap().path();
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn every_change_over_a_gate_is_refused_and_can_be_accepted() {
+    for folder in folders(CHANGES) {
+        let serving = tempfile::tempdir().unwrap();
+        copied(&folder.join("before"), serving.path());
+        let (store, _, report) = TableStore::open(serving.path()).unwrap();
+        assert!(report.is_empty(), "{}", report.text(false));
+        copied(&folder.join("after"), serving.path());
+        let Reload::Refused { generation, report } = store.reload() else {
+            panic!("{} is let pass", folder.display());
+        };
+        assert_eq!((generation, store.current().generation()), (1, 1));
+        let help = report.diagnostics[0].help.as_ref().unwrap();
+        let name = help
+            .split("accept = ")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .nth(1)
+            .unwrap();
+        // Another version of the program may name it otherwise.
+        let answer = answer(&report).replace(name, "NAME");
+        let expected = folder.join("expected.txt");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&expected, &answer).unwrap();
+        }
+        let expected = std::fs::read_to_string(&expected).unwrap_or_default();
+        assert_eq!(answer, expected, "{}", folder.display());
+        let codes = report.diagnostics.iter().map(|found| found.code.as_str());
+        assert!(codes.into_iter().all(|code| code == code_of(&folder)));
+
+        // Who has read what the change does lets it pass by its name.
+        let file = serving.path().join("routing.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let accept = |name: &str| {
+            let text = text.replace("[policy]", &format!("[policy]\naccept = \"{name}\""));
+            std::fs::write(&file, text).unwrap();
+            store.reload()
+        };
+        assert!(matches!(accept("0123456789abcdef"), Reload::Refused { .. }));
+        let Reload::Swapped {
+            generation, report, ..
+        } = accept(name)
+        else {
+            panic!("{} is not let pass", folder.display());
+        };
+        assert_eq!((generation, report.errors), (2, 0));
+        assert!(report.warnings > 0, "the log says that a gate was passed");
     }
 }

@@ -205,7 +205,7 @@ stop_trunk() {
     trunk=
 }
 
-# start_caller SERVER RATE CALLS: no talk; its statistics go to $work/caller.csv.
+# start_caller SERVER RATE CALLS [OPTIONS…]: no talk; its statistics go to $work/caller.csv.
 start_caller() {
     local routes='s/@ROUTES@/[routes]/'
     if [[ $1 == forward ]]; then routes=/@ROUTES@/d; fi
@@ -213,7 +213,7 @@ start_caller() {
     rm -f "$work/caller.csv"
     sipp "127.0.0.1:${port[$1]}" -i 127.0.0.1 -p "$caller_port" -sf "$work/call.xml" -inf "$work/numbers.csv" \
         -nostdin -r "$2" -m "$3" -l 300000 -d 0 -buff_size 4194304 -deadcall_wait 0 \
-        -trace_stat -stf "$work/caller.csv" -fd 1 >"$work/caller.out" 2>&1 &
+        -trace_stat -stf "$work/caller.csv" -fd 1 "${@:4}" >"$work/caller.out" 2>&1 &
     caller=$!
 }
 
@@ -241,7 +241,7 @@ column() {
 measure() {
     local before after began=$EPOCHREALTIME
     before=$(processor_ns "$1")
-    start_caller "$1" "$3" "$4"
+    start_caller "$1" "$3" "$4" -recv_timeout 20000
     finish_caller
     after=$(processor_ns "$1")
     awk -v ns=$((after - before)) -v calls="$(counted 'SuccessfulCall(C)')" -v failed="$(counted 'FailedCall(C)')" \

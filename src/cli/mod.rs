@@ -3,6 +3,9 @@
 mod check;
 mod color;
 mod demo;
+mod plan;
+mod plan_json;
+mod plan_text;
 mod route;
 mod route_text;
 mod run;
@@ -25,6 +28,8 @@ enum Verb {
     Check(check::Check),
     /// Show where a number goes, and why
     Route(Box<route::RouteCall>),
+    /// Show what a change of the table does to calls, before it does it
+    Plan(plan::Plan),
     /// Answer calls until a signal ends it
     Run(run::Run),
     /// Play the example: real calls, a number that moves, a table with a mistake
@@ -38,6 +43,7 @@ impl Cli {
         match self.verb {
             Verb::Check(check) => check.execute(),
             Verb::Route(route) => route.execute(),
+            Verb::Plan(plan) => plan.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Demo(demo) => demo.execute(),
         }

@@ -119,6 +119,27 @@ impl DidMap {
         }
     }
 
+    /// Shows the whole numbers, the short ones first, as runs of neighbours that say the
+    /// same: the first and the last of each, which differ in their last three digits.
+    pub fn whole_numbers(&self, mut show: impl FnMut(Number, Number)) {
+        for (runs, symbols) in self.whole.iter().zip(1..) {
+            let number = |key: u64| Number::unpack(u128::from(key) << (128 - 4 * symbols));
+            runs.each(|first, last| {
+                if let Some((first, last)) = number(first).zip(number(last)) {
+                    show(first, last);
+                }
+            });
+        }
+    }
+
+    /// Prefixes and blocks of ranges (and numbers too long for the shelves of whole ones),
+    /// ordered by prefix.
+    pub fn prefixes(&self) -> impl Iterator<Item = (Number, Remaining)> {
+        self.open
+            .iter()
+            .map(|entry| (entry.prefix, entry.remaining))
+    }
+
     /// How many rows there are: whole numbers, prefixes and blocks of ranges.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -9,6 +9,7 @@
 
 pub mod availability;
 pub mod classification;
+pub mod conditions;
 pub mod decision;
 pub mod dial_plan;
 pub mod did_map;

@@ -158,10 +158,15 @@ impl Rule {
     }
 
     fn hours_hold(&self, walk: &Walk<'_, '_>) -> bool {
+        self.holds_during(|schedule| walk.table.is_open(schedule, walk.facts.at))
+    }
+
+    /// Whether `during` holds while the schedules are open or not.
+    pub fn holds_during(&self, is_open: impl Fn(ScheduleId) -> bool) -> bool {
         let mut positive = false;
         let mut one_open = false;
         for (schedule, wanted_open) in &self.during {
-            let open = walk.table.is_open(*schedule, walk.facts.at);
+            let open = is_open(*schedule);
             match (wanted_open, open) {
                 (false, true) => return false,
                 (false, false) => {}
@@ -177,13 +182,13 @@ impl Rule {
 
 /// Which number of the call a condition reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
+pub(super) enum Which {
     Called,
     Calling,
 }
 
 impl NumberCondition {
-    fn holds(&self, walk: &mut Walk<'_, '_>, which: Which) -> bool {
+    pub(super) fn holds(&self, walk: &mut Walk<'_, '_>, which: Which) -> bool {
         self.any_of
             .as_ref()
             .is_none_or(|set| set.contains(walk, which))
@@ -238,7 +243,9 @@ impl NumberSet {
 }
 
 impl TextCondition {
-    fn holds(&self, value: &[u8]) -> bool {
+    /// Whether the condition holds for this text; empty where a call has none.
+    #[must_use]
+    pub fn holds(&self, value: &[u8]) -> bool {
         self.any_of
             .as_ref()
             .is_none_or(|patterns| patterns.iter().any(|p| p.matches(value)))

@@ -5,6 +5,7 @@
 //! that comes twice is open twice, the hour that is skipped never comes.
 
 mod at;
+mod boundaries;
 mod reason;
 mod text;
 

@@ -73,6 +73,30 @@ pub enum Cause {
     Q850(u8),
 }
 
+/// What a change to a table may do without being let through by hand: `[policy]`. No call
+/// is decided by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangePolicy {
+    /// How many listed numbers may move.
+    pub max_moved_numbers: Option<(u64, Origin)>,
+    /// Prefixes of numbers for which nothing may change.
+    pub frozen_prefixes: Box<[(Number, Origin)]>,
+    /// Groups of which no call may be left without another route.
+    pub require_alternative: Box<[(GroupId, Origin)]>,
+    /// The change that made this table, where it is to pass the gates of the one before.
+    pub accept: Option<Box<str>>,
+}
+
+impl ChangePolicy {
+    /// Whether there is anything a change has to pass.
+    #[must_use]
+    pub fn has_gates(&self) -> bool {
+        self.max_moved_numbers.is_some()
+            || !self.frozen_prefixes.is_empty()
+            || !self.require_alternative.is_empty()
+    }
+}
+
 /// Everything a table is made of; `tables::compile` fills it, nothing changes it after.
 #[derive(Debug, Default)]
 pub struct TableParts {
@@ -100,6 +124,8 @@ pub struct TableParts {
     pub lists: Vec<DidList>,
     /// The one number space of all lists that assign trunk groups.
     pub dids: DidMap,
+    /// What a change to the table may do.
+    pub change_policy: ChangePolicy,
     /// SHA-256 of all files.
     pub hash: [u8; 32],
 }
@@ -262,6 +288,12 @@ impl RoutingTable {
     #[must_use]
     pub fn dids(&self) -> &DidMap {
         &self.parts.dids
+    }
+
+    /// What a change to this table may do.
+    #[must_use]
+    pub fn change_policy(&self) -> &ChangePolicy {
+        &self.parts.change_policy
     }
 
     /// Rows of all DID lists.
@@ -442,12 +474,23 @@ impl RoutingTable {
         self.list(id).and_then(|list| list.marks.as_ref())
     }
 
-    pub(super) fn classifications(&self) -> &[Classification] {
+    /// Classifications, top to bottom.
+    #[must_use]
+    pub fn classifications(&self) -> &[Classification] {
         &self.parts.classifications
     }
 
-    pub(super) fn networks(&self) -> &[(IpNet, GroupId)] {
+    /// Networks that calls are accepted from, the longest first.
+    #[must_use]
+    pub fn networks(&self) -> &[(IpNet, GroupId)] {
         &self.parts.networks
+    }
+
+    /// The manipulation, if the id belongs to this table.
+    #[must_use]
+    pub fn manipulation(&self, id: ManipulationId) -> Option<&Manipulation> {
+        let (_, manipulation) = self.parts.manipulations.get(id.index())?;
+        Some(manipulation)
     }
 
     /// The DID row that fits best.

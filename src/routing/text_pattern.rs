@@ -26,6 +26,12 @@ impl TextPattern {
         })
     }
 
+    /// Whether any text may stand before and behind, and the text between, in lower case.
+    #[must_use]
+    pub fn parts(&self) -> (bool, &[u8], bool) {
+        (self.open_start, &self.text, self.open_end)
+    }
+
     /// Whether the pattern fits. Does not allocate.
     #[must_use]
     pub fn matches(&self, value: &[u8]) -> bool {

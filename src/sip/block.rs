@@ -36,6 +36,22 @@ impl Block {
     }
 }
 
+/// Whether `found` marks one of the bytes. It marks no letter: one stands for the bytes that
+/// a value of fewer than sixteen lacks.
+#[inline]
+pub(super) fn any(bytes: &[u8], found: impl Fn(Block) -> u32) -> bool {
+    let marks = |block: &[u8; BLOCK_BYTES]| found(Block::new(block)) != 0;
+    // The last block overlaps the one before, so that there is no remainder.
+    if let Some(last) = bytes.last_chunk() {
+        return marks(last) || bytes.as_chunks().0.iter().any(marks);
+    }
+    let mut block = [b'a'; BLOCK_BYTES];
+    if let Some(start) = block.get_mut(..bytes.len()) {
+        start.copy_from_slice(bytes);
+    }
+    marks(&block)
+}
+
 /// The bytes from `first` to `last`: moved up so that these are the highest of the signed
 /// ones, which takes one comparison. There is none of unsigned bytes.
 #[inline(always)]
@@ -68,6 +84,23 @@ mod tests {
                     let alphanumeric = bits(|byte| byte.is_ascii_alphanumeric());
                     assert_eq!(block.alphanumeric(), alphanumeric);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn one_byte_is_found_in_a_value_of_any_length() {
+        for length in 0..70 {
+            let mut bytes = vec![b'z'; length];
+            assert!(!any(&bytes, |block| block.at_most(b'\r')));
+            for at in 0..length {
+                bytes[at] = b'\r';
+                assert!(
+                    any(&bytes, |block| block.at_most(b'\r')),
+                    "{at} of {length}"
+                );
+                assert!(any(&bytes, |block| block.equal(b'\r')), "{at} of {length}");
+                bytes[at] = b'z';
             }
         }
     }

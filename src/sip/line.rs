@@ -32,7 +32,8 @@ pub(super) fn plain_line(rest: &[u8]) -> Option<(PlainLine, &[u8])> {
         return None;
     }
     let tail = rest.get(name_end + 1..)?;
-    let (line, end) = tail.split_at_checked(line_length(tail)?)?;
+    let controls = |block: Block| block.at_most(CONTROL_MAX);
+    let (line, end) = tail.split_at_checked(length_before(tail, controls)?)?;
     let behind = end.strip_prefix(b"\r\n")?;
     let blank = usize::from(line.first() == Some(&b' '));
     let (first, last) = (*line.get(blank)?, *line.last()?);
@@ -72,25 +73,43 @@ pub(super) fn plain_request_line(bytes: &[u8]) -> Option<(StartLine<'_>, usize)>
         Method::Other(_) => return None,
         known => known,
     };
-    let length = line_length(rest)?;
-    let (line, after) = rest.split_at_checked(length)?;
-    let uri = line.strip_suffix(b" SIP/2.0")?.get(1..)?;
-    let blank = scan::any(uri, |byte| (byte <= b' ') | (byte == 0x7f));
-    if !after.starts_with(b"\r\n") || uri.is_empty() || blank {
+    let rest = rest.get(1..)?;
+    let (uri, after) = rest.split_at_checked(length_before(rest, blanks)?)?;
+    let (version, behind) = after.split_first_chunk()?;
+    if uri.is_empty() || version != b" SIP/2.0\r\n" {
         return None;
     }
-    Some((StartLine::Request { method, uri }, space + length + 2))
+    let line = StartLine::Request { method, uri };
+    Some((line, bytes.len() - behind.len()))
 }
 
-/// Bytes before the first control byte, if it is not among the last of `text`.
+/// Whether a blank or control byte is among the bytes.
+#[inline]
+pub(super) fn has_blank(bytes: &[u8]) -> bool {
+    let blank = |block| blanks(Block::new(block)) != 0;
+    let (blocks, rest) = bytes.as_chunks();
+    // The last block overlaps the one before, so that there is no remainder.
+    match bytes.last_chunk() {
+        Some(last) => blank(last) || blocks.iter().any(blank),
+        None => rest.iter().any(|byte| *byte <= b' ' || *byte == 0x7f),
+    }
+}
+
+/// Blanks and control bytes.
 #[inline(always)]
-fn line_length(text: &[u8]) -> Option<usize> {
+fn blanks(block: Block) -> u32 {
+    block.at_most(b' ') | block.equal(0x7f)
+}
+
+/// Bytes before the first that is found, if it is not among the last of `text`.
+#[inline(always)]
+fn length_before(text: &[u8], found: impl Fn(Block) -> u32) -> Option<usize> {
     let (blocks, _) = text.as_chunks();
     let mut at = 0;
     for block in blocks {
-        let controls = Block::new(block).at_most(CONTROL_MAX);
-        if controls != 0 {
-            return Some(at + controls.trailing_zeros() as usize);
+        let found = found(Block::new(block));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize);
         }
         at += BLOCK_BYTES;
     }

@@ -40,9 +40,18 @@ pub enum Method<'a> {
 
 impl<'a> Method<'a> {
     /// The method these bytes name. The caller has made sure they are a token.
+    #[inline]
     pub fn from_bytes(name: &'a [u8]) -> Self {
+        // Of every call the first, and told where it is asked.
+        if name == b"INVITE" {
+            return Self::Invite;
+        }
+        Self::from_other(name)
+    }
+
+    #[inline(never)]
+    fn from_other(name: &'a [u8]) -> Self {
         match name {
-            b"INVITE" => Self::Invite,
             b"ACK" => Self::Ack,
             b"BYE" => Self::Bye,
             b"CANCEL" => Self::Cancel,

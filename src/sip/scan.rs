@@ -137,26 +137,6 @@ pub(super) fn run(bytes: &[u8], class: u16) -> usize {
     bytes.len() - rest.len()
 }
 
-/// Whether `found` holds for one of sixteen bytes. Written without a branch, so that
-/// it becomes four vector instructions.
-#[inline]
-pub(super) fn any_of_16(block: &[u8; 16], found: impl Fn(u8) -> bool) -> bool {
-    block.iter().fold(false, |any, byte| any | found(*byte))
-}
-
-/// Whether `found` holds for one of the bytes.
-#[inline]
-pub(super) fn any(bytes: &[u8], found: impl Fn(u8) -> bool) -> bool {
-    let (blocks, rest) = bytes.as_chunks::<16>();
-    // The last block overlaps the one before, so that there is no remainder.
-    match bytes.last_chunk() {
-        Some(last) => {
-            any_of_16(last, &found) || blocks.iter().any(|block| any_of_16(block, &found))
-        }
-        None => rest.iter().any(|byte| found(*byte)),
-    }
-}
-
 /// SP or HTAB.
 #[inline]
 pub(super) const fn is_wsp(byte: u8) -> bool {

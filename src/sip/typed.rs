@@ -3,7 +3,7 @@
 use super::header::CommaList;
 use super::{
     CSeq, Diversion, HeaderName, HistoryInfo, Message, NameAddr, ParseError, ParseErrorKind, Uri,
-    Via, plain, scan,
+    Via, line, plain, scan,
 };
 
 /// All errors count their offset in [`Message::bytes`].
@@ -47,11 +47,10 @@ impl<'a> Message<'a> {
     /// Missing, empty, or with blanks or control bytes in it.
     pub fn call_id(&self) -> Result<&'a [u8], ParseError> {
         let value = self.mandatory(HeaderName::CallId)?;
-        let refused = |byte: u8| (byte <= b' ') | (byte == 0x7f);
-        if !value.is_empty() && !scan::any(value, refused) {
+        if !value.is_empty() && !line::has_blank(value) {
             return Ok(value);
         }
-        let at = value.iter().position(|byte| refused(*byte));
+        let at = value.iter().position(|byte| *byte <= b' ' || *byte == 0x7f);
         let error = ParseError::new(ParseErrorKind::CallId, at.unwrap_or(0));
         Err(self.placed(value, error))
     }

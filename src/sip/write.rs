@@ -8,7 +8,7 @@ use memchr::{memchr, memchr3};
 use super::address::has_tag;
 use super::header::CommaList;
 use super::param::{Param, Params};
-use super::{HeaderName, Message, RequestHead, StatusCode, Transport, Via, scan};
+use super::{HeaderName, Message, RequestHead, StatusCode, Transport, Via, block, scan};
 
 /// An answer to a request (RFC 3261 §8.2.6), made of the request's own bytes.
 ///
@@ -202,7 +202,7 @@ fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u
         _ => memchr(b';', params).unwrap_or(params.len()),
     };
     let params_at = scan::offset_in(list, params) + before;
-    let element_end = if scan::any(list, |byte| byte == b',') {
+    let element_end = if block::any(list, |block| block.equal(b',')) {
         let element = CommaList::new(list).next().unwrap_or(list);
         scan::offset_in(list, element) + element.len()
     } else {
@@ -278,7 +278,7 @@ fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 #[inline]
 fn write_clean(value: &[u8], out: &mut Vec<u8>) {
     // Told of sixteen bytes at once, and true of nearly every value.
-    if scan::any(value, |byte| byte <= b'\r') {
+    if block::any(value, |block| block.at_most(b'\r')) {
         unfold(value, out);
     } else {
         out.extend_from_slice(value);

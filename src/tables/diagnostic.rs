@@ -105,6 +105,8 @@ codes! {
     NeverUsed = "T033", "never used";
     /// Keys that exclude each other, or of which one is needed.
     KeyChoice = "T034", "keys exclude each other or one is needed";
+    /// A change that a gate of the running table does not let pass.
+    OverGate = "T035", "change over a gate";
 }
 
 /// How much a finding matters.

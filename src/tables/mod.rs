@@ -9,6 +9,7 @@ mod compile;
 mod damage;
 pub mod diagnostic;
 pub mod dids;
+mod gates;
 mod laws;
 mod names;
 pub mod pattern;
@@ -21,6 +22,7 @@ mod toml_syntax;
 mod unreachable;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Report};
+pub use gates::Gates;
 #[doc(hidden)]
 pub use laws::fuzz_load;
 pub use store::{Reload, TableStore};

@@ -20,6 +20,7 @@ pub(super) struct Schema {
     pub(super) schedules: Vec<ScheduleSection>,
     pub(super) policies: Vec<PolicySection>,
     pub(super) cases: Vec<CaseSection>,
+    pub(super) change_policies: Vec<ChangePolicySection>,
     pub(super) toml_files: Vec<FileId>,
 }
 
@@ -159,6 +160,16 @@ pub(super) struct PolicySection {
     pub(super) max_routes: u8,
 }
 
+/// `[policy]`: what a change to the table may do.
+#[derive(Debug)]
+pub(super) struct ChangePolicySection {
+    pub(super) spot: Spot,
+    pub(super) max_moved_numbers: Option<(u64, Spot)>,
+    pub(super) frozen_prefixes: Vec<Text>,
+    pub(super) require_alternative: Vec<Text>,
+    pub(super) accept: Option<Text>,
+}
+
 #[derive(Debug)]
 pub(super) struct CaseSection {
     pub(super) spot: Spot,
@@ -230,6 +241,9 @@ impl Schema {
         }
         for (name, table) in root.named_tables("alternative_routing") {
             self.policies.push(PolicySection::read(name, table));
+        }
+        if let Some(table) = root.table("policy") {
+            self.change_policies.push(ChangePolicySection::read(table));
         }
         for table in root.tables("case") {
             self.cases.push(CaseSection::read(table));
@@ -499,6 +513,21 @@ impl PolicySection {
             max_routes: table
                 .integer("max_routes", 1..=limits::ROUTES_MAX as u64)
                 .map_or(limits::ROUTES_MAX as u8, |(routes, _)| routes as u8),
+        };
+        table.finish();
+        section
+    }
+}
+
+impl ChangePolicySection {
+    fn read(mut table: Reader<'_>) -> Self {
+        table.string("description");
+        let section = Self {
+            spot: table.spot(),
+            max_moved_numbers: table.integer("max_moved_numbers", 0..=limits::DID_ROWS_MAX as u64),
+            frozen_prefixes: table.strings("frozen_prefixes").unwrap_or_default(),
+            require_alternative: table.strings("require_alternative").unwrap_or_default(),
+            accept: table.string("accept"),
         };
         table.finish();
         section

@@ -1,9 +1,10 @@
 //! The one door through which the running table changes.
 
 use super::diagnostic::Report;
-use super::{Loaded, Summary, load};
+use super::{Loaded, Summary, gates, load};
 use crate::routing::{RoutingTable, Snapshot};
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,7 +37,8 @@ pub enum Reload {
         /// Number of the running table.
         generation: u64,
     },
-    /// The files have errors: the running table was kept.
+    /// The files have errors, or a gate of the running table does not let the change pass
+    /// (T035): the running table was kept.
     Refused {
         /// Number of the running table.
         generation: u64,
@@ -86,7 +88,8 @@ impl TableStore {
         Arc::clone(&self.current.load().table)
     }
 
-    /// Reads the folder again. Swaps only when the new table has no error and differs;
+    /// Reads the folder again. Swaps only when the new table has no error, differs, and the
+    /// gates of the running one let the change pass or it was accepted by name;
     /// calls that began with the old table finish with it. Blocks for as long as loading
     /// takes: not for a call path.
     pub fn reload(&self) -> Reload {
@@ -110,6 +113,13 @@ impl TableStore {
         if table.hash() == running.hash() {
             return Reload::Unchanged {
                 generation: running.generation(),
+            };
+        }
+        let report = gates::check(&running, &table, Timestamp::now(), report);
+        if report.has_errors() {
+            return Reload::Refused {
+                generation: running.generation(),
+                report,
             };
         }
         let generation = running.generation() + 1;

@@ -12,7 +12,7 @@ use trunkline::proxy::{
     ProxySettings,
 };
 use trunkline::routing::{Outage, RoutingTable, Snapshot, TrunkId};
-use trunkline::sip::{HeaderName, Message, Reply, StatusCode};
+use trunkline::sip::{HeaderName, Message, Method, Reply, StatusCode};
 use trunkline::tables;
 use trunkline::transaction::Timers;
 
@@ -21,6 +21,10 @@ use crate::chance::Chance;
 use crate::trunk::Trunk;
 
 pub(crate) const CALLER: &str = "10.0.0.10:5060";
+/// Timer G sends a refusal that nobody acknowledges after 0, 0.5, 1.5 and 3.5 s, then every
+/// 4 s until timer H ends it after 32 s.
+const REFUSALS: u32 = 11;
+
 const US: [&str; 2] = ["10.0.0.1:5060", "[2001:db8::1]:5060"];
 const TRUNKS: [&str; 4] = [
     "10.0.1.1:5060",
@@ -178,6 +182,8 @@ pub(crate) struct World {
     attempts: BTreeSet<String>,
     /// Calls that were told of, by Call-ID.
     told: BTreeMap<String, u16>,
+    /// How often the engine sent a caller the refusal of its call.
+    refusals: BTreeMap<String, u32>,
     /// Some trunk died, and with it its calls.
     died: bool,
     strays: u64,
@@ -232,6 +238,7 @@ impl World {
             parted: Vec::new(),
             attempts: BTreeSet::new(),
             told: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             died: false,
             strays: 0,
             tally: Tally::default(),
@@ -365,7 +372,9 @@ impl World {
         if self.speaks {
             let text = String::from_utf8_lossy(bytes);
             let line = text.lines().next().unwrap_or_default();
-            println!("{:>8} {from} -> {to} {line}", self.now_ms);
+            let call = text.lines().find(|line| line.starts_with("Call-ID"));
+            let call = call.unwrap_or_default();
+            println!("{:>8} {from} -> {to} {line} ({call})", self.now_ms);
         }
         if let Some(listener) = US.iter().position(|us| *us == to) {
             let address: SocketAddr = to.parse().unwrap();
@@ -448,6 +457,7 @@ impl World {
                 Output::Transmit { flow, bytes } => {
                     let to = flow.peer.to_string();
                     self.check_attempt(&to, &bytes, &out);
+                    self.note_refusal(&to, &bytes);
                     self.carry(US[usize::from(flow.listener)], &to, &bytes);
                 }
                 Output::Event(event) => self.told(event),
@@ -489,6 +499,16 @@ impl World {
             self.tally.next_routes += u64::from(call.attempts.len() > 1);
             let before = self.told.insert(text(&call.call_id), call.status.code());
             assert_eq!(before, None, "a call was told of twice");
+        }
+    }
+
+    /// Counts how often each caller is refused: what goes unanswered is to be repeated.
+    fn note_refusal(&mut self, to: &str, bytes: &[u8]) {
+        let message = Message::parse_datagram(bytes).unwrap();
+        let refused = message.status().is_some_and(|status| status.code() >= 300);
+        if to == CALLER && refused && message.cseq().unwrap().method == Method::Invite {
+            let id = text(message.call_id().unwrap());
+            *self.refusals.entry(id).or_default() += 1;
         }
     }
 
@@ -613,7 +633,16 @@ impl World {
                 {
                     self.tally.unheard += 1;
                 }
-                (state, answered) => panic!("call {}: {state:?} {answered:?}", caller.id),
+                // Every repetition of the refusal was lost: what is owed is to repeat it until
+                // timer H (RFC 3261 §17.2.1).
+                (State::Proceeding, None)
+                    if self.refusals.get(&format!("{}@sim", caller.id)) >= Some(&REFUSALS) =>
+                {
+                    self.tally.unheard += 1;
+                }
+                (state, answered) => {
+                    panic!("call {}: {state:?} {answered:?}, told {told:?}", caller.id)
+                }
             }
             let open = |dialog: &&crate::caller::CallerDialog| !dialog.ended;
             let open = caller.dialogs.values().filter(open).count();

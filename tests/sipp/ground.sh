@@ -95,8 +95,9 @@ start_server() {
     run_server
 }
 
-# run_server: as configured; also after one that was killed.
+# run_server: as configured; also after one that was killed. With $decisions it logs calls.
 run_server() {
+    if [[ ${decisions:-} ]]; then sed -i 's/^decisions = false/decisions = true/' "$work/trunkline.toml"; fi
     "$trunkline" run --config "$work/trunkline.toml" >"$work/server.out" 2>&1 &
     server=$!
     await_server "$server" "$port" "$work/server.out"
@@ -181,10 +182,15 @@ counted() {
 
 # ---- complete calls through a proxy: call.xml and called.xml
 
-# start_trunk NAME PORT RINGING_MS TIMEWAIT_MS [OPTIONS…]: a trunk that answers every call.
+# start_trunk NAME PORT RINGING_MS TIMEWAIT_MS [OPTIONS…]: a trunk that answers every call;
+# with $unheard it does not say that it rings.
 start_trunk() {
     local name=$1 at=$2
-    sed "s/@TIMEWAIT@/$4/" "$root/tests/sipp/called.xml" >"$work/$name.xml"
+    sed "s/@TIMEWAIT@/$4/" "$root/tests/sipp/called.xml" |
+        awk -v unheard="${unheard:-}" '
+            unheard && /<send>/ && !sent { sent = skip = 1 }
+            !skip
+            /<\/send>/ { skip = 0 }' >"$work/$name.xml"
     # It writes its counts to the folder it stands in.
     (cd "$work" && TERM=${TERM:-dumb} exec sipp -i 127.0.0.1 -p "$at" -sf "$name.xml" -nostdin -d "$3" -l 1000000 \
         -buff_size 4194304 -deadcall_wait 0 -trace_counts -fd 1 "${@:5}" >"$work/$name.out" 2>&1) &
@@ -196,12 +202,15 @@ start_trunk() {
     fail "the trunk $name did not open its port"
 }
 
-# start_caller NAME RATE CALLS TALK_MS [OPTIONS…]: calls numbers of $work/numbers.csv.
+# start_caller NAME RATE CALLS TALK_MS [OPTIONS…]: calls numbers of $work/numbers.csv. With
+# $goodbye_ms it is content with a BYE that is not answered for so long.
 start_caller() {
     local name=$1
     rm -f "$work/$name.csv"
     sed 's/@ROUTES@/[routes]/' "$root/tests/sipp/call.xml" >"$work/$name.xml"
-    if [[ -x $work/$name.change ]]; then "$work/$name.change" "$work/$name.xml"; fi
+    if [[ ${goodbye_ms:-} ]]; then
+        sed -i "s|rtd=\"goodbye\"/>|rtd=\"goodbye\" timeout=\"$goodbye_ms\" ontimeout=\"over\"/>|" "$work/$name.xml"
+    fi
     TERM=${TERM:-dumb} sipp "127.0.0.1:$port" -i 127.0.0.1 -sf "$work/$name.xml" -inf "$work/numbers.csv" \
         -nostdin -r "$2" -m "$3" -l 1000000 -d "$4" -buff_size 4194304 -deadcall_wait 0 \
         -trace_stat -stf "$work/$name.csv" -fd 1 -trace_err -error_file "$work/$name.err" \

@@ -112,7 +112,9 @@ fn ezk_fields(source: &Bytes) -> Option<EzkFields> {
     }
     black_box(headers.get_named::<MaxForwards>().ok()?);
     black_box(headers.get_named::<ContentLength>().ok()?);
-    black_box(headers.try_get::<FromTo>(Name::unknown(BytesStr::from_static("P-Asserted-Identity"))));
+    black_box(
+        headers.try_get::<FromTo>(Name::unknown(BytesStr::from_static("P-Asserted-Identity"))),
+    );
     Some((
         start,
         headers.get(Name::FROM).ok()?,

@@ -153,6 +153,17 @@ impl Runs {
         }
     }
 
+    /// Shows the first and the last number of every run, in rising order.
+    pub(super) fn each(&self, mut show: impl FnMut(Key, Key)) {
+        for block in &self.blocks {
+            for (first, word) in block.keys.as_flattened().iter().zip(block.words) {
+                if *first != UNUSED {
+                    show(*first, *first & !TAIL_MASK | u64::from(word) & TAIL_MASK);
+                }
+            }
+        }
+    }
+
     pub(super) fn numbers(&self) -> usize {
         self.numbers
     }

@@ -1,5 +1,6 @@
 //! Sections to table: names to ids, ranges to prefixes, and every mistake on the way.
 
+mod change_policy;
 mod dids;
 pub(super) mod emergency;
 mod numbers;
@@ -62,6 +63,7 @@ pub(super) fn compile(
     schedules::compile(&context, &names, schema, &mut compiled);
     lists.compile(&context, &names.groups, schema, &mut compiled);
     rules::compile(&context, &names, schema, &mut compiled);
+    change_policy::compile(&context, &names, schema, &mut compiled);
     check_not_empty(&context, schema);
     names.report_unused(&context, &compiled);
     compiled.parts.files = sources.iter().map(|file| file.name().into()).collect();
