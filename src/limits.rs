@@ -163,13 +163,14 @@ pub const TRUNK_RETRY_AFTER_S_MAX: u32 = 3_600;
 pub const ROUTE_VALUES_MAX: usize = 16;
 
 /// Contexts (requests in progress and their echoes) of one proxy worker. An answered call
-/// stays for 32 s, so this is 2,000 calls a second with room for those that ring; at 4 KB
-/// each it is 512 MB at the very worst.
-pub const PROXY_CONTEXTS_MAX: usize = 131_072;
+/// stays for 32 s and so does its BYE, so this is 4,000 calls a second with room for those
+/// that ring; at 4 KB each it is 1 GB at the very worst.
+pub const PROXY_CONTEXTS_MAX: usize = 262_144;
 
-/// Of these, how many new calls may take. The rest is for requests inside dialogs and for
-/// emergency calls: who is connected can hang up, whatever floods in.
-pub const PROXY_CALLS_MAX: usize = PROXY_CONTEXTS_MAX / 8 * 7;
+/// Of these, how many new calls may take. The other half is for requests inside dialogs and
+/// for emergency calls: who is connected can hang up, whatever floods in, and also when all
+/// the calls that rang were answered and end together.
+pub const PROXY_CALLS_MAX: usize = PROXY_CONTEXTS_MAX / 2;
 
 /// Seconds after which a caller that was refused for want of room may try again.
 pub const OVERLOAD_RETRY_AFTER_S: u32 = 5;

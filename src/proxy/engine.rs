@@ -190,7 +190,7 @@ impl Engine {
             draining: false,
             calls_max,
             // The reserve for dialogs and emergencies keeps its share of any bound.
-            contexts_max: (calls_max + calls_max / 7 + 8).min(PROXY_CONTEXTS_MAX),
+            contexts_max: (2 * calls_max).min(PROXY_CONTEXTS_MAX),
         }
     }
 

@@ -656,7 +656,7 @@ mod tests {
             (
                 "address = \"10.0.0.5:1\"\n[proxy]\ncalls_max = 0",
                 "7:13",
-                "1 to 114688",
+                "1 to 131072",
             ),
             (
                 "address = \"10.0.0.5:1\"\n[proxy]\nsecret = \"x\"",
