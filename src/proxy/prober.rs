@@ -14,7 +14,9 @@ use super::flow::{Flow, Listeners};
 use super::proxy_event::{ProbeMiss, ProbeReport, ProxyEvent};
 use super::secret::Secret;
 use super::table_view::TableView;
-use crate::limits::{PROBE_LOOK_MS, PROBES_AT_ONCE_MAX, TRUNK_RETRY_AFTER_S_MAX};
+use crate::limits::{
+    PROBE_LOOK_MS, PROBES_AT_ONCE_MAX, PROXY_CONTEXTS_MAX, TRUNK_RETRY_AFTER_S_MAX,
+};
 use crate::routing::{Availability, ProbeRecord, Probing, RoutingTable, Trunk, TrunkId};
 use crate::sip::{Message, Method, OptionsProbe, StatusCode};
 use crate::transaction::{Action, Actions, ClientNonInvite, Event, Timers};
@@ -92,6 +94,9 @@ pub(super) struct Told<'e> {
     pub(super) availability: &'e Availability,
     pub(super) outputs: &'e mut VecDeque<Output>,
 }
+
+// A context never has the place of a probe.
+const _: () = assert!(PROXY_CONTEXTS_MAX < Branch::PROBES as usize);
 
 impl Branch {
     /// The places of probes begin here: far above those of contexts.
