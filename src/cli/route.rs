@@ -224,15 +224,7 @@ impl RouteCall {
         };
         let mut carried = Vec::new();
         facts.write_carried(&mut carried);
-        let request = RequestFacts {
-            from,
-            called: facts.called.dialled(),
-            calling: facts.calling.as_ref().map(|user| user.dialled()),
-            host: facts.host,
-            tgrp: facts.label.trunk_context.and(facts.label.tgrp),
-            at,
-            call_hash: call_hash(invite.call_id().unwrap_or_default()),
-        };
+        let request = facts.request(from, invite.call_id().unwrap_or_default(), at);
         Ok(Explanation::of(snapshot, &request, &carried).1)
     }
 

@@ -3,10 +3,11 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
 use arrayvec::ArrayVec;
+use jiff::Timestamp;
 
 use super::event::DialledText;
 use crate::limits::DIALLED_BYTES_MAX;
-use crate::routing::{Arrival, Dialled, Label};
+use crate::routing::{Arrival, Dialled, GroupId, Label, RequestFacts};
 use crate::sip::{Message, NameAddr, ParseError, RequestHead, Uri, UserPart};
 
 /// What an INVITE says about a call, read once. Borrows from the datagram.
@@ -91,6 +92,27 @@ impl<'a> CallFacts<'a> {
             request_host: self.host,
             labels: [Label::default(), Label::default(), self.label],
         }
+    }
+
+    /// What routing asks of a call that arrived on `from` at `at`. Every door goes through
+    /// here, so that the server, the proxy and the command line ask the same.
+    #[must_use]
+    pub fn request(&self, from: GroupId, call_id: &[u8], at: Timestamp) -> RequestFacts<'_> {
+        RequestFacts {
+            from,
+            called: self.called.dialled(),
+            calling: self.calling.as_ref().map(UserText::dialled),
+            host: self.host,
+            tgrp: self.tgrp(),
+            at,
+            call_hash: call_hash(call_id),
+        }
+    }
+
+    /// `tgrp` of the Request-URI. Half a label is none (RFC 4904 §5.3).
+    #[must_use]
+    pub fn tgrp(&self) -> Option<&'a [u8]> {
+        self.label.trunk_context.and(self.label.tgrp)
     }
 
     /// Appends the parameters that stood behind the dialled number and belong to it

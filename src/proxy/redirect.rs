@@ -9,12 +9,12 @@ use jiff::Timestamp;
 
 use super::contacts::Contacts;
 use super::event::{Answer, CallEvent, DropReason, Fate, MethodKind, Refusal, Refused};
-use super::facts::{CallFacts, call_hash, is_answerable};
+use super::facts::{CallFacts, is_answerable};
 use super::strangers::Strangers;
 use super::to_tag::{to_tag, to_tag_of};
 use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
 use crate::routing::{
-    self, Decision, GroupId, Outcome, RequestFacts, RoutingTable, Snapshot, User, rule::Action,
+    self, Decision, GroupId, Outcome, RoutingTable, Snapshot, User, rule::Action,
 };
 use crate::sip::{
     HeaderName, Message, Method, ParseError, Reply, RequestHead, StartLine, StatusCode,
@@ -293,21 +293,8 @@ impl RedirectServer {
             );
         };
         let call_id = head.call_id;
-        // RFC 4904 §5.3: half a label is none.
-        let tgrp = facts.label.trunk_context.and(facts.label.tgrp);
-        let decision = routing::route(
-            snapshot,
-            &RequestFacts {
-                from,
-                called: facts.called.dialled(),
-                calling: facts.calling.as_ref().map(|calling| calling.dialled()),
-                host: facts.host,
-                tgrp,
-                at: asked.now.wall,
-                call_hash: call_hash(call_id),
-            },
-            &mut (),
-        );
+        let request = facts.request(from, call_id, asked.now.wall);
+        let decision = routing::route(snapshot, &request, &mut ());
         let status = self.contacts.collect(table, &decision, facts);
         let reason = reason(table, &decision, status);
         let Some(to) = self.write(asked, Some(head), status, reason, &[], out) else {
@@ -324,7 +311,7 @@ impl RedirectServer {
             phone_context: facts.called.phone_context(),
             shown: facts.calling.as_ref().map(super::facts::UserText::text),
             host: facts.host,
-            tgrp,
+            tgrp: facts.tgrp(),
             called: match decision.called {
                 User::Number(number) => Some(number),
                 User::Raw(_) => None,

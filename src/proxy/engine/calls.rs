@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Engine;
 use super::requests::{Asked, overload};
 use crate::limits::{MESSAGE_BYTES_MAX, TRUNK_TIMEOUT_MS_DEFAULT};
-use crate::proxy::facts::{CallFacts, UserText, call_hash};
+use crate::proxy::facts::{CallFacts, UserText};
 use crate::proxy::forwarding::{self, Departure};
 use crate::proxy::proxy_event::{AttemptReport, EndedBy, ProxiedCall, ProxyRefusal};
 use crate::proxy::response_context::{Attempt, Call, Candidate, ResponseContext, Stage};
@@ -17,8 +17,7 @@ use crate::proxy::validation::Unfit;
 use crate::routing::rule::{Action, Destination};
 use crate::routing::table::Cause;
 use crate::routing::{
-    self, Decision, Ending, GroupId, Next, Outcome, RequestFacts, Route, RoutingTable, Snapshot,
-    User,
+    self, Decision, Ending, GroupId, Next, Outcome, Route, RoutingTable, Snapshot, User,
 };
 use crate::sip::{Message, StatusCode};
 use crate::transaction::TransactionKey;
@@ -101,19 +100,9 @@ impl Engine {
             table: Arc::clone(&view.table),
             availability: Arc::clone(&self.availability),
         };
-        let decision = routing::route(
-            &snapshot,
-            &RequestFacts {
-                from,
-                called: facts.called.dialled(),
-                calling: facts.calling.as_ref().map(UserText::dialled),
-                host: facts.host,
-                tgrp: facts.label.trunk_context.and(facts.label.tgrp),
-                at: asked.now.wall,
-                call_hash: call_hash(message.call_id().unwrap_or_default()),
-            },
-            &mut (),
-        );
+        let call_id = message.call_id().unwrap_or_default();
+        let request = facts.request(from, call_id, asked.now.wall);
+        let decision = routing::route(&snapshot, &request, &mut ());
         let policy_of = policy_of(&view.table, &decision);
         let called = match decision.called {
             User::Number(number) => Some(number),

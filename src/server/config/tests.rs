@@ -1,0 +1,206 @@
+#![allow(clippy::unwrap_used)] // a test may fail loudly
+use super::*;
+
+fn read(text: &str) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trunkline.toml");
+    std::fs::write(&path, text).unwrap();
+    let folder = folder.path().display().to_string();
+    Config::read(&path).map_err(|report| report.text(false).replace(&format!("{folder}/"), ""))
+}
+
+const LISTEN: &str =
+    "[[listen]]\naddress = \"127.0.0.1:5060\"\ntransport = \"udp\"\nmode = \"redirect\"\n";
+
+#[test]
+fn reads_what_is_needed_and_fills_in_the_rest() {
+    let config = read(&format!("tables = \"tables\"\n{LISTEN}")).unwrap();
+    assert!(config.tables.ends_with("tables"));
+    assert_eq!(
+        config.listeners,
+        [ListenerConfig::new("127.0.0.1:5060".parse().unwrap())]
+    );
+    assert!(config.workers >= 1 && config.log_decisions);
+    assert_eq!(config.drain_timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn reads_every_key() {
+    let text = "tables = \"t\"\nworkers = 3\ndrain_timeout = \"250ms\"\nserver_header = \"Trunkline\"\n\
+        [[listen]]\naddress = \"[::1]:0\"\ntransport = \"udp\"\nmode = \"redirect\"\nname = \"inside\"\nstateful = true\n\
+        [log]\nformat = \"json\"\nlevel = \"warn\"\nfile = \"calls.log\"\ndecisions = false\n\
+        [privacy]\nmask_numbers = \"last4\"\n";
+    let config = read(text).unwrap();
+    assert_eq!((config.workers, config.log_decisions), (3, false));
+    assert_eq!(config.drain_timeout, Duration::from_millis(250));
+    assert_eq!(config.server_header.as_deref(), Some("Trunkline"));
+    assert_eq!(config.mask_numbers, MaskNumbers::Last4);
+    assert_eq!(
+        (config.log.format, config.log.level),
+        (LogFormat::Json, LevelFilter::WARN)
+    );
+    assert!(config.log.file.unwrap().ends_with("calls.log"));
+    assert!(config.listeners[0].stateful && config.listeners[0].name == "inside");
+}
+
+#[test]
+fn tells_every_mistake_with_its_place() {
+    let cases = [
+        ("", "T007"),
+        ("tables = \"t\"\n", "\"listen\""),
+        ("tables = 5\n", "T006"),
+        ("table = \"t\"\n", "did you mean \"tables\"?"),
+        ("workers = 0\n", "T009"),
+        ("drain_timeout = 5\n", "\"5s\""),
+        ("server_header = \"a\\r\\nb\"\n", "visible ASCII"),
+        ("[log]\nformat = \"jason\"\n", "did you mean \"json\"?"),
+        ("[privacy]\nmask_numbers = \"some\"\n", "\"last4\""),
+        (
+            "[[listen]]\naddress = \"127.0.0.1\"\n",
+            "write it with a port: \"127.0.0.1:5060\"",
+        ),
+        (
+            "[[listen]]\naddress = \"sbc.example.net:5060\"\n",
+            "an IP address and a port",
+        ),
+        ("[[listen]]\naddress = \"224.0.0.1:5060\"\n", "multicast"),
+        (
+            "[[listen]]\ntransport = \"tls\"\n",
+            "not available in this version",
+        ),
+        (
+            "[[listen]]\nmode = \"redirekt\"\n",
+            "did you mean \"redirect\"?",
+        ),
+    ];
+    for (text, told) in cases {
+        let report = read(text).unwrap_err();
+        assert!(report.contains(told), "{text:?} gave {report}");
+        assert!(report.contains("trunkline.toml"), "{text:?} gave {report}");
+    }
+}
+
+#[test]
+fn reads_every_key_of_a_proxy() {
+    let text = "tables = \"t\"\n\
+        [[listen]]\naddress = \"0.0.0.0:5060\"\ntransport = \"udp\"\nmode = \"proxy\"\nadvertise = \"192.0.2.5\"\n\
+        [[listen]]\naddress = \"[2001:db8::5]:0\"\ntransport = \"udp\"\nmode = \"proxy\"\n\
+        [[listen]]\naddress = \"[::]:5062\"\ntransport = \"udp\"\nmode = \"proxy\"\nadvertise = \"[2001:db8::6]:5070\"\n\
+        [proxy]\nsecret_file = \"proxy.secret\"\ncalls_max = 100\ncalls_per_source = 20\n";
+    let config = read(text).unwrap();
+    let local = "0.0.0.0:5060".parse().unwrap();
+    let advertised: Vec<String> = config
+        .listeners
+        .iter()
+        .map(|listener| listener.advertised(local).to_string())
+        .collect();
+    assert_eq!(
+        advertised,
+        ["192.0.2.5:5060", "0.0.0.0:5060", "[2001:db8::6]:5070"]
+    );
+    assert!(config.listeners.iter().all(|l| l.mode == Mode::Proxy));
+    assert!(config.proxy.secret_file.unwrap().ends_with("proxy.secret"));
+    assert_eq!(config.proxy.calls_max, 100);
+    assert_eq!(config.proxy.calls_per_source, Some(20));
+    let defaults = read(&format!("tables = \"t\"\n{LISTEN}")).unwrap();
+    assert_eq!(defaults.proxy, ProxyConfig::default());
+}
+
+#[test]
+fn tells_every_mistake_of_a_proxy_with_its_place() {
+    let cases = [
+        (
+            "address = \"0.0.0.0:5060\"",
+            "5:11",
+            "peers cannot send to \"0.0.0.0:5060\"",
+        ),
+        ("address = \"[::]:5060\"", "5:11", "advertise = "),
+        (
+            "address = \"10.0.0.5:1\"\nadvertise = \"[2001:db8::1]:1\"",
+            "6:13",
+            "address family",
+        ),
+        (
+            "address = \"0.0.0.0:1\"\nadvertise = \"0.0.0.0\"",
+            "6:13",
+            "not an address peers",
+        ),
+        (
+            "address = \"10.0.0.5:1\"\nadvertise = \"224.0.0.1:1\"",
+            "6:13",
+            "not an address peers",
+        ),
+        (
+            "address = \"10.0.0.5:1\"\nadvertise = \"10.0.0.6:0\"",
+            "6:13",
+            "not an address peers",
+        ),
+        (
+            "address = \"10.0.0.5:1\"\nadvertise = \"sbc.example.net\"",
+            "6:13",
+            "with or without a port",
+        ),
+        (
+            "address = \"10.0.0.5:1\"\nadvertize = \"10.0.0.6\"",
+            "6:1",
+            "did you mean \"advertise\"?",
+        ),
+        (
+            "address = \"10.0.0.5:1\"\nstateful = false",
+            "6:1",
+            "mode = \"redirect\" only",
+        ),
+        (
+            "address = \"10.0.0.5:1\"\n[proxy]\ncalls_max = 0",
+            "7:13",
+            "1 to 131072",
+        ),
+        (
+            "address = \"10.0.0.5:1\"\n[proxy]\nsecret = \"x\"",
+            "7:1",
+            "known keys: secret_file, calls_max, calls_per_source",
+        ),
+        (
+            "address = \"10.0.0.5:1\"\n[proxy]\nsecret_file = 5",
+            "7:15",
+            "T006",
+        ),
+    ];
+    for (lines, place, told) in cases {
+        let text =
+            format!("tables = \"t\"\n[[listen]]\ntransport = \"udp\"\nmode = \"proxy\"\n{lines}\n");
+        let report = read(&text).unwrap_err();
+        let place = format!("trunkline.toml:{place}");
+        assert!(report.contains(told), "{text:?} gave {report}");
+        assert!(
+            report.contains(&place),
+            "{place} for {text:?} gave {report}"
+        );
+    }
+    let redirect = read(&format!(
+        "tables = \"t\"\n{LISTEN}advertise = \"192.0.2.5\"\n"
+    ));
+    let report = redirect.unwrap_err();
+    assert!(report.contains("mode = \"proxy\" only"), "{report}");
+}
+
+#[test]
+fn two_listeners_cannot_share_an_address_or_a_name() {
+    let report = read(&format!(
+        "tables = \"t\"\n{LISTEN}name = \"a\"\n{LISTEN}name = \"a\"\n"
+    ))
+    .unwrap_err();
+    assert_eq!(report.matches("T008").count(), 2, "{report}");
+    assert!(report.contains("first used here"), "{report}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let report = Config::read(Path::new("nowhere/trunkline.toml"))
+        .unwrap_err()
+        .short();
+    assert!(
+        report.contains("nowhere/trunkline.toml") && report.contains("T001"),
+        "{report}"
+    );
+}
