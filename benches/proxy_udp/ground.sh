@@ -1,72 +1,15 @@
 # Sourced by ./run: the servers, their tables and the arithmetic.
-# Everything is on loopback, on ports found free, and ends with the script.
-
-set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-trunkline=${CARGO_TARGET_DIR:-$root/target}/release/trunkline
-work=$(mktemp -d)
-dids=${DIDS:-1000000}
-servers=()
-declare -A port=() pid=()
+source "$here/../servers.sh"
+
 caller= trunk=
+others() { echo "$caller" "$trunk"; }
 
-fail() {
-    printf 'FAILED: %s\n' "$*" >&2
-    exit 1
-}
-
-leave() {
-    local status=$?
-    for process in $caller $trunk "${pid[@]}"; do kill -TERM "$process" 2>/dev/null || true; done
-    for process in $caller $trunk "${pid[@]}"; do wait "$process" 2>/dev/null || true; done
-    rm -rf "$work"
-    exit "$status"
-}
-trap leave EXIT
-trap 'exit 130' INT TERM
-
-[[ -x $trunkline ]] || fail "$trunkline is missing: cargo build --release"
 command -v sipp >/dev/null || fail "sipp is missing: tests/install-sipp"
 cc -O2 -Wall -Wextra -o "$work/forward" "$here/forward.c"
 
-is_bound() {
-    grep -qi ":$(printf '%04X' "$1") 0" /proc/net/udp
-}
-
-free_port() {
-    local candidate
-    for _ in {1..100}; do
-        candidate=$((20000 + RANDOM % 12000))
-        if ! is_bound "$candidate"; then
-            echo "$candidate"
-            return
-        fi
-    done
-    fail "no free UDP port"
-}
-
-# started NAME PID: waits until it serves.
-started() {
-    pid[$1]=$2
-    servers+=("$1")
-    for _ in {1..1200}; do
-        if is_bound "${port[$1]}"; then return; fi
-        kill -0 "$2" 2>/dev/null || fail "$1 did not start: $(tail -n 5 "$work/$1.out")"
-        sleep 0.1
-    done
-    fail "$1 did not open its port within two minutes"
-}
-
 # ---- tables: a million numbers in ten groups, all of them the one trunk there is
-
-# rows FORM: one line per DID; %1$s is its number, %2$d its group.
-rows() {
-    awk -v count="$dids" -v form="$1" 'BEGIN {
-        for (i = 0; i < count; i++) printf form, i * 2654435761 % 1000000000, i % 10
-    }'
-}
 
 make_table() {
     local group
@@ -152,16 +95,6 @@ start_kamailio() {
     sleep 5
 }
 
-stop_servers() {
-    local server
-    for server in "${servers[@]}"; do kill -TERM "${pid[$server]}" 2>/dev/null || true; done
-    for server in "${servers[@]}"; do
-        wait "${pid[$server]}" 2>/dev/null || true
-        unset "pid[$server]"
-    done
-    servers=()
-}
-
 label() {
     case $1 in
         forward) echo 'bare forwarder, recvmmsg/sendmmsg' ;;
@@ -171,12 +104,6 @@ label() {
 }
 
 # ---- measuring
-
-# processes NAME: those whose processor time and memory count.
-processes() {
-    echo "${pid[$1]}"
-    pgrep -P "${pid[$1]}" || true
-}
 
 # Processor time a server has used, in nanoseconds, all threads of all its processes.
 processor_ns() {

@@ -1,50 +1,10 @@
 # Sourced by ./run: the servers, their tables and the arithmetic.
-# Everything is on loopback, on ports found free, and ends with the script.
-
-set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-trunkline=${CARGO_TARGET_DIR:-$root/target}/release/trunkline
-work=$(mktemp -d)
-dids=1000000
+source "$here/../servers.sh"
+
 paced_rate=20000
-servers=()
-declare -A port pid
-rm -f "$work"/*.line
-
-fail() {
-    printf 'FAILED: %s\n' "$*" >&2
-    exit 1
-}
-
-leave() {
-    local status=$?
-    stop_servers || true
-    rm -rf "$work"
-    exit "$status"
-}
-trap leave EXIT
-trap 'exit 130' INT TERM
-
-[[ -x $trunkline ]] || fail "$trunkline is missing: cargo build --release"
 cc -O2 -Wall -Wextra -o "$work/load" "$here/load.c"
-
-free_port() {
-    local candidate
-    for _ in {1..100}; do
-        candidate=$((20000 + RANDOM % 12000))
-        if ! grep -qi ":$(printf '%04X' "$candidate") " /proc/net/udp /proc/net/udp6; then
-            echo "$candidate"
-            return
-        fi
-    done
-    fail "no free UDP port"
-}
-
-is_bound() {
-    grep -qi ":$(printf '%04X' "$1") 0" /proc/net/udp
-}
 
 # Pinned to a processor of their own, where there are two. As words in front of a command,
 # so that what runs in the background is the command and not a shell.
@@ -56,35 +16,7 @@ else
     on_caller=()
 fi
 
-# started NAME PID: waits until it serves.
-started() {
-    pid[$1]=$2
-    servers+=("$1")
-    for _ in {1..1200}; do
-        if is_bound "${port[$1]}"; then return; fi
-        kill -0 "$2" 2>/dev/null || fail "$1 did not start: $(tail -n 5 "$work/$1.out")"
-        sleep 0.1
-    done
-    fail "$1 did not open its port within two minutes"
-}
-
-stop_servers() {
-    local server
-    for server in "${servers[@]}"; do
-        kill -TERM "${pid[$server]}" 2>/dev/null || true
-        wait "${pid[$server]}" 2>/dev/null || true
-    done
-    servers=()
-}
-
 # ---- tables
-
-# rows TEMPLATE: one line per DID; %1$s is its number, %2$d its group.
-rows() {
-    awk -v count="$dids" -v form="$1" 'BEGIN {
-        for (i = 0; i < count; i++) printf form, i * 2654435761 % 1000000000, i % 10
-    }'
-}
 
 # make_table FOLDER NAME: NAME is the name of its rule, so that two tables differ.
 make_table() {
@@ -190,17 +122,6 @@ start_kamailio() {
         sleep 0.1
     done
     fail "kamailio does not answer 302: $(tail -n 5 "$work/kamailio.out")"
-}
-
-# processes NAME: those whose processor time counts, and theirs.
-processes() {
-    family "${pid[$1]}"
-}
-
-family() {
-    local child
-    echo "$1"
-    for child in $(pgrep -P "$1" || true); do family "$child"; done
 }
 
 # ---- measuring
