@@ -186,6 +186,10 @@ pub const TIMER_C_MS: u64 = 181_000;
 /// state lives for ever.
 pub const RINGING_MS_MAX: u64 = 3_600_000;
 
+/// Dialogs of one INVITE whose 2xx and ACK are repeated: phones that ring at once behind a
+/// trunk and are picked up in the same second. Those beyond go from end to end only.
+pub const ACCEPTANCES_MAX: usize = 8;
+
 /// Challenges (WWW-Authenticate, Proxy-Authenticate) collected for one response, in bytes.
 pub const CHALLENGES_BYTES_MAX: usize = 4_096;
 

@@ -1,5 +1,6 @@
 //! The stateful proxy of RFC 3261 §16 as a function of time, input and table.
 
+mod accepted;
 mod answers;
 mod calls;
 mod contexts;
@@ -55,9 +56,10 @@ use timers::TimerQueue;
 /// A snapshot with another table is for new calls: a call keeps the table it began with.
 /// The shell makes the next snapshot's availability with [`Availability::carried_over`].
 ///
-/// Every call costs about twice the size of its INVITE and 1 KiB until it is answered, and
-/// nothing 32 seconds after: an answered call keeps no state here. Requests inside its
-/// dialog find their way by the Record-Route we put into its INVITE.
+/// Every call costs about twice the size of its INVITE and 1 KiB until it is answered, its
+/// ACK and little more until 32 seconds after, then nothing: an answered call keeps no state
+/// here. Requests inside its dialog find their way by the Record-Route we put into its
+/// INVITE.
 ///
 /// [`response_owner`]: super::response_owner
 #[derive(Debug)]
@@ -71,6 +73,8 @@ pub struct Engine {
     server_header: Option<Box<str>>,
     contexts: Contexts,
     by_key: HashMap<crate::transaction::TransactionKey, u32, RandomState>,
+    /// INVITEs that were answered 2xx, by the mark of their dialog.
+    by_dialog: HashMap<u64, u32, RandomState>,
     queue: TimerQueue,
     outputs: VecDeque<Output>,
     view: Arc<TableView>,
@@ -148,6 +152,7 @@ pub enum Output {
 /// What came out of one step of a transaction, besides what was sent.
 #[derive(Debug, Default, Clone, Copy)]
 struct Told {
+    sent: bool,
     delivered: bool,
     timed_out: bool,
     failed: bool,
@@ -173,6 +178,7 @@ impl Engine {
             worker,
             secret: Secret::new(secret),
             by_key: HashMap::with_hasher(key.clone()),
+            by_dialog: HashMap::with_hasher(key.clone()),
             sources: Sources::new(key.clone()),
             key,
             epoch,
@@ -350,6 +356,7 @@ impl Engine {
 
     /// Puts a context back with its next timer in the queue, or forgets it.
     fn settle(&mut self, now: Instant, mut context: Box<ResponseContext>) {
+        context.shrink();
         let place = context.place;
         let deadline = context.deadline();
         debug_assert!(
@@ -360,6 +367,7 @@ impl Engine {
             if let Some(key) = context.key {
                 self.by_key.remove(&key);
             }
+            self.forget_mark(&context);
             self.contexts.free(place);
             return;
         }
@@ -377,6 +385,7 @@ impl Engine {
         for action in actions {
             match action {
                 Action::SendRequest(bytes) | Action::SendResponse(bytes) => {
+                    told.sent = true;
                     self.transmit(flow, bytes);
                 }
                 Action::SendTrying => told.wants_trying = true,

@@ -11,11 +11,13 @@
 //! | `route_set` | §16.4: where it wants to go |
 //! | `forwarding` | §16.6: the bytes that leave |
 //! | `response_context` | §16.7: attempts, and the best of their answers |
+//! | `acceptance` | §13.3.1.4: a 2xx and its ACK, hop by hop |
 //! | `prober` | §11: which trunks are alive |
 //! | `branch` | our Vias: whose transaction, which one, and loops |
 //! | `flow` | listeners, flows, targets |
 //! | `proxy_event` | what observers see |
 
+mod acceptance;
 mod branch;
 mod contacts;
 mod engine;
@@ -47,6 +49,6 @@ pub use flow::{Flow, FlowTransport, ProxyListener};
 pub use laws::fuzz_redirect;
 pub use proxy_event::{
     AttemptReport, EndedBy, ProbeMiss, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent,
-    ProxyRefusal, ProxyRefused,
+    ProxyRefusal, ProxyRefused, ProxyRepeat,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};

@@ -9,6 +9,7 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::acceptance::Acceptance;
 use super::event::MethodKind;
 use super::flow::Flow;
 use super::proxy_event::AttemptReport;
@@ -42,10 +43,14 @@ pub(super) struct ResponseContext {
     pub(super) upstream: Flow,
     pub(super) server: Transaction,
     pub(super) loop_mark: u64,
+    /// For an INVITE: how its ACKs are known.
+    pub(super) mark: Option<InviteMark>,
     pub(super) begun: Instant,
     /// For an INVITE that was routed by the table.
     pub(super) call: Option<Box<Call>>,
     pub(super) attempts: Vec<Attempt>,
+    /// The 2xx that were relayed to an INVITE that is indexed by its mark.
+    pub(super) acceptances: Vec<Acceptance>,
     best: Option<Candidate>,
     /// The first final answer that was given; a 2xx may still follow.
     pub(super) answered: Option<StatusCode>,
@@ -57,6 +62,15 @@ pub(super) struct ResponseContext {
     pub(super) cancel_reason: Option<Bytes>,
     /// For when its next timer stands in the queue.
     pub(super) queued: Option<Instant>,
+}
+
+/// By what the ACK of a 2xx is known to belong to its INVITE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InviteMark {
+    /// Of the Call-ID and the tag of who sent the INVITE.
+    pub(super) dialog: u64,
+    /// The number of the CSeq.
+    pub(super) cseq: u32,
 }
 
 /// What was decided for a call, and with what it goes on deciding: one call, one table.
@@ -141,9 +155,11 @@ impl ResponseContext {
             upstream,
             server,
             loop_mark,
+            mark: None,
             begun,
             call: None,
             attempts: Vec::new(),
+            acceptances: Vec::new(),
             best: None,
             answered: None,
             progressed: None,
@@ -157,7 +173,8 @@ impl ResponseContext {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let server = self.server.deadline().map(|(at, _)| at);
         let attempts = self.attempts.iter().filter_map(Attempt::deadline);
-        server.into_iter().chain(attempts).min()
+        let acceptances = self.acceptances.iter().filter_map(Acceptance::deadline);
+        server.into_iter().chain(attempts).chain(acceptances).min()
     }
 
     /// Whether nothing of it can be asked for any more.
@@ -191,6 +208,19 @@ impl ResponseContext {
     /// What [`ResponseContext::consider`] has kept.
     pub(super) fn take_best(&mut self) -> Option<Candidate> {
         self.best.take()
+    }
+
+    /// Whether the ACK of a 2xx to its INVITE is still to come.
+    pub(super) fn awaits_ack(&self) -> bool {
+        self.acceptances.iter().any(Acceptance::is_open)
+    }
+
+    /// Forgets what only the search for a route needs, once that is over.
+    pub(super) fn shrink(&mut self) {
+        let is_over = |attempt: &Attempt| attempt.stage == Stage::Ended;
+        if self.answered.is_some() && self.attempts.iter().all(is_over) {
+            self.call = None;
+        }
     }
 
     /// Whether an attempt may still decide the call.

@@ -311,7 +311,10 @@ impl ProxyTask {
                 self.errors.proxy_dropped(now.instant, why, source);
             }
             ProxyEvent::Probe(report) => observe::tell_turn(&report),
-            ProxyEvent::Call(_) | ProxyEvent::Served { .. } | ProxyEvent::InDialog { .. } => {}
+            ProxyEvent::Call(_)
+            | ProxyEvent::Served { .. }
+            | ProxyEvent::InDialog { .. }
+            | ProxyEvent::Repeated(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test may fail loudly.
 
 mod abuse;
+mod accepted;
 mod alternative_routing;
 mod bench;
 mod calls;

@@ -25,7 +25,7 @@ pub(crate) struct Callee {
     /// Where it came from: one of our listeners.
     us: &'static str,
     invite: String,
-    tag: String,
+    pub(crate) tag: String,
     plan: Plan,
     last: Option<(u16, String)>,
     pub(crate) acked: bool,

@@ -9,7 +9,7 @@ use crate::proxy::branch::Branch;
 use crate::proxy::event::MethodKind;
 use crate::proxy::flow::Flow;
 use crate::proxy::forwarding;
-use crate::proxy::proxy_event::{EndedBy, ProxyDrop, ProxyEvent};
+use crate::proxy::proxy_event::{EndedBy, ProxyDrop, ProxyEvent, ProxyRepeat};
 use crate::proxy::response_context::{Candidate, ResponseContext, Stage};
 use crate::routing::table::Cause;
 use crate::routing::{Ending, Next};
@@ -122,7 +122,7 @@ impl Engine {
     }
 
     /// RFC 3261 §16.7 step 5: a 2xx goes back at once, each of them, however late; and step
-    /// 10: everything else is cancelled.
+    /// 10: everything else is cancelled. One that comes again is `Engine::accepted_again`'s.
     fn success(
         &mut self,
         now: Instant,
@@ -131,6 +131,15 @@ impl Engine {
         status: StatusCode,
         message: &Message<'_>,
     ) {
+        let tag = self.callee_tag(message.to().ok().and_then(|to| to.tag()));
+        let mut id = (0, tag);
+        if let Some(attempt) = context.attempts.get_mut(place) {
+            id.0 = attempt.unique;
+            let relay = || forwarding::without_own_via(message);
+            if self.accepted_again(now, context, id, relay, status) {
+                return;
+            }
+        }
         if let Some(attempt) = context.attempts.get_mut(place) {
             attempt.leave(Stage::Ended);
             let (report, ending) = (attempt.report, Ending::status(status.code(), None));
@@ -139,7 +148,8 @@ impl Engine {
             }
         }
         if let Some(response) = forwarding::without_own_via(message) {
-            self.give(now, context, status, response, EndedBy::Answer);
+            self.give(now, context, status, response.clone(), EndedBy::Answer);
+            self.accepted(now, context, id, response);
         }
         self.cancel_rest(now, context);
     }
@@ -290,7 +300,7 @@ impl Engine {
 
     /// Gives the caller a final answer. The first one is told of; a 2xx that follows it is
     /// sent all the same.
-    fn give(
+    pub(super) fn give(
         &mut self,
         now: Instant,
         context: &mut ResponseContext,
@@ -363,8 +373,12 @@ impl Engine {
         context: &mut ResponseContext,
         event: Event<'_>,
     ) -> Told {
+        let is_due = matches!(event, Event::TimerDue);
         let actions = context.server.step(now, event);
         let told = self.perform(context.upstream, actions);
+        if is_due && told.sent {
+            self.event(ProxyEvent::Repeated(ProxyRepeat::Refusal));
+        }
         if told.wants_trying && context.answered.is_none() {
             let trying = self.own_answer(context, StatusCode::TRYING);
             let actions = context

@@ -12,7 +12,9 @@ use crate::limits::{MESSAGE_BYTES_MAX, TRUNK_TIMEOUT_MS_DEFAULT};
 use crate::proxy::facts::{CallFacts, UserText};
 use crate::proxy::forwarding::{self, Departure};
 use crate::proxy::proxy_event::{AttemptReport, EndedBy, ProxiedCall, ProxyRefusal};
-use crate::proxy::response_context::{Attempt, Call, Candidate, ResponseContext, Stage};
+use crate::proxy::response_context::{
+    Attempt, Call, Candidate, InviteMark, ResponseContext, Stage,
+};
 use crate::proxy::validation::Unfit;
 use crate::routing::rule::{Action, Destination};
 use crate::routing::table::Cause;
@@ -64,6 +66,12 @@ impl Engine {
             return Err(overload());
         };
         let now = asked.now.instant;
+        let tag = facts.from.tag().unwrap_or_default();
+        let call_id = asked.message.call_id().unwrap_or_default();
+        context.mark = Some(InviteMark {
+            dialog: self.secret.dialog(call_id, tag),
+            cseq: asked.message.cseq().map_or(0, |cseq| cseq.number),
+        });
         let refusal = match &call.outcome {
             Outcome::Route(_) => None,
             Outcome::Reject { status } => {
@@ -230,10 +238,7 @@ impl Engine {
             to: &to,
             branch,
         };
-        let tag = facts.from.tag().unwrap_or_default();
-        let dialog = self
-            .secret
-            .dialog(request.call_id().unwrap_or_default(), tag);
+        let dialog = context.mark.ok_or(Unreachable)?.dialog;
         let bytes = forwarding::to_trunk(&request, &facts, call, route, &departure, dialog)
             .ok()
             .filter(|bytes| bytes.len() <= MESSAGE_BYTES_MAX)

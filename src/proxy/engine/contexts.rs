@@ -32,6 +32,16 @@ impl Contexts {
         self.places.get_mut(index(place))?.take()
     }
 
+    pub(super) fn get(&self, place: u32) -> Option<&ResponseContext> {
+        self.places.get(index(place))?.as_deref()
+    }
+
+    /// For what changes neither its timers nor its end, except that a timer is not wanted
+    /// any more.
+    pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut ResponseContext> {
+        self.places.get_mut(index(place))?.as_deref_mut()
+    }
+
     pub(super) fn put(&mut self, place: u32, context: Box<ResponseContext>) {
         if let Some(kept) = self.places.get_mut(index(place)) {
             *kept = Some(context);

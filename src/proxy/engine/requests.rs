@@ -13,8 +13,8 @@ use crate::proxy::event::MethodKind;
 use crate::proxy::facts::is_answerable;
 use crate::proxy::flow::{Flow, NoTarget, Target};
 use crate::proxy::forwarding::{self, Departure};
-use crate::proxy::proxy_event::{ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused};
-use crate::proxy::response_context::{Attempt, ResponseContext, Stage};
+use crate::proxy::proxy_event::{ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused, ProxyRepeat};
+use crate::proxy::response_context::{Attempt, InviteMark, ResponseContext, Stage};
 use crate::proxy::to_tag::to_tag;
 use crate::proxy::validation::{Unfit, Valid, check};
 use crate::routing::rule::Action as RuleAction;
@@ -37,6 +37,13 @@ pub(super) struct Asked<'m, 'a> {
     pub(super) method: Method<'a>,
     /// Whether the table knows its source.
     known: bool,
+}
+
+/// Where a request inside a dialog goes.
+struct Onward {
+    to: Flow,
+    /// Of the dialog as who sent the request has it.
+    mark: InviteMark,
 }
 
 impl Engine {
@@ -78,6 +85,7 @@ impl Engine {
         }
         let key = TransactionKey::of_request(message, &self.key);
         if let Some(place) = key.and_then(|key| self.by_key.get(&key).copied()) {
+            self.event(ProxyEvent::Repeated(ProxyRepeat::Request));
             self.with(place, now.instant, |engine, context| {
                 engine.step_server(now.instant, context, Event::Request);
             });
@@ -114,12 +122,15 @@ impl Engine {
         key: Option<TransactionKey>,
         valid: &Valid<'_>,
     ) -> Result<(), Unfit> {
-        let to = self.next_hop(asked, valid)?;
+        let Onward { to, mark } = self.next_hop(asked, valid)?;
         if self.contexts.len() >= self.contexts_max {
             return Err(overload());
         }
         let (message, now) = (asked.message, asked.now.instant);
         let is_invite = asked.method == Method::Invite;
+        if asked.method == Method::Bye {
+            self.hung_up(&valid.way.marks, message);
+        }
         let Some(mut context) = self.open(asked, key, valid.loop_mark) else {
             return Err(overload());
         };
@@ -136,6 +147,7 @@ impl Engine {
             return Err(Unfit::new(ProxyRefusal::Malformed, StatusCode::BAD_REQUEST));
         };
         if is_invite {
+            context.mark = Some(mark);
             self.respond_trying(now, &mut context);
         }
         let client = self.client(now, is_invite, &bytes, &to);
@@ -162,7 +174,7 @@ impl Engine {
     /// Where a request inside a dialog goes, if it may: it came here because of our own
     /// Record-Route, and the dialog was made through us or the place is one the table
     /// knows. So nobody uses us to reach somebody else.
-    fn next_hop(&self, asked: &Asked<'_, '_>, valid: &Valid<'_>) -> Result<Flow, Unfit> {
+    fn next_hop(&self, asked: &Asked<'_, '_>, valid: &Valid<'_>) -> Result<Onward, Unfit> {
         let way = &valid.way;
         let no_dialog = Unfit::new(ProxyRefusal::NoDialog, StatusCode::CALL_DOES_NOT_EXIST);
         if !way.through_us {
@@ -179,27 +191,31 @@ impl Engine {
         if self.listeners.is_own_address(target.address) {
             return Err(no_dialog);
         }
-        let (call_id, from, to) = (
-            asked.message.call_id().unwrap_or_default(),
-            asked.message.from().ok(),
-            asked.message.to().ok(),
-        );
-        let ends = [from, to].into_iter().flatten();
-        let made_through_us = ends
-            .filter_map(|end| end.tag())
-            .map(|tag| self.secret.dialog(call_id, tag))
-            .any(|mark| way.marks.contains(&mark));
+        let message = asked.message;
+        let dialog_of = |tag: Option<&[u8]>| {
+            let call_id = message.call_id().unwrap_or_default();
+            self.secret.dialog(call_id, tag.unwrap_or_default())
+        };
+        let of_sender = dialog_of(message.from().ok().and_then(|from| from.tag()));
+        let of_peer = || dialog_of(message.to().ok().and_then(|to| to.tag()));
+        let made_through_us = way.marks.contains(&of_sender) || way.marks.contains(&of_peer());
         if !made_through_us && !self.view.is_known(target.address.ip()) {
             return Err(refused(StatusCode::FORBIDDEN));
         }
-        self.listeners
+        let to = self
+            .listeners
             .flow_to(target, asked.flow.listener)
-            .ok_or_else(|| refused(StatusCode::SERVER_INTERNAL_ERROR))
+            .ok_or_else(|| refused(StatusCode::SERVER_INTERNAL_ERROR))?;
+        let mark = InviteMark {
+            dialog: of_sender,
+            cseq: message.cseq().map_or(0, |cseq| cseq.number),
+        };
+        Ok(Onward { to, mark })
     }
 
     /// An ACK ends a final response that is no 2xx, or is on its way to who sent a 2xx:
-    /// then it goes along its Route set, and nothing is kept of it (RFC 3261 §16.11). It
-    /// is never answered.
+    /// then it goes along its Route set, without a transaction (RFC 3261 §16.11). It is never
+    /// answered.
     fn ack(&mut self, asked: &Asked<'_, '_>) {
         let (now, source) = (asked.now.instant, asked.flow.peer);
         if !asked.known || asked.message.check_request().is_err() {
@@ -223,7 +239,7 @@ impl Engine {
         if !valid.way.through_us {
             return self.dropped(ProxyDrop::StrayAck, source);
         }
-        let Ok(to) = self.next_hop(asked, &valid) else {
+        let Ok(Onward { to, mark }) = self.next_hop(asked, &valid) else {
             return self.dropped(ProxyDrop::NoWay, source);
         };
         // The same for a repetition, another one than the INVITE's.
@@ -242,7 +258,10 @@ impl Engine {
             branch,
         };
         match forwarding::along_route(asked.message, &valid.way, &departure) {
-            Ok(bytes) => self.transmit(to, bytes),
+            Ok(bytes) => {
+                self.acknowledged(&asked.flow, (mark, asked.message), (to, &bytes));
+                self.transmit(to, bytes);
+            }
             Err(_) => self.dropped(ProxyDrop::NoWay, source),
         }
     }
