@@ -4,7 +4,7 @@
 use std::hash::Hasher;
 
 use super::secret::Secret;
-use crate::sip::{HeaderName, Message};
+use crate::sip::{HeaderName, Message, RequestHead};
 
 /// What a branch of ours says.
 ///
@@ -96,15 +96,20 @@ pub fn request_owner(beginning: &[u8]) -> Option<u8> {
 
 /// RFC 5393 §4.2.1: varies with all that routing reads of a request and with nothing that
 /// changes on the way around a loop. `arrived` is what classification knows besides.
-pub(super) fn loop_mark(secret: &Secret, request: &Message<'_>, arrived: &[u8]) -> u64 {
+pub(super) fn loop_mark(
+    secret: &Secret,
+    request: &Message<'_>,
+    head: &RequestHead<'_>,
+    arrived: &[u8],
+) -> u64 {
     let mut hasher = secret.hasher(b"loop");
     let mut add = |bytes: &[u8]| {
         hasher.write_usize(bytes.len());
         hasher.write(bytes);
     };
     add(arrived);
-    add(request.request_uri().unwrap_or_default());
-    add(request.call_id().unwrap_or_default());
+    add(head.uri.raw);
+    add(head.call_id);
     for name in [
         HeaderName::From,
         HeaderName::To,
@@ -114,8 +119,7 @@ pub(super) fn loop_mark(secret: &Secret, request: &Message<'_>, arrived: &[u8]) 
         add(request.first(name).unwrap_or_default());
     }
     add(request.values(HeaderName::Route).next().unwrap_or_default());
-    let number = request.cseq().map_or(0, |cseq| cseq.number);
-    hasher.write_u32(number);
+    hasher.write_u32(head.cseq_number);
     hasher.finish()
 }
 

@@ -50,9 +50,12 @@ impl From<ParseError> for NoWay {
 }
 
 impl<'a> RouteSet<'a> {
-    /// Reads the way of a request that [`Message::check_request`] has passed.
-    pub(super) fn read(request: &Message<'a>, listeners: &Listeners) -> Result<Self, NoWay> {
-        let uri = request.uri()?;
+    /// Reads the way of a request with this Request-URI.
+    pub(super) fn read(
+        request: &Message<'a>,
+        uri: Uri<'a>,
+        listeners: &Listeners,
+    ) -> Result<Self, NoWay> {
         let mut set = Self {
             request_uri: uri,
             routes: ArrayVec::new(),
@@ -154,7 +157,7 @@ mod tests {
         let routes: String = routes.iter().map(|r| format!("Route: {r}\r\n")).collect();
         let text = format!("BYE {uri} SIP/2.0\r\n{routes}\r\n");
         let message = Message::parse_datagram(text.as_bytes()).unwrap();
-        let set = match RouteSet::read(&message, &listeners) {
+        let set = match RouteSet::read(&message, message.uri().unwrap(), &listeners) {
             Ok(set) => set,
             Err(error) => return format!("{error:?}"),
         };

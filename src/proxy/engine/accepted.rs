@@ -11,7 +11,7 @@ use crate::proxy::acceptance::{Acceptance, Again};
 use crate::proxy::flow::Flow;
 use crate::proxy::proxy_event::{EndedBy, ProxyEvent, ProxyRepeat};
 use crate::proxy::response_context::{InviteMark, ResponseContext};
-use crate::sip::{Message, StatusCode};
+use crate::sip::{RequestHead, StatusCode};
 
 impl Engine {
     /// A 2xx that was relayed to the caller: until its ACK passes it is repeated.
@@ -97,10 +97,10 @@ impl Engine {
     pub(super) fn acknowledged(
         &mut self,
         from: &Flow,
-        (mark, message): (InviteMark, &Message<'_>),
+        (mark, tag): (InviteMark, Option<&[u8]>),
         (to, ack): (Flow, &[u8]),
     ) {
-        let tag = self.callee_tag(message.to().ok().and_then(|to| to.tag()));
+        let tag = self.callee_tag(tag);
         let place = self.by_dialog.get(&mark.dialog).copied();
         let Some(context) = place.and_then(|place| self.contexts.get_mut(place)) else {
             return;
@@ -114,7 +114,7 @@ impl Engine {
     }
 
     /// A BYE passes: who hangs up has no use for the 2xx of that dialog any more.
-    pub(super) fn hung_up(&mut self, marks: &[u64], message: &Message<'_>) {
+    pub(super) fn hung_up(&mut self, marks: &[u64], bye: &RequestHead<'_>) {
         for mark in marks {
             let place = self.by_dialog.get(mark).copied();
             let Some(context) = place.and_then(|place| self.contexts.get(place)) else {
@@ -123,20 +123,10 @@ impl Engine {
             if !context.awaits_ack() {
                 continue;
             }
-            let ends = [message.to().ok(), message.from().ok()]
-                .into_iter()
-                .flatten();
-            let tags: [Option<u64>; 2] = {
-                let mut tags = ends.map(|end| self.callee_tag(end.tag()));
-                [tags.next(), tags.next()]
-            };
+            let tags = [&bye.to, &bye.from].map(|end| self.callee_tag(end.tag()));
             if let Some(context) = place.and_then(|place| self.contexts.get_mut(place)) {
                 for acceptance in &mut context.acceptances {
-                    if tags
-                        .into_iter()
-                        .flatten()
-                        .any(|tag| acceptance.has_tag(tag))
-                    {
+                    if tags.into_iter().any(|tag| acceptance.has_tag(tag)) {
                         acceptance.end();
                     }
                 }

@@ -254,7 +254,7 @@ impl Engine {
             return self.conclude(now, context, EndedBy::Caller);
         }
         match context.next(ending) {
-            Some(Next::Try(place)) => self.try_routes(now, context, place),
+            Some(Next::Try(place)) => self.try_routes(now, context, place, None),
             Some(Next::Stop(stop)) => self.conclude(now, context, EndedBy::Search(stop)),
             None => self.conclude(now, context, EndedBy::Answer),
         }

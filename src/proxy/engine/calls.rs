@@ -21,7 +21,7 @@ use crate::routing::table::Cause;
 use crate::routing::{
     self, Decision, Ending, GroupId, Next, Outcome, Route, RoutingTable, Snapshot, User,
 };
-use crate::sip::{Message, StatusCode};
+use crate::sip::{Message, RequestHead, StatusCode};
 use crate::transaction::TransactionKey;
 
 /// Why an attempt could not even begin: its trunk is a name, or nothing of ours reaches it.
@@ -30,9 +30,10 @@ struct Unreachable;
 impl Engine {
     /// An INVITE outside of a dialog: classified, decided, begun. What is wrong before the
     /// decision is refused; from then on the call has a transaction and one fate.
-    pub(super) fn new_call(
+    pub(super) fn new_call<'a>(
         &mut self,
-        asked: &Asked<'_, '_>,
+        asked: &Asked<'_, 'a>,
+        head: &RequestHead<'a>,
         key: Option<TransactionKey>,
         loop_mark: u64,
     ) -> Result<(), Unfit> {
@@ -42,11 +43,8 @@ impl Engine {
                 StatusCode::SERVICE_UNAVAILABLE,
             ));
         }
-        let facts = CallFacts::read(asked.message).map_err(|error| {
-            let bad = Unfit::new(ProxyRefusal::Malformed, StatusCode::BAD_REQUEST);
-            Unfit::malformed(error).unwrap_or(bad)
-        })?;
-        let call = self.decide(asked, &facts)?;
+        let facts = CallFacts::of(asked.message, head);
+        let call = self.decide(asked, head.call_id, &facts)?;
         let admitted = self.sources.admit(asked.flow.peer.ip(), asked.now.instant);
         if !admitted && !call.emergency {
             return Err(Unfit::new(
@@ -62,15 +60,14 @@ impl Engine {
         if self.contexts.len() >= room {
             return Err(overload());
         }
-        let Some(mut context) = self.open(asked, key, loop_mark) else {
+        let Some(mut context) = self.open(asked, head, key, loop_mark) else {
             return Err(overload());
         };
         let now = asked.now.instant;
-        let tag = facts.from.tag().unwrap_or_default();
-        let call_id = asked.message.call_id().unwrap_or_default();
+        let tag = head.from.tag().unwrap_or_default();
         context.mark = Some(InviteMark {
-            dialog: self.secret.dialog(call_id, tag),
-            cseq: asked.message.cseq().map_or(0, |cseq| cseq.number),
+            dialog: self.secret.dialog(head.call_id, tag),
+            cseq: head.cseq_number,
         });
         let refusal = match &call.outcome {
             Outcome::Route(_) => None,
@@ -84,8 +81,8 @@ impl Engine {
         match refusal {
             Some(status) => self.give_own(now, &mut context, status, EndedBy::Table),
             None => {
-                self.respond_trying(now, &mut context);
-                self.try_routes(now, &mut context, 0);
+                self.respond_trying(asked, head, &mut context);
+                self.try_routes(now, &mut context, 0, Some((asked.message, &facts)));
             }
         }
         self.settle(now, context);
@@ -93,7 +90,12 @@ impl Engine {
     }
 
     /// Classification and routing: the same function as for a redirect.
-    fn decide(&self, asked: &Asked<'_, '_>, facts: &CallFacts<'_>) -> Result<Call, Unfit> {
+    fn decide(
+        &self,
+        asked: &Asked<'_, '_>,
+        call_id: &[u8],
+        facts: &CallFacts<'_>,
+    ) -> Result<Call, Unfit> {
         let (view, message) = (&self.view, asked.message);
         let listener = self.listeners.name(asked.flow.listener);
         let arrival = facts.arrival(message, asked.flow.peer, listener);
@@ -108,7 +110,6 @@ impl Engine {
             table: Arc::clone(&view.table),
             availability: Arc::clone(&self.availability),
         };
-        let call_id = message.call_id().unwrap_or_default();
         let request = facts.request(from, call_id, asked.now.wall);
         let decision = routing::route(&snapshot, &request, &mut ());
         let policy_of = policy_of(&view.table, &decision);
@@ -134,12 +135,14 @@ impl Engine {
 
     /// Begins an attempt on the route at this place of the decision, or, when that cannot
     /// even begin, on one behind it; when none is left the caller gets its answer. At most
-    /// `ROUTES_MAX` rounds: each takes a route that was not tried.
+    /// `ROUTES_MAX` rounds: each takes a route that was not tried. `read` is the request where
+    /// it is at hand.
     pub(super) fn try_routes(
         &mut self,
         now: Instant,
         context: &mut ResponseContext,
         mut place: usize,
+        read: Option<(&Message<'_>, &CallFacts<'_>)>,
     ) {
         loop {
             let begun_ms = context.elapsed_ms(now);
@@ -159,7 +162,10 @@ impl Engine {
             if call.reports.try_push(new).is_err() {
                 return self.conclude(now, context, EndedBy::Search(routing::Stop::NoneLeft));
             }
-            if self.begin_attempt(now, context, route, report).is_ok() {
+            if self
+                .begin_attempt(now, context, (route, report), read)
+                .is_ok()
+            {
                 return;
             }
             let ending = Ending::without_response(Cause::TransportError);
@@ -182,11 +188,18 @@ impl Engine {
         &mut self,
         now: Instant,
         context: &mut ResponseContext,
-        route: Route,
-        report: Option<u8>,
+        (route, report): (Route, Option<u8>),
+        read: Option<(&Message<'_>, &CallFacts<'_>)>,
     ) -> Result<(), Unreachable> {
         let branch = self.branch(context.place, context.loop_mark);
-        let (to, bytes) = self.departure(context, route, branch)?;
+        let (to, bytes) = match read {
+            Some((message, facts)) => self.departure(context, route, branch, (message, facts)),
+            None => {
+                let message = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
+                let facts = CallFacts::read(&message).map_err(|_| Unreachable)?;
+                self.departure(context, route, branch, (&message, &facts))
+            }
+        }?;
         let timeout_ms = context
             .call
             .as_ref()
@@ -219,10 +232,9 @@ impl Engine {
         context: &ResponseContext,
         route: Route,
         branch: super::Branch,
+        (request, facts): (&Message<'_>, &CallFacts<'_>),
     ) -> Result<(super::Flow, Bytes), Unreachable> {
         let call = context.call.as_ref().ok_or(Unreachable)?;
-        let request = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
-        let facts = CallFacts::read(&request).map_err(|_| Unreachable)?;
         let target = call.view.target(route.trunk).ok_or(Unreachable)?;
         if self.listeners.is_own_address(target.address) {
             return Err(Unreachable);
@@ -239,7 +251,7 @@ impl Engine {
             branch,
         };
         let dialog = context.mark.ok_or(Unreachable)?.dialog;
-        let bytes = forwarding::to_trunk(&request, &facts, call, route, &departure, dialog)
+        let bytes = forwarding::to_trunk(request, facts, call, route, &departure, dialog)
             .ok()
             .filter(|bytes| bytes.len() <= MESSAGE_BYTES_MAX)
             .ok_or(Unreachable)?;
