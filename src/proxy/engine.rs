@@ -19,6 +19,7 @@ use super::Now;
 use super::branch::Branch;
 use super::facts::is_answerable;
 use super::flow::{Flow, FlowTransport, Listeners, ProxyListener};
+use super::held::HeldCalls;
 use super::prober::{self, Prober};
 use super::proxy_event::{ProxyDrop, ProxyEvent};
 use super::response_context::ResponseContext;
@@ -75,6 +76,7 @@ pub struct Engine {
     by_key: HashMap<crate::transaction::TransactionKey, u32, RandomState>,
     /// INVITEs that were answered 2xx, by the mark of their dialog.
     by_dialog: HashMap<u64, u32, RandomState>,
+    held: HeldCalls,
     queue: TimerQueue,
     outputs: VecDeque<Output>,
     view: Arc<TableView>,
@@ -86,6 +88,8 @@ pub struct Engine {
     draining: bool,
     calls_max: usize,
     contexts_max: usize,
+    #[cfg(test)]
+    defect: bool,
 }
 
 /// How an [`Engine`] works.
@@ -180,6 +184,7 @@ impl Engine {
             by_key: HashMap::with_hasher(key.clone()),
             by_dialog: HashMap::with_hasher(key.clone()),
             sources: Sources::new(key.clone()),
+            held: HeldCalls::new(key.clone()),
             key,
             epoch,
             timers,
@@ -197,6 +202,8 @@ impl Engine {
             calls_max,
             // The reserve for dialogs and emergencies keeps its share of any bound.
             contexts_max: (2 * calls_max).min(PROXY_CONTEXTS_MAX),
+            #[cfg(test)]
+            defect: false,
         }
     }
 
@@ -210,6 +217,7 @@ impl Engine {
             Input::SendFailed { bytes, .. } => self.send_failed(now.instant, bytes),
             Input::TimerDue => {
                 self.timer_due(now.instant);
+                self.held.due(now.instant);
                 self.probing(|prober, told| {
                     prober.due(now.instant, told);
                     true
@@ -228,7 +236,29 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let probe = self.prober.as_ref().map(Prober::poll_timeout);
-        [self.queue.first(), probe].into_iter().flatten().min()
+        let held = self.held.deadline();
+        [self.queue.first(), probe, held]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// After [`Engine::handle`] has panicked, which only a defect makes it do: the request it
+    /// was about is forgotten with all it held, and what was to be sent. All others go on.
+    pub fn recover(&mut self) {
+        self.outputs.clear();
+        let Some(lost) = self.contexts.lost() else {
+            return;
+        };
+        self.by_key.retain(|_, place| *place != lost);
+        self.by_dialog.retain(|_, place| *place != lost);
+        self.contexts.free(lost);
+    }
+
+    /// The next transaction that has something to do panics.
+    #[cfg(test)]
+    pub(crate) const fn plant_defect(&mut self) {
+        self.defect = true;
     }
 
     /// From now on new calls are answered 503 and no trunk is probed; everything else goes
@@ -381,6 +411,8 @@ impl Engine {
 
     /// Sends what the actions of a transaction want sent, and says what else they want.
     fn perform(&mut self, flow: Flow, actions: Actions) -> Told {
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut self.defect), "planted");
         let mut told = Told::default();
         for action in actions {
             match action {

@@ -17,7 +17,8 @@ use super::table_view::TableView;
 use crate::limits::{CHALLENGES_BYTES_MAX, RINGING_MS_MAX, ROUTES_MAX, TIMER_C_MS};
 use crate::routing::table::AlternativeRouting;
 use crate::routing::{
-    Availability, Caller, Ending, GroupId, Next, Number, Outcome, Route, RuleId, Search, next_route,
+    Availability, CallHold, Caller, Ending, GroupId, Next, Number, Outcome, Route, RuleId, Search,
+    next_route,
 };
 use crate::sip::{Message, StatusCode};
 use crate::transaction::{Transaction, TransactionKey};
@@ -60,6 +61,8 @@ pub(super) struct ResponseContext {
     pub(super) cancelled: bool,
     /// The Reason of that CANCEL.
     pub(super) cancel_reason: Option<Bytes>,
+    /// For a request in the dialog of a counted call: the mark of the call.
+    pub(super) held: Option<HeldDialog>,
     /// For when its next timer stands in the queue.
     pub(super) queued: Option<Instant>,
 }
@@ -71,6 +74,19 @@ pub(super) struct InviteMark {
     pub(super) dialog: u64,
     /// The number of the CSeq.
     pub(super) cseq: u32,
+}
+
+/// The dialog of a counted call that a request belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeldDialog {
+    /// Of the call.
+    pub(super) mark: u64,
+    /// Of To and From: one of them is the callee's.
+    pub(super) tags: [u64; 2],
+    /// Whether a 2xx to it says anew how long the call lasts.
+    pub(super) refreshes: bool,
+    /// Whether it is a BYE.
+    pub(super) ends: bool,
 }
 
 /// What was decided for a call, and with what it goes on deciding: one call, one table.
@@ -110,6 +126,8 @@ pub(super) struct Attempt {
     pub(super) cancel: Option<Box<Transaction>>,
     /// After a CANCEL: when it counts as ended, whatever was said. RFC 3261 §9.1.
     pub(super) ends_by: Option<Instant>,
+    /// Its places on its trunk and group; a 2xx hands them to the call.
+    pub(super) hold: Option<CallHold>,
 }
 
 /// Where an attempt stands in its call.
@@ -165,6 +183,7 @@ impl ResponseContext {
             progressed: None,
             cancelled: false,
             cancel_reason: None,
+            held: None,
             queued: None,
         }
     }
@@ -315,6 +334,7 @@ impl Attempt {
         if stage == Stage::Ended {
             self.to_cancel = false;
             self.ends_by = None;
+            self.hold = None;
         }
     }
 }

@@ -132,10 +132,10 @@ impl<'a> RouteSet<'a> {
     }
 }
 
-/// The mark as [`push_hex`](super::branch::push_hex) wrote it.
+/// The mark as [`push_hex`](super::branch::push_hex) wrote it; behind it may stand a worker.
 fn mark(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok().filter(|t| t.len() == 16)?;
-    u64::from_str_radix(text, 16).ok()
+    let digits = text.get(..16).filter(|_| matches!(text.len(), 16 | 18))?;
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Unfit {
 pub(super) struct Valid<'a> {
     /// Its way.
     pub(super) way: RouteSet<'a>,
-    /// By it the request is known again if it comes around (RFC 5393 §4.2).
+    /// By it the request is known again if it comes around (RFC 5393 §4.2); 0 for an ACK.
     pub(super) loop_mark: u64,
 }
 
@@ -66,13 +66,18 @@ pub(super) fn check<'a>(
         },
         NoWay::TooLong => Unfit::new(ProxyRefusal::Malformed, StatusCode::BAD_REQUEST),
     })?;
-    let loop_mark = loop_mark(secret, request, head, &arrived(flow));
     // ACK of a 2xx is forwarded without a transaction: its Vias are those of its own way.
-    if head.method != Method::Ack && is_looped(request, loop_mark) {
+    let is_ack = head.method == Method::Ack;
+    let loop_mark = if is_ack {
+        0
+    } else {
+        loop_mark(secret, request, head, &arrived(flow))
+    };
+    if !is_ack && is_looped(request, loop_mark) {
         return Err(Unfit::new(ProxyRefusal::Loop, StatusCode::LOOP_DETECTED));
     }
     let requires = |value: &[u8]| !value.is_empty();
-    if head.method != Method::Ack && request.values(HeaderName::ProxyRequire).any(requires) {
+    if !is_ack && request.values(HeaderName::ProxyRequire).any(requires) {
         return Err(Unfit::new(
             ProxyRefusal::Extension,
             StatusCode::BAD_EXTENSION,

@@ -8,5 +8,6 @@ mod alternative_routing;
 mod bench;
 mod calls;
 mod dialogs;
+mod limits;
 mod probing;
 mod races;

@@ -11,7 +11,7 @@ use trunkline::proxy::{
     Engine, Flow, FlowTransport, Input, Now, Output, ProxyDrop, ProxyEvent, ProxyListener,
     ProxySettings,
 };
-use trunkline::routing::{Outage, RoutingTable, Snapshot, TrunkId};
+use trunkline::routing::{GroupId, Outage, Route, RoutingTable, Snapshot, TrunkId};
 use trunkline::sip::{HeaderName, Message, Method, Reply, StatusCode};
 use trunkline::tables;
 use trunkline::transaction::Timers;
@@ -44,11 +44,13 @@ static TABLES: LazyLock<[Arc<RoutingTable>; 2]> = LazyLock::new(|| {
             accept_from = ["10.0.0.10"]
             [trunk_group.carrier]
             trunks = ["{first}", "{second}", "c"]
+            max_calls = 20
             [trunk_group.far]
             trunks = ["six", "c"]
             alternative_routing = "eager"
             [trunk.a]
             address = "sip:10.0.1.1"
+            max_calls = 2
             options = "2s"
             [trunk.b]
             address = "sip:10.0.1.2"
@@ -56,6 +58,7 @@ static TABLES: LazyLock<[Arc<RoutingTable>; 2]> = LazyLock::new(|| {
             options_misses = 2
             [trunk.c]
             address = "sip:10.0.1.3"
+            max_cps = 2
             [trunk.six]
             address = "sip:[2001:db8::49]"
             options = "2s"
@@ -478,6 +481,7 @@ impl World {
                 Output::Event(event) => self.told(event),
             }
         }
+        self.check_limits();
         if let Some(due) = self.engine.poll_timeout() {
             let due_ms = due.saturating_duration_since(self.base).as_micros();
             let due_ms = u64::try_from(due_ms.div_ceil(1_000))
@@ -630,7 +634,40 @@ impl World {
         out.map(address).collect()
     }
 
-    /// Promise: no attempt begins on a trunk that probes keep out, unless lives hang on it.
+    /// Places taken on all trunks and groups.
+    fn calls_held(&self) -> u32 {
+        let Snapshot {
+            table,
+            availability,
+        } = &self.snapshot;
+        let trunks = (0..).map(TrunkId).zip(table.trunks());
+        let groups = (0..).map(GroupId).zip(table.groups());
+        trunks
+            .map(|(id, _)| availability.calls_in_progress(id))
+            .chain(groups.map(|(id, _)| availability.group_calls_in_progress(id)))
+            .sum()
+    }
+
+    /// Promise: no trunk carries more calls than it may but for those that lives hang on.
+    fn check_limits(&self) {
+        let emergencies = self
+            .callers
+            .iter()
+            .filter(|c| c.invite.starts_with("INVITE sip:112@"));
+        let emergencies = u32::try_from(emergencies.count()).unwrap();
+        for (id, trunk) in (0..).map(TrunkId).zip(self.snapshot.table.trunks()) {
+            let calls = self.snapshot.availability.calls_in_progress(id);
+            let limit = trunk.max_calls.unwrap_or(0);
+            assert!(
+                calls <= limit + emergencies,
+                "{calls} calls on {}",
+                trunk.name
+            );
+        }
+    }
+
+    /// Promise: no attempt begins on a trunk that probes keep out, unless lives hang on it or
+    /// there is no other: a trunk without probes is never kept out by them.
     fn check_attempt(&mut self, to: &str, bytes: &[u8], out: &[&str]) {
         if !bytes.starts_with(b"INVITE ") || !TRUNKS.contains(&to) {
             return;
@@ -640,9 +677,27 @@ impl World {
         let is_new = self.attempts.insert(branch);
         let is_emergency = bytes.starts_with(b"INVITE sip:112@");
         assert!(
-            !is_new || is_emergency || !out.contains(&to),
+            !is_new || is_emergency || !out.contains(&to) || !self.is_any_better(to),
             "a call to {to}, which is out"
         );
+    }
+
+    /// Whether a call that went to `to` had a trunk that was in service and had room.
+    fn is_any_better(&self, to: &str) -> bool {
+        let Snapshot {
+            table,
+            availability,
+        } = &self.snapshot;
+        let group = if to == TRUNKS[3] { "far" } else { "carrier" };
+        let group = table.group_named(group).unwrap();
+        let mut trunks = table.group(group).unwrap().trunks.iter();
+        trunks.any(|trunk| {
+            let route = Route {
+                group,
+                trunk: *trunk,
+            };
+            availability.in_service(*trunk) && !availability.is_full(table, route)
+        })
     }
 
     /// Promise: long after the last fault, probes keep nobody out who is alive. Where a
@@ -674,6 +729,7 @@ impl World {
         // No state lives for ever, counts return to zero.
         assert_eq!(self.engine.in_progress(), 0, "contexts are left");
         assert_eq!(self.engine.poll_timeout(), None);
+        assert_eq!(self.calls_held(), 0, "places on trunks are left");
         for caller in &self.callers {
             self.tally.calls += 1;
             self.tally.cancelled += u64::from(caller.cancelled_at_ms.is_some());

@@ -10,10 +10,63 @@ use crate::limits::ACCEPTANCES_MAX;
 use crate::proxy::acceptance::{Acceptance, Again};
 use crate::proxy::flow::Flow;
 use crate::proxy::proxy_event::{EndedBy, ProxyEvent, ProxyRepeat};
-use crate::proxy::response_context::{InviteMark, ResponseContext};
-use crate::sip::{RequestHead, StatusCode};
+use crate::proxy::response_context::{HeldDialog, InviteMark, ResponseContext};
+use crate::routing::CallHold;
+use crate::sip::{Message, Method, RequestHead, StatusCode};
 
 impl Engine {
+    /// A 2xx to the INVITE of a new call makes a dialog with this callee: what the attempt
+    /// has held is the call's from now on.
+    pub(super) fn hold_call(
+        &mut self,
+        now: Instant,
+        context: &ResponseContext,
+        (hold, callee): (Option<CallHold>, u64),
+        answer: &Message<'_>,
+    ) {
+        if hold.is_none() && self.held.is_empty() {
+            return;
+        }
+        if let Some(mark) = context.mark.filter(|_| context.held.is_none()) {
+            self.held.begin(now, (mark.dialog, callee), hold, answer);
+        }
+    }
+
+    /// The counted call that a request inside a dialog belongs to, by our Record-Route.
+    pub(super) fn held_dialog(&self, marks: &[u64], head: &RequestHead<'_>) -> Option<HeldDialog> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let mark = marks.iter().copied().find(|mark| self.held.has(*mark))?;
+        Some(HeldDialog {
+            mark,
+            tags: [&head.to, &head.from].map(|end| self.callee_tag(end.tag())),
+            refreshes: matches!(head.method, Method::Invite | Method::Update),
+            ends: head.method == Method::Bye,
+        })
+    }
+
+    /// A request in the dialog of a counted call has its final answer, or will never have
+    /// one. Who sends a BYE is done with the call whatever the answer (RFC 3261 §15.1.1),
+    /// unless it is asked to prove who it is and says it again.
+    pub(super) fn held_answered(
+        &mut self,
+        now: Instant,
+        dialog: HeldDialog,
+        status: StatusCode,
+        answer: Option<&Message<'_>>,
+    ) {
+        let is_challenge = matches!(status.code(), 401 | 407);
+        if dialog.ends && !is_challenge {
+            self.held.end(dialog.mark, dialog.tags);
+        } else if dialog.refreshes
+            && status.is_success()
+            && let Some(answer) = answer
+        {
+            self.held.lasts(now, dialog.mark, answer);
+        }
+    }
+
     /// A 2xx that was relayed to the caller: until its ACK passes it is repeated.
     ///
     /// Not where its ACK would not be known: another INVITE of the same dialog still waits

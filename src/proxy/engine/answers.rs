@@ -133,6 +133,10 @@ impl Engine {
     ) {
         let tag = self.callee_tag(message.to().ok().and_then(|to| to.tag()));
         let mut id = (0, tag);
+        let is_invite = context.method == MethodKind::Invite;
+        if let Some(dialog) = context.held {
+            self.held_answered(now, dialog, status, Some(message));
+        }
         if let Some(attempt) = context.attempts.get_mut(place) {
             id.0 = attempt.unique;
             let relay = || forwarding::without_own_via(message);
@@ -141,7 +145,13 @@ impl Engine {
             }
         }
         if let Some(attempt) = context.attempts.get_mut(place) {
+            let hold = attempt.hold.take();
             attempt.leave(Stage::Ended);
+            if is_invite {
+                self.hold_call(now, context, (hold, tag), message);
+            }
+        }
+        if let Some(attempt) = context.attempts.get_mut(place) {
             let (report, ending) = (attempt.report, Ending::status(status.code(), None));
             if let Some(call) = &mut context.call {
                 call.note_ending(report, ending);
@@ -310,6 +320,9 @@ impl Engine {
     ) {
         if context.answered.is_none() {
             context.answered = Some(status);
+            if let Some(dialog) = context.held {
+                self.held_answered(now, dialog, status, None);
+            }
             self.tell(now, context, status, by);
             context.request = Bytes::new();
             self.respond(now, context, status, response);
@@ -389,6 +402,9 @@ impl Engine {
         if told.timed_out && context.answered.is_none() {
             // RFC 4320 §4.2: too late for any answer to a non-INVITE request.
             context.answered = Some(StatusCode::REQUEST_TIMEOUT);
+            if let Some(dialog) = context.held {
+                self.held_answered(now, dialog, StatusCode::REQUEST_TIMEOUT, None);
+            }
             self.event(ProxyEvent::InDialog {
                 method: context.method,
                 status: None,

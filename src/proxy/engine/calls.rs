@@ -10,7 +10,7 @@ use super::Engine;
 use super::requests::{Asked, overload};
 use crate::limits::{MESSAGE_BYTES_MAX, TRUNK_TIMEOUT_MS_DEFAULT};
 use crate::proxy::facts::{CallFacts, UserText};
-use crate::proxy::forwarding::{self, Departure};
+use crate::proxy::forwarding::{self, Departure, DialogMark};
 use crate::proxy::proxy_event::{AttemptReport, EndedBy, ProxiedCall, ProxyRefusal};
 use crate::proxy::response_context::{
     Attempt, Call, Candidate, InviteMark, ResponseContext, Stage,
@@ -19,7 +19,7 @@ use crate::proxy::validation::Unfit;
 use crate::routing::rule::{Action, Destination};
 use crate::routing::table::Cause;
 use crate::routing::{
-    self, Decision, Ending, GroupId, Next, Outcome, Route, RoutingTable, Snapshot, User,
+    self, CallHold, Decision, Ending, GroupId, Next, Outcome, Route, RoutingTable, Snapshot, User,
 };
 use crate::sip::{Message, RequestHead, StatusCode};
 use crate::transaction::TransactionKey;
@@ -153,6 +153,13 @@ impl Engine {
                 return self.conclude(now, context, EndedBy::Search(routing::Stop::NoneLeft));
             };
             call.tried = place + 1;
+            let Ok(hold) = (call.availability).hold(&call.view.table, route, call.emergency) else {
+                if call.routes().get(call.tried).is_some() {
+                    place = call.tried;
+                    continue;
+                }
+                return self.all_full(now, context);
+            };
             let report = u8::try_from(call.reports.len()).ok();
             let new = AttemptReport {
                 route,
@@ -163,7 +170,7 @@ impl Engine {
                 return self.conclude(now, context, EndedBy::Search(routing::Stop::NoneLeft));
             }
             if self
-                .begin_attempt(now, context, (route, report), read)
+                .begin_attempt(now, context, (route, report, hold), read)
                 .is_ok()
             {
                 return;
@@ -183,21 +190,34 @@ impl Engine {
         }
     }
 
+    /// The routes that were left are full. Where nobody was asked the caller may come again
+    /// in a moment; else it gets the best of what was answered.
+    fn all_full(&mut self, now: Instant, context: &mut ResponseContext) {
+        let by = EndedBy::Search(routing::Stop::Full);
+        if context.attempts.is_empty() {
+            return self.give_own(now, context, StatusCode::SERVICE_UNAVAILABLE, by);
+        }
+        self.conclude(now, context, by);
+    }
+
     /// RFC 3261 §16.6: one branch.
     fn begin_attempt(
         &mut self,
         now: Instant,
         context: &mut ResponseContext,
-        (route, report): (Route, Option<u8>),
+        (route, report, hold): (Route, Option<u8>, Option<CallHold>),
         read: Option<(&Message<'_>, &CallFacts<'_>)>,
     ) -> Result<(), Unreachable> {
         let branch = self.branch(context.place, context.loop_mark);
+        let is_counted = hold.is_some();
         let (to, bytes) = match read {
-            Some((message, facts)) => self.departure(context, route, branch, (message, facts)),
+            Some((message, facts)) => {
+                self.departure(context, route, branch, is_counted, (message, facts))
+            }
             None => {
                 let message = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
                 let facts = CallFacts::read(&message).map_err(|_| Unreachable)?;
-                self.departure(context, route, branch, (&message, &facts))
+                self.departure(context, route, branch, is_counted, (&message, &facts))
             }
         }?;
         let timeout_ms = context
@@ -220,6 +240,7 @@ impl Engine {
             to_cancel: false,
             cancel: None,
             ends_by: None,
+            hold,
         });
         self.transmit(to, bytes);
         Ok(())
@@ -232,6 +253,7 @@ impl Engine {
         context: &ResponseContext,
         route: Route,
         branch: super::Branch,
+        is_counted: bool,
         (request, facts): (&Message<'_>, &CallFacts<'_>),
     ) -> Result<(super::Flow, Bytes), Unreachable> {
         let call = context.call.as_ref().ok_or(Unreachable)?;
@@ -250,7 +272,10 @@ impl Engine {
             to: &to,
             branch,
         };
-        let dialog = context.mark.ok_or(Unreachable)?.dialog;
+        let dialog = DialogMark {
+            mark: context.mark.ok_or(Unreachable)?.dialog,
+            owner: is_counted.then_some(self.worker),
+        };
         let bytes = forwarding::to_trunk(request, facts, call, route, &departure, dialog)
             .ok()
             .filter(|bytes| bytes.len() <= MESSAGE_BYTES_MAX)

@@ -142,6 +142,7 @@ impl Engine {
         if asked.method == Method::Bye {
             self.hung_up(&valid.way.marks, head);
         }
+        let held = self.held_dialog(&valid.way.marks, head);
         let Some(mut context) = self.open(asked, head, key, valid.loop_mark) else {
             return Err(overload());
         };
@@ -176,7 +177,9 @@ impl Engine {
             to_cancel: false,
             cancel: None,
             ends_by: None,
+            hold: None,
         });
+        context.held = held;
         self.transmit(to, bytes);
         self.settle(now, context);
         Ok(())
