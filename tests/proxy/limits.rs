@@ -208,7 +208,7 @@ fn a_route_that_filled_up_meanwhile_is_passed_over() {
 fn no_more_calls_begin_in_a_second_than_the_trunk_takes() {
     let mut bench = limited();
     bench.wait_ms(10);
-    let mut begins = |bench: &mut Bench, id: &str| {
+    let begins = |bench: &mut Bench, id: &str| {
         bench.receive(CALLER, &invite("+331", id));
         bench.take(CALLER, "SIP/2.0 100 ");
         let is_slow = bench.take_if("10.0.1.3:5060", "INVITE ").is_some();
