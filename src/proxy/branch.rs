@@ -166,16 +166,15 @@ fn hex(text: &[u8], digits: usize) -> Option<(u64, &[u8])> {
     Some((value, rest))
 }
 
-pub(super) fn push_hex(value: u64, digits: u32, out: &mut Vec<u8>) {
-    for place in (0..digits).rev() {
-        let digit = (value >> (4 * place)) & 0xf;
-        let digit = u8::try_from(digit).unwrap_or_default();
-        out.push(if digit < 10 {
-            b'0' + digit
-        } else {
-            b'a' + digit - 10
-        });
-    }
+/// The last so many hexadecimal digits, at most 16.
+pub(super) fn push_hex(value: u64, digits: usize, out: &mut Vec<u8>) {
+    // All sixteen at once, without a branch.
+    let spelled: [u8; 16] = std::array::from_fn(|place| {
+        let digit = u8::try_from((value >> (60 - 4 * place)) & 0xf).unwrap_or_default();
+        digit + b'0' + u8::from(digit > 9) * (b'a' - b'0' - 10)
+    });
+    let from = spelled.len().saturating_sub(digits);
+    out.extend_from_slice(spelled.get(from..).unwrap_or_default());
 }
 
 #[cfg(test)]

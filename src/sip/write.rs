@@ -235,7 +235,7 @@ fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u
     write_clean(list.get(element_end..).unwrap_or_default(), out);
 }
 
-fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+pub(super) fn write_address(address: IpAddr, out: &mut Vec<u8>) {
     match address {
         IpAddr::V4(v4) => {
             for (i, octet) in v4.octets().into_iter().enumerate() {
@@ -253,7 +253,7 @@ fn write_address(address: IpAddr, out: &mut Vec<u8>) {
 }
 
 /// In decimal, without the machinery of formatting.
-fn write_number(number: u16, out: &mut Vec<u8>) {
+pub(super) fn write_number(number: u16, out: &mut Vec<u8>) {
     let digit = |place: u16| b'0' + (number / place % 10) as u8;
     let places = [10_000, 1_000, 100, 10, 1];
     let leading = places

@@ -298,3 +298,47 @@ fn a_proxy_and_a_redirect_server_live_in_one_process() {
         assert!(phone.receive().starts_with("SIP/2.0 404 "));
     }
 }
+
+/// A trunk hangs up by whichever worker its address meets, and all count alike: what one of
+/// them has taken, the BYE gives back.
+#[test]
+fn a_call_is_counted_once_whichever_worker_hears_its_end() {
+    let trunk = Trunk::new();
+    let toml =
+        trunks_toml(&[trunk.address()]).replace("[trunk.t0]\n", "[trunk.t0]\nmax_calls = 1\n");
+    let rig = Rig::with_tables(
+        |folder| write(folder, "trunks.toml", &toml),
+        &["127.0.0.1:0"],
+        4,
+        |config| config.listeners[0].mode = Mode::Proxy,
+    );
+    for id in 0..16 {
+        let (phone, busy) = (Phone::new(rig.address()), Phone::new(rig.address()));
+        let me = phone.socket.local_addr().unwrap();
+        call(&phone, &format!("c{id}"));
+        let invite = trunk.expect("INVITE ");
+        trunk.answer(&invite, 200);
+        let answer = phone.receive();
+        phone.send(in_dialog(&answer, "ACK", 1, me).as_bytes());
+        trunk.expect("ACK ");
+        let refused = busy.ask(&busy.invite("+442071838750", &format!("b{id}")));
+        assert!(refused.starts_with("SIP/2.0 503 "), "{refused}");
+        let line = |name: &str| lines(&invite.0, name)[0].to_owned();
+        let as_callee = format!(
+            "Contact: <sip:{me}>\r\nRecord-Route: {}\r\nFrom: {};tag=callee\r\nTo: {}\r\nCall-ID: {}\r\n\r\n",
+            line("Record-Route"),
+            line("To"),
+            line("From"),
+            line("Call-ID")
+        );
+        let bye = in_dialog(&as_callee, "BYE", 1, trunk.address());
+        trunk.socket.send_to(bye.as_bytes(), rig.address()).unwrap();
+        let hung_up = phone.receive();
+        assert!(hung_up.starts_with("BYE "), "{hung_up}");
+        phone.send(response(&hung_up, 200, me).as_bytes());
+        trunk.expect("SIP/2.0 200 ");
+    }
+    let totals = rig.handle.shutdown();
+    assert_eq!(totals.proxied.attempts, 16, "{totals}");
+    assert!(totals.proxied.handed_over > 0, "{totals}");
+}

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use crate::sip::param::{Param, Params};
+use crate::sip::write::{write_address, write_number};
 
 /// New text in the place of bytes of the message.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +54,8 @@ fn write_seen(params: &[u8], source: SocketAddr, sent_from_there: bool, out: &mu
         let name = Param::from_segment(segment).name;
         if name.eq_ignore_ascii_case(b"rport") {
             if !asked {
-                drop(write!(out, ";rport={}", source.port()));
+                out.extend_from_slice(b";rport=");
+                write_number(source.port(), out);
             }
             asked = true;
         } else if !name.eq_ignore_ascii_case(b"received") {
@@ -62,7 +64,8 @@ fn write_seen(params: &[u8], source: SocketAddr, sent_from_there: bool, out: &mu
         }
     }
     if asked || !sent_from_there {
-        drop(write!(out, ";received={}", source.ip().to_canonical()));
+        out.extend_from_slice(b";received=");
+        write_address(source.ip().to_canonical(), out);
     }
 }
 
