@@ -99,7 +99,7 @@ impl Locating {
             tokio::select! {
                 Some(heard) = self.asked.join_next(), if !self.asked.is_empty() => {
                     if let Ok((name, found)) = heard {
-                        self.heard(name, found);
+                        self.heard(&name, found);
                     }
                 }
                 () = sleep_until(wake.into()) => {}
@@ -152,9 +152,9 @@ impl Locating {
         }
     }
 
-    fn heard(&mut self, query: NameQuery, found: Result<Found, NotFound>) {
+    fn heard(&mut self, query: &NameQuery, found: Result<Found, NotFound>) {
         let now = Instant::now();
-        let Some(name) = self.names.get_mut(&query) else {
+        let Some(name) = self.names.get_mut(query) else {
             return;
         };
         name.is_asked = false;
@@ -168,7 +168,7 @@ impl Locating {
             }
             Err(why) => {
                 name.due = now + ms(DNS_RETRY_MS);
-                let known = !self.published.load().get(&query).is_empty();
+                let known = !self.published.load().get(query).is_empty();
                 if !std::mem::replace(&mut name.is_told, true) {
                     let kept = match (known, why.is_certain()) {
                         (true, true) => "; its trunks are nowhere now",
@@ -184,28 +184,28 @@ impl Locating {
         }
     }
 
-    fn is_at(&self, query: NameQuery, found: &[Location]) {
-        let mut changed = (**self.published.load()).clone();
-        changed.set(query.clone(), found);
-        if changed == **self.published.load() {
+    fn is_at(&self, query: &NameQuery, found: &[Location]) {
+        if !self.publish(|locations| locations.set(query.clone(), found)) {
             return;
         }
-        let places: Vec<String> = (changed.get(&query).iter())
+        let places: Vec<String> = (self.published.load().get(query).iter())
             .map(|place| format!("{} {}", place.transport.as_str(), place.address))
             .collect();
         if !places.is_empty() {
             tracing::info!("{} is at {}", query.host, places.join(", "));
         }
-        self.published.store(Arc::new(changed));
     }
 
-    fn publish(&self, change: impl FnOnce(&mut Locations)) {
+    /// Whether the change changed something.
+    fn publish(&self, change: impl FnOnce(&mut Locations)) -> bool {
         let before = self.published.load_full();
         let mut after = (*before).clone();
         change(&mut after);
-        if after != *before {
+        let is_changed = after != *before;
+        if is_changed {
             self.published.store(Arc::new(after));
         }
+        is_changed
     }
 }
 
