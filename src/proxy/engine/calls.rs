@@ -10,6 +10,7 @@ use super::Engine;
 use super::requests::{Asked, overload};
 use crate::limits::{MESSAGE_BYTES_MAX, TRUNK_TIMEOUT_MS_DEFAULT};
 use crate::proxy::facts::{CallFacts, UserText};
+use crate::proxy::flow::Target;
 use crate::proxy::forwarding::{self, Departure, DialogMark};
 use crate::proxy::proxy_event::{AttemptReport, EndedBy, ProxiedCall, ProxyRefusal};
 use crate::proxy::response_context::{
@@ -129,6 +130,7 @@ impl Engine {
             outcome: decision.outcome,
             policy_of,
             tried: 0,
+            places_tried: Vec::new(),
             reports: ArrayVec::new(),
         })
     }
@@ -152,6 +154,9 @@ impl Engine {
             let Some(route) = call.routes().get(place).copied() else {
                 return self.conclude(now, context, EndedBy::Search(routing::Stop::NoneLeft));
             };
+            if call.tried != place + 1 {
+                call.places_tried.clear();
+            }
             call.tried = place + 1;
             let Ok(hold) = (call.availability).hold(&call.view.table, route, call.emergency) else {
                 if call.routes().get(call.tried).is_some() {
@@ -180,7 +185,8 @@ impl Engine {
                 call.note_ending(report, ending);
             }
             context.consider(Candidate::silent(StatusCode::SERVICE_UNAVAILABLE));
-            match context.next(ending) {
+            let another = self.has_another_place(now, context, ending).map(Next::Try);
+            match another.or_else(|| context.next(ending)) {
                 Some(Next::Try(next)) => place = next,
                 Some(Next::Stop(stop)) => {
                     return self.conclude(now, context, EndedBy::Search(stop));
@@ -209,15 +215,31 @@ impl Engine {
         read: Option<(&Message<'_>, &CallFacts<'_>)>,
     ) -> Result<(), Unreachable> {
         let branch = self.branch(context.place, context.loop_mark);
+        let target = self.target_for(now, context, route).ok_or(Unreachable)?;
+        if let Some(call) = &mut context.call
+            && call.view.is_named(route.trunk)
+        {
+            call.places_tried.push(target.address);
+        }
         let is_counted = hold.is_some();
         let (to, bytes) = match read {
-            Some((message, facts)) => {
-                self.departure(context, route, branch, is_counted, (message, facts))
-            }
+            Some((message, facts)) => self.departure(
+                context,
+                (route, target),
+                branch,
+                is_counted,
+                (message, facts),
+            ),
             None => {
                 let message = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
                 let facts = CallFacts::read(&message).map_err(|_| Unreachable)?;
-                self.departure(context, route, branch, is_counted, (&message, &facts))
+                self.departure(
+                    context,
+                    (route, target),
+                    branch,
+                    is_counted,
+                    (&message, &facts),
+                )
             }
         }?;
         let timeout_ms = context
@@ -251,13 +273,12 @@ impl Engine {
     fn departure(
         &self,
         context: &ResponseContext,
-        route: Route,
+        (route, target): (Route, Target),
         branch: super::Branch,
         is_counted: bool,
         (request, facts): (&Message<'_>, &CallFacts<'_>),
     ) -> Result<(super::Flow, Bytes), Unreachable> {
         let call = context.call.as_ref().ok_or(Unreachable)?;
-        let target = call.view.target(route.trunk).ok_or(Unreachable)?;
         if self.listeners.is_own_address(target.address) {
             return Err(Unreachable);
         }
