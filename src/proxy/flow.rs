@@ -69,6 +69,16 @@ impl FlowTransport {
         !matches!(self, Self::Udp)
     }
 
+    /// Its name in configurations and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
     /// As a Via spells it.
     const fn via(self) -> &'static str {
         match self {
@@ -87,7 +97,9 @@ impl FlowTransport {
         }
     }
 
-    pub(super) const fn default_port(self) -> u16 {
+    /// The port that is meant where none is written: RFC 3261 §19.1.2.
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
         match self {
             Self::Tls => 5061,
             Self::Udp | Self::Tcp => 5060,

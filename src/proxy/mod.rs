@@ -40,6 +40,7 @@ mod validation;
 
 pub use branch::{request_owner, response_owner};
 pub use engine::{Engine, Input, Output, ProxySettings};
+pub(crate) use event::counted;
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
 pub use facts::{CallFacts, UserText, call_hash, is_answerable};
 pub use flow::{Flow, FlowTransport, ProxyListener};

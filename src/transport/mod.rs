@@ -1,8 +1,20 @@
 //! Sockets. They carry bytes and decide nothing.
+//!
+//! Datagrams: [`udp`] binds, [`UdpListener`] receives and sends batches. Streams: [`tcp`]
+//! binds, [`Connections`] are all connections of one worker, [`Gate`] bounds them over all
+//! workers.
 
+mod connection;
+mod connections;
+mod ended;
+mod gate;
 mod listener;
 mod outbox;
+pub mod tcp;
 pub mod udp;
 
+pub use connections::{Connections, Heard, IsKnown, Opened, Unsent as NotTaken};
+pub use ended::Ended;
+pub use gate::{Gate, Pass};
 pub use listener::{UdpListener, Unsent};
 pub use outbox::Outbox;

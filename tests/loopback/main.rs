@@ -6,6 +6,8 @@ mod daemon;
 mod phone;
 mod proxy;
 mod proxy_life;
+mod tcp;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::fs;

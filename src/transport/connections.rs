@@ -1,0 +1,366 @@
+//! All connections of one worker: those it accepted and those it opened.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::{sleep, timeout};
+
+use super::connection::{Ends, post, serve};
+use super::{Ended, Gate};
+use crate::limits::{
+    ACCEPT_REST_MS, CONNECT_MS_MAX, CONNECTION_UNREAD_MESSAGES_MAX, CONNECTIONS_DIALLED_MAX,
+    LINGER_MS_MAX, MESSAGES_READ_AHEAD_MAX,
+};
+use crate::proxy::{Flow, FlowTransport};
+
+/// What came of connections.
+#[derive(Debug)]
+pub enum Heard {
+    /// One was accepted: kept by [`Connections::take`] itself.
+    Opened(Opened),
+    /// A whole message came.
+    Message {
+        /// Its connection, among all that ever were.
+        number: u64,
+        /// How it came; an answer goes the same way.
+        flow: Flow,
+        /// Its bytes.
+        bytes: Bytes,
+        /// What followed has no certain end: answer what can be answered, then
+        /// [`Connections::hang_up`]. The bytes are all there are.
+        is_last: bool,
+    },
+    /// A connection ended, or could not be opened.
+    Closed {
+        /// Which one.
+        number: u64,
+        /// Its way.
+        flow: Flow,
+        /// Why.
+        why: Ended,
+        /// What the system or the other end said of it.
+        detail: Option<Box<str>>,
+        /// Messages that were not sent, or of which nobody knows whether they were heard.
+        unsent: Vec<Bytes>,
+    },
+    /// A connection was not let in.
+    Refused {
+        /// Who asked; unspecified when there was not even a connection.
+        peer: SocketAddr,
+        /// Why.
+        why: Ended,
+    },
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Opened {
+    flow: Flow,
+    line: Line,
+}
+
+/// Why a message was not taken; with the message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// There is no connection.
+    Gone(Bytes),
+    /// The peer does not read; its connection is closed.
+    Unread(Bytes),
+    /// As many connections as one worker may open are there.
+    TooMany(Bytes),
+}
+
+/// Whether a table knows this source.
+pub type IsKnown = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// The connections of one worker, for all its listeners. Lives on the worker's runtime.
+pub struct Connections {
+    lines: HashMap<(u16, SocketAddr), Line>,
+    dialled: usize,
+    numbers: Arc<AtomicU64>,
+    tell: Sender<Heard>,
+    hear: Receiver<Heard>,
+    /// What [`Connections::wait`] met.
+    first: Option<Heard>,
+}
+
+/// How a connection is reached.
+#[derive(Debug)]
+struct Line {
+    number: u64,
+    letters: Sender<Bytes>,
+    unread: Arc<AtomicUsize>,
+    is_dialled: bool,
+}
+
+impl Connections {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let (tell, hear) = channel(MESSAGES_READ_AHEAD_MAX);
+        Self {
+            lines: HashMap::new(),
+            dialled: 0,
+            numbers: Arc::default(),
+            tell,
+            hear,
+            first: None,
+        }
+    }
+
+    /// Accepts connections on a socket of [`super::tcp::bind`] from now on, for the
+    /// listener at this place. For a call inside the runtime.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn listen(
+        &self,
+        place: u16,
+        socket: std::net::TcpListener,
+        gate: Arc<Gate>,
+        is_known: IsKnown,
+    ) -> io::Result<()> {
+        let door = Door {
+            place,
+            gate,
+            is_known,
+            numbers: Arc::clone(&self.numbers),
+            tell: self.tell.clone(),
+        };
+        let socket = TcpListener::from_std(socket)?;
+        tokio::spawn(door.accept(socket));
+        Ok(())
+    }
+
+    /// Sends a message on the connection of its flow.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn send(&mut self, flow: &Flow, bytes: Bytes) -> Result<(), Unsent> {
+        let Entry::Occupied(entry) = self.lines.entry((flow.listener, flow.peer)) else {
+            return Err(Unsent::Gone(bytes));
+        };
+        let line = entry.get();
+        let sent = post(&line.letters, &line.unread, bytes);
+        if sent.is_err() {
+            // Its task sees that nobody sends on it any more, and ends.
+            self.dialled -= usize::from(line.is_dialled);
+            entry.remove();
+        }
+        sent
+    }
+
+    /// Sends a message on the connection of its flow; opens one where there is none.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn send_or_dial(&mut self, flow: &Flow, bytes: Bytes) -> Result<(), Unsent> {
+        match self.send(flow, bytes) {
+            Err(Unsent::Gone(bytes)) if self.dialled < CONNECTIONS_DIALLED_MAX => {
+                self.dial(flow);
+                self.send(flow, bytes)
+            }
+            Err(Unsent::Gone(bytes)) => Err(Unsent::TooMany(bytes)),
+            other => other,
+        }
+    }
+
+    /// Closes the connection of this flow as soon as what waits for it was sent.
+    pub fn hang_up(&mut self, flow: &Flow) {
+        if let Some(line) = self.lines.remove(&(flow.listener, flow.peer)) {
+            self.dialled -= usize::from(line.is_dialled);
+        }
+    }
+
+    /// What happened next, if anything has.
+    pub fn take(&mut self) -> Option<Heard> {
+        loop {
+            match self.first.take().or_else(|| self.hear.try_recv().ok())? {
+                Heard::Opened(Opened { flow, line }) => {
+                    let before = self.lines.insert((flow.listener, flow.peer), line);
+                    self.dialled -= before.map_or(0, |line| usize::from(line.is_dialled));
+                }
+                heard => {
+                    if let Heard::Closed { number, flow, .. } = &heard {
+                        self.forget(*number, flow);
+                    }
+                    return Some(heard);
+                }
+            }
+        }
+    }
+
+    /// Waits until something has happened.
+    pub async fn wait(&mut self) {
+        if self.first.is_none() {
+            self.first = self.hear.recv().await;
+        }
+    }
+
+    /// Waits until everything that was to be sent has been given to the system, at most
+    /// `limits::LINGER_MS_MAX`.
+    pub async fn quiet(&self) {
+        const LOOK: Duration = Duration::from_millis(5);
+        let told = |line: &Line| line.unread.load(Ordering::Relaxed) == 0;
+        let all_told = async {
+            while !self.lines.values().all(told) {
+                sleep(LOOK).await;
+            }
+        };
+        let _ = timeout(Duration::from_millis(LINGER_MS_MAX), all_told).await;
+    }
+
+    fn forget(&mut self, number: u64, flow: &Flow) {
+        if let Entry::Occupied(entry) = self.lines.entry((flow.listener, flow.peer))
+            && entry.get().number == number
+        {
+            self.dialled -= usize::from(entry.get().is_dialled);
+            entry.remove();
+        }
+    }
+
+    fn dial(&mut self, flow: &Flow) {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (line, ends) = line(number, *flow, self.tell.clone(), true);
+        self.lines.insert((flow.listener, flow.peer), line);
+        self.dialled += 1;
+        tokio::spawn(open(ends));
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections")
+            .field("lines", &self.lines.len())
+            .field("dialled", &self.dialled)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The two ends of the queue between a worker and one connection.
+fn line(number: u64, flow: Flow, tell: Sender<Heard>, is_dialled: bool) -> (Line, Ends) {
+    let (sender, letters) = channel(CONNECTION_UNREAD_MESSAGES_MAX);
+    let unread = Arc::new(AtomicUsize::new(0));
+    let line = Line {
+        number,
+        letters: sender,
+        unread: Arc::clone(&unread),
+        is_dialled,
+    };
+    let ends = Ends {
+        number,
+        flow,
+        letters,
+        unread,
+        tell,
+    };
+    (line, ends)
+}
+
+/// Opens a connection and serves it.
+async fn open(ends: Ends) {
+    let wait = Duration::from_millis(CONNECT_MS_MAX);
+    let (why, detail) = match timeout(wait, connect(&ends.flow)).await {
+        Ok(Ok(stream)) => return serve(stream, ends, true).await,
+        Ok(Err(error)) => (Ended::Refused, Some(error.to_string().into())),
+        Err(_) => (Ended::NotTaken, None),
+    };
+    ends.closed(why, detail, Vec::new()).await;
+}
+
+async fn connect(flow: &Flow) -> io::Result<TcpStream> {
+    let socket = match flow.peer {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_nodelay(true)?;
+    // From the address that stands in our Via, where there is but one.
+    if !flow.local.ip().is_unspecified() {
+        socket.bind(SocketAddr::new(flow.local.ip(), 0))?;
+    }
+    socket.connect(flow.peer).await
+}
+
+/// One listener's socket on one worker.
+struct Door {
+    place: u16,
+    gate: Arc<Gate>,
+    is_known: IsKnown,
+    numbers: Arc<AtomicU64>,
+    tell: Sender<Heard>,
+}
+
+impl Door {
+    /// Takes connections as long as the worker lives.
+    async fn accept(self, socket: TcpListener) {
+        while !self.tell.is_closed() {
+            match socket.accept().await {
+                Ok((stream, peer)) => self.came(stream, peer).await,
+                Err(error) if is_of_the_peer(&error) => {}
+                Err(_) => {
+                    // Without a rest this would be a loop: who waits, waits on.
+                    let peer = SocketAddr::from(([0; 4], 0));
+                    self.refuse(peer, Ended::NoDescriptor).await;
+                    sleep(Duration::from_millis(ACCEPT_REST_MS)).await;
+                }
+            }
+        }
+    }
+
+    async fn came(&self, stream: TcpStream, peer: SocketAddr) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let pass = match self.gate.admit(peer.ip(), (self.is_known)(peer.ip())) {
+            Ok(pass) => pass,
+            Err(why) => return self.refuse(peer, why).await,
+        };
+        // Messages are written whole: nothing is won by waiting for more.
+        let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else {
+            return;
+        };
+        let flow = Flow {
+            listener: self.place,
+            transport: FlowTransport::Tcp,
+            local,
+            peer,
+        };
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (line, ends) = line(number, flow, self.tell.clone(), false);
+        let opened = Heard::Opened(Opened { flow, line });
+        if self.tell.send(opened).await.is_ok() {
+            tokio::spawn(async move {
+                let _pass = pass;
+                serve(stream, ends, false).await;
+            });
+        }
+    }
+
+    async fn refuse(&self, peer: SocketAddr, why: Ended) {
+        let _ = self.tell.send(Heard::Refused { peer, why }).await;
+    }
+}
+
+/// Whether it was only this one connection that went away while it waited.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::PermissionDenied
+    )
+}
