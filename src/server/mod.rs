@@ -38,7 +38,7 @@ use crate::routing::{self, Snapshot};
 use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
-use crate::transport::{Connections, Gate, IsKnown, UdpListener};
+use crate::transport::{Connections, Directory, Gate, IsKnown, UdpListener};
 use post::Post;
 use proxying::{Door, ProxyTask, Unanswered};
 use secret::Secret;
@@ -131,6 +131,7 @@ impl Server {
             epoch: Instant::now(),
             unanswered: Unanswered::new(config.workers),
             gates,
+            directory: Arc::default(),
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
@@ -258,7 +259,11 @@ impl ServerHandle {
             mask: config.mask_numbers,
         };
         let mut tasks = Tasks::default();
-        let (mut doors, connections) = (Vec::new(), Connections::new());
+        let number = post.number();
+        let (mut doors, mut connections) = (
+            Vec::new(),
+            Connections::new(number, Arc::clone(&shared.directory)),
+        );
         let _inside = runtime.enter();
         let redirect = |stateful| {
             RedirectServer::new(RedirectSettings {
@@ -291,7 +296,8 @@ impl ServerHandle {
                     drain_timeout: config.drain_timeout,
                 }),
                 (Mode::Redirect, Bound::Streams(socket)) => {
-                    let connections = Connections::new();
+                    // One listener, which answers only: nobody looks for its connections.
+                    let mut connections = Connections::new(number, Arc::default());
                     connections.listen(0, socket, Arc::clone(gate), self.is_known())?;
                     tasks.streams.push(StreamTask {
                         connections,
@@ -308,7 +314,6 @@ impl ServerHandle {
             }
         }
         drop(_inside);
-        let number = post.number();
         tasks.proxy = (!doors.is_empty()).then(|| ProxyTask {
             doors,
             connections,
@@ -348,6 +353,7 @@ struct Shared<'c> {
     unanswered: Unanswered,
     /// One for each listener.
     gates: Vec<Arc<Gate>>,
+    directory: Arc<Directory>,
 }
 
 impl Shared<'_> {

@@ -251,6 +251,9 @@ impl ProxyTask {
                     let bytes = &bytes;
                     self.handle(now, Input::Received { flow, bytes }, snapshot, work);
                 }
+                Some(Handed::Send { flow, bytes }) => {
+                    self.send_for_another(now, &flow, bytes, snapshot, work);
+                }
                 Some(Handed::SendFailed { to, bytes }) => {
                     let bytes = &bytes;
                     self.handle(now, Input::SendFailed { to, bytes }, snapshot, work);

@@ -1,7 +1,6 @@
 //! All connections of one worker: those it accepted and those it opened.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +14,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{sleep, timeout};
 
 use super::connection::{Ends, post, serve};
-use super::{Ended, Gate};
+use super::{Directory, Ended, Gate};
 use crate::limits::{
     ACCEPT_REST_MS, CONNECT_MS_MAX, CONNECTION_UNREAD_MESSAGES_MAX, CONNECTIONS_DIALLED_MAX,
     LINGER_MS_MAX, MESSAGES_READ_AHEAD_MAX,
@@ -84,8 +83,12 @@ pub type IsKnown = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// The connections of one worker, for all its listeners. Lives on the worker's runtime.
 pub struct Connections {
+    worker: u8,
     lines: HashMap<(u16, SocketAddr), Line>,
     dialled: usize,
+    /// The listeners that take connections.
+    places: Vec<(u16, FlowTransport)>,
+    directory: Arc<Directory>,
     numbers: Arc<AtomicU64>,
     tell: Sender<Heard>,
     hear: Receiver<Heard>,
@@ -103,11 +106,14 @@ struct Line {
 }
 
 impl Connections {
-    /// None yet.
+    /// None yet, of the worker with this number; all workers share the directory.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(worker: u8, directory: Arc<Directory>) -> Self {
         let (tell, hear) = channel(MESSAGES_READ_AHEAD_MAX);
         Self {
+            worker,
+            places: Vec::new(),
+            directory,
             lines: HashMap::new(),
             dialled: 0,
             numbers: Arc::default(),
@@ -123,7 +129,7 @@ impl Connections {
     /// # Errors
     /// What the system said.
     pub fn listen(
-        &self,
+        &mut self,
         place: u16,
         socket: std::net::TcpListener,
         gate: Arc<Gate>,
@@ -137,6 +143,7 @@ impl Connections {
             tell: self.tell.clone(),
         };
         let socket = TcpListener::from_std(socket)?;
+        self.places.push((place, FlowTransport::Tcp));
         tokio::spawn(door.accept(socket));
         Ok(())
     }
@@ -146,24 +153,28 @@ impl Connections {
     /// # Errors
     /// Why not.
     pub fn send(&mut self, flow: &Flow, bytes: Bytes) -> Result<(), Unsent> {
-        let Entry::Occupied(entry) = self.lines.entry((flow.listener, flow.peer)) else {
+        let Some(line) = self.lines.get(&(flow.listener, flow.peer)) else {
             return Err(Unsent::Gone(bytes));
         };
-        let line = entry.get();
         let sent = post(&line.letters, &line.unread, bytes);
         if sent.is_err() {
             // Its task sees that nobody sends on it any more, and ends.
-            self.dialled -= usize::from(line.is_dialled);
-            entry.remove();
+            self.hang_up(flow);
         }
         sent
     }
 
-    /// Sends a message on the connection of its flow; opens one where there is none.
+    /// Sends a request on a connection with its peer, whichever listener of its transport
+    /// has one; opens one where there is none.
     ///
     /// # Errors
     /// Why not.
     pub fn send_or_dial(&mut self, flow: &Flow, bytes: Bytes) -> Result<(), Unsent> {
+        let mut keys = self.keys(flow);
+        let has = keys.find(|key| self.lines.contains_key(key));
+        let listener = has.map_or(flow.listener, |(listener, _)| listener);
+        drop(keys);
+        let flow = &Flow { listener, ..*flow };
         match self.send(flow, bytes) {
             Err(Unsent::Gone(bytes)) if self.dialled < CONNECTIONS_DIALLED_MAX => {
                 self.dial(flow);
@@ -176,9 +187,37 @@ impl Connections {
 
     /// Closes the connection of this flow as soon as what waits for it was sent.
     pub fn hang_up(&mut self, flow: &Flow) {
-        if let Some(line) = self.lines.remove(&(flow.listener, flow.peer)) {
-            self.dialled -= usize::from(line.is_dialled);
+        let key = (flow.listener, flow.peer);
+        match self.lines.remove(&key) {
+            Some(line) if line.is_dialled => self.dialled -= 1,
+            Some(_) => self.directory.strike(key, self.worker),
+            None => {}
         }
+    }
+
+    /// The other worker that has a connection with the peer of this flow, where this one has
+    /// none, and the flow there.
+    #[must_use]
+    pub fn elsewhere(&self, flow: &Flow) -> Option<(u8, Flow)> {
+        if self.keys(flow).any(|key| self.lines.contains_key(&key)) {
+            return None;
+        }
+        let mut keys = self.keys(flow);
+        let found = keys.find_map(|key| Some((self.directory.worker(key)?, key.0)));
+        let (worker, listener) = found.filter(|(worker, _)| *worker != self.worker)?;
+        Some((worker, Flow { listener, ..*flow }))
+    }
+
+    /// Where a connection with the peer may stand, its own listener first.
+    fn keys(&self, flow: &Flow) -> impl Iterator<Item = (u16, SocketAddr)> {
+        let (listener, transport, peer) = (flow.listener, flow.transport, flow.peer);
+        let others = self
+            .places
+            .iter()
+            .filter(move |(place, of)| *place != listener && *of == transport);
+        std::iter::once(listener)
+            .chain(others.map(|(place, _)| *place))
+            .map(move |place| (place, peer))
     }
 
     /// What happened next, if anything has.
@@ -186,8 +225,11 @@ impl Connections {
         loop {
             match self.first.take().or_else(|| self.hear.try_recv().ok())? {
                 Heard::Opened(Opened { flow, line }) => {
-                    let before = self.lines.insert((flow.listener, flow.peer), line);
-                    self.dialled -= before.map_or(0, |line| usize::from(line.is_dialled));
+                    // A dead one of the same addresses would be in its place.
+                    self.hang_up(&flow);
+                    let key = (flow.listener, flow.peer);
+                    self.lines.insert(key, line);
+                    self.directory.enter(key, self.worker);
                 }
                 heard => {
                     if let Heard::Closed { number, flow, .. } = &heard {
@@ -220,11 +262,9 @@ impl Connections {
     }
 
     fn forget(&mut self, number: u64, flow: &Flow) {
-        if let Entry::Occupied(entry) = self.lines.entry((flow.listener, flow.peer))
-            && entry.get().number == number
-        {
-            self.dialled -= usize::from(entry.get().is_dialled);
-            entry.remove();
+        let line = self.lines.get(&(flow.listener, flow.peer));
+        if line.is_some_and(|line| line.number == number) {
+            self.hang_up(flow);
         }
     }
 
@@ -234,12 +274,6 @@ impl Connections {
         self.lines.insert((flow.listener, flow.peer), line);
         self.dialled += 1;
         tokio::spawn(open(ends));
-    }
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod connection;
 mod connections;
+mod directory;
 mod ended;
 mod gate;
 mod listener;
@@ -14,6 +15,7 @@ pub mod tcp;
 pub mod udp;
 
 pub use connections::{Connections, Heard, IsKnown, Opened, Unsent as NotTaken};
+pub use directory::Directory;
 pub use ended::Ended;
 pub use gate::{Gate, Pass};
 pub use listener::{UdpListener, Unsent};

@@ -7,6 +7,7 @@ mod phone;
 mod proxy;
 mod proxy_life;
 mod tcp;
+mod tcp_proxy;
 mod wire;
 
 use std::collections::BTreeSet;

@@ -41,13 +41,31 @@ impl Wire {
 
     /// The next message, by its Content-Length.
     pub(crate) fn receive(&mut self) -> String {
+        let next = self.next_message();
+        next.unwrap_or_else(|| panic!("closed: {:?}", self.received))
+    }
+
+    /// The next message, unless the connection ends before.
+    pub(crate) fn next_message(&mut self) -> Option<String> {
         loop {
             if let Some(length) = length_of_first(&self.received) {
                 let message = self.received.drain(..length).collect();
-                return String::from_utf8(message).unwrap();
+                return Some(String::from_utf8(message).unwrap());
             }
-            assert!(self.read_more() > 0, "closed: {:?}", self.received);
+            if self.read_more() == 0 {
+                return None;
+            }
         }
+    }
+
+    /// The next message, which must begin so.
+    pub(crate) fn expect(&mut self, begins: &str) -> String {
+        let message = self.receive();
+        assert!(
+            message.starts_with(begins),
+            "{begins:?} was expected:\n{message}"
+        );
+        message
     }
 
     pub(crate) fn ask(&mut self, message: impl AsRef<[u8]>) -> String {

@@ -98,9 +98,41 @@ impl ProxyTask {
                 Err(NotTaken::Gone(bytes)) => self.answer_elsewhere(flow, bytes),
                 Err(_) => self.counters.send_error(),
             }
-        } else if self.connections.send_or_dial(flow, bytes.clone()).is_err() {
+            return;
+        }
+        let elsewhere = self.connections.elsewhere(flow);
+        if let Some((owner, flow)) = elsewhere.filter(|(owner, _)| self.post.is_elsewhere(*owner)) {
+            let handed = Handed::Send {
+                flow,
+                bytes: bytes.clone(),
+            };
+            let arrived = self.post.hand(owner, handed);
+            self.counters.handed_over(arrived);
+            if !arrived {
+                // On a stream nobody repeats it.
+                work.refused.push((flow.peer, bytes.clone()));
+            }
+            return;
+        }
+        if self.connections.send_or_dial(flow, bytes.clone()).is_err() {
             self.counters.send_error();
             work.refused.push((flow.peer, bytes.clone()));
+        }
+    }
+
+    /// Sends what another worker has for a connection of this one. Was it closed meanwhile,
+    /// the request goes back as one that did not arrive.
+    pub(super) fn send_for_another(
+        &mut self,
+        now: Now,
+        flow: &Flow,
+        bytes: Bytes,
+        snapshot: &Snapshot,
+        work: &mut Work,
+    ) {
+        if self.connections.send(flow, bytes.clone()).is_err() {
+            self.counters.send_error();
+            self.not_arrived(now, flow.peer, bytes, snapshot, work);
         }
     }
 
