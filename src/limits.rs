@@ -314,3 +314,17 @@ pub const ACCEPT_REST_MS: u64 = 100;
 pub const ACCEPT_QUEUE_MAX: i32 = 1_024;
 
 const _: () = assert!(CONNECTION_UNREAD_BYTES_MAX > 2 * MESSAGE_BYTES_MAX);
+
+/// Milliseconds until a TLS handshake is done: three round trips around the world take one
+/// second, and half a handshake holds its place no longer than that.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 5_000;
+
+/// TLS handshakes of one listener in progress at once, over all workers. Each costs about a
+/// millisecond; sources that no table knows (`STRANGER_CONNECTIONS_MAX`) cannot take them all.
+pub const TLS_HANDSHAKES_MAX: usize = 512;
+
+/// Peers of `[[tls_peer]]`, and names of clients of one listener: both are looked through one
+/// by one.
+pub const TLS_NAMES_MAX: usize = 1_000;
+
+const _: () = assert!(STRANGER_CONNECTIONS_MAX < TLS_HANDSHAKES_MAX);

@@ -1,6 +1,7 @@
 //! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
 
 mod listen;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::proxy::FlowTransport;
 use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, Report, quoted};
 use crate::tables::source::Sources;
 use crate::tables::toml_reader::{Document, Reader, Text};
+use crate::transport::{ListenerTls, PeerTls};
 use listen::read_listeners;
 
 /// Everything `trunkline run` needs besides the tables themselves.
@@ -37,6 +39,8 @@ pub struct Config {
     pub server_header: Option<String>,
     /// What all proxy listeners have in common.
     pub proxy: ProxyConfig,
+    /// Whom a proxy opens TLS connections to, and what is believed of them.
+    pub tls_peers: Vec<PeerTls>,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -77,6 +81,8 @@ pub struct ListenerConfig {
     pub address: SocketAddr,
     /// Over what. UDP and the others share no ports: one address may have both.
     pub transport: FlowTransport,
+    /// Certificates; there if, and only if, `transport` is TLS.
+    pub tls: Option<ListenerTls>,
     /// The name classifications know it by; empty without one.
     pub name: String,
     /// What it does with a call.
@@ -103,6 +109,7 @@ impl Config {
             drain_timeout: DRAIN_TIMEOUT,
             server_header: None,
             proxy: ProxyConfig::default(),
+            tls_peers: Vec::new(),
         }
     }
 
@@ -133,6 +140,7 @@ impl ListenerConfig {
         Self {
             address,
             transport: FlowTransport::Udp,
+            tls: None,
             name: String::new(),
             mode: Mode::Redirect,
             stateful: false,
@@ -186,10 +194,11 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let server_header = root
         .string("server_header")
         .and_then(|text| header_value(&root, &text));
-    let listeners = read_listeners(&mut root);
+    let listeners = read_listeners(&mut root, folder);
     let (log, log_decisions) = read_log(&mut root, folder);
     let mask_numbers = read_privacy(&mut root);
     let proxy = read_proxy(&mut root, folder);
+    let tls_peers = tls::read_peers(&mut root, folder);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -203,6 +212,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         drain_timeout: drain.map_or(DRAIN_TIMEOUT, |(ms, _)| Duration::from_millis(ms)),
         server_header,
         proxy,
+        tls_peers,
     })
 }
 

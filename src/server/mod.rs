@@ -3,6 +3,7 @@
 //! [`Server::start`] binds and serves; the [`ServerHandle`] it returns reloads, counts
 //! and ends it. [`run`] is all of that as a daemon with signals.
 
+mod certificates;
 pub mod config;
 mod daemon;
 mod post;
@@ -38,7 +39,8 @@ use crate::routing::{self, Snapshot};
 use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
-use crate::transport::{Connections, Directory, Gate, IsKnown, UdpListener};
+use crate::transport::{Connections, Directory, Gate, IsKnown, TlsFileError, UdpListener};
+use certificates::Certificates;
 use post::Post;
 use proxying::{Door, ProxyTask, Unanswered};
 use secret::Secret;
@@ -64,6 +66,8 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// A certificate or a key cannot be used.
+    Tls(TlsFileError),
     /// There is no secret for the proxy listeners.
     Secret(NoSecret),
     /// The system gave no thread, socket or event queue.
@@ -84,6 +88,7 @@ impl fmt::Display for StartError {
                 transport.as_str(),
                 hint(*transport, cause)
             ),
+            Self::Tls(cause) => write!(f, "{cause}"),
             Self::Secret(cause) => write!(f, "{cause}"),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
         }
@@ -117,6 +122,7 @@ impl Server {
             .map_err(|report| StartError::Table(Box::new(report)))?;
         reloading::log_findings(&report);
         let secret = secret_of(config)?;
+        let certificates = Arc::new(Certificates::open(config).map_err(StartError::Tls)?);
         let bound = bind_all(config)?;
         let addresses: Vec<_> = bound
             .iter()
@@ -131,11 +137,13 @@ impl Server {
             epoch: Instant::now(),
             unanswered: Unanswered::new(config.workers),
             gates,
+            certificates: Arc::clone(&certificates),
             directory: Arc::default(),
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
             store: Arc::new(store),
+            certificates,
             orders,
             transports: config.listeners.iter().map(|l| l.transport).collect(),
             addresses,
@@ -162,6 +170,7 @@ impl Server {
 #[derive(Debug)]
 pub struct ServerHandle {
     store: Arc<TableStore>,
+    certificates: Arc<Certificates>,
     orders: watch::Sender<Order>,
     addresses: Vec<SocketAddr>,
     transports: Vec<FlowTransport>,
@@ -194,15 +203,18 @@ impl ServerHandle {
         &self.store
     }
 
-    /// Reads the tables again now and logs how it went. Blocks while they are read.
+    /// Reads certificates and tables again now and logs how it went. Blocks while they are
+    /// read.
     pub fn reload(&self) -> Reload {
+        self.certificates.reload();
         reloading::reload(&self.store)
     }
 
-    /// Has the tables read again in the background. Requests that come while one waits
+    /// Reads the certificates again, and has the tables read again in the background. Requests that come while one waits
     /// are the same request: however many, the last state of the files is read after
     /// the last of them.
     pub fn reload_soon(&self) {
+        self.certificates.reload();
         if let Some(soon) = &self.reload_soon {
             // Full: the request that waits will read the files after now.
             let _ = soon.try_send(());
@@ -262,7 +274,11 @@ impl ServerHandle {
         let number = post.number();
         let (mut doors, mut connections) = (
             Vec::new(),
-            Connections::new(number, Arc::clone(&shared.directory)),
+            Connections::new(
+                number,
+                Arc::clone(&shared.directory),
+                Arc::clone(&shared.certificates.peers),
+            ),
         );
         let _inside = runtime.enter();
         let redirect = |stateful| {
@@ -272,8 +288,10 @@ impl ServerHandle {
                 server_header: config.server_header.clone(),
             })
         };
-        let both = config.listeners.iter().zip(&shared.gates);
-        for (socket, (listener, gate)) in sockets.into_iter().zip(both) {
+        let rest = shared.gates.iter().zip(&shared.certificates.listeners);
+        let all = config.listeners.iter().zip(rest);
+        for (socket, (listener, (gate, tls))) in sockets.into_iter().zip(all) {
+            let (gate, tls) = (Arc::clone(gate), tls.clone());
             let local = socket.local_addr()?;
             match (listener.mode, socket) {
                 (Mode::Proxy, Bound::Datagrams(socket)) => {
@@ -281,7 +299,7 @@ impl ServerHandle {
                 }
                 (Mode::Proxy, Bound::Streams(socket)) => {
                     let place = u16::try_from(doors.len()).unwrap_or(u16::MAX);
-                    connections.listen(place, socket, Arc::clone(gate), self.is_known())?;
+                    connections.listen(place, socket, gate, tls, self.is_known())?;
                     doors.push(Door::of_streams(&listener.name, local));
                 }
                 (Mode::Redirect, Bound::Datagrams(socket)) => tasks.datagrams.push(ListenerTask {
@@ -297,8 +315,8 @@ impl ServerHandle {
                 }),
                 (Mode::Redirect, Bound::Streams(socket)) => {
                     // One listener, which answers only: nobody looks for its connections.
-                    let mut connections = Connections::new(number, Arc::default());
-                    connections.listen(0, socket, Arc::clone(gate), self.is_known())?;
+                    let mut connections = Connections::new(number, Arc::default(), Arc::default());
+                    connections.listen(0, socket, gate, tls, self.is_known())?;
                     tasks.streams.push(StreamTask {
                         connections,
                         name: listener.name.as_str().into(),
@@ -353,6 +371,7 @@ struct Shared<'c> {
     unanswered: Unanswered,
     /// One for each listener.
     gates: Vec<Arc<Gate>>,
+    certificates: Arc<Certificates>,
     directory: Arc<Directory>,
 }
 

@@ -83,10 +83,10 @@ impl StreamTask {
                     let now = Instant::now().into_std();
                     (self.errors).connection(now, why, flow.peer, detail.as_deref());
                 }
-                Some(Heard::Refused { peer, why }) => {
+                Some(Heard::Refused { peer, why, detail }) => {
                     self.counters.connection(why);
                     let now = Instant::now().into_std();
-                    self.errors.connection(now, why, peer, None);
+                    self.errors.connection(now, why, peer, detail.as_deref());
                 }
                 Some(Heard::Opened(_)) => {}
             }

@@ -183,10 +183,13 @@ impl<S: AsyncRead + AsyncWrite> Conversation<S> {
                 }
             }
             Step::Flushed(Ok(())) => self.is_flushed = true,
-            Step::Wrote(_) | Step::Flushed(Err(_)) | Step::Read(Err(_)) => {
+            // Under TLS the end of the stream without the word for it. What was cut off so
+            // is no whole message, and counts as little as without TLS.
+            Step::Read(Err(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
                 return Some(Ended::Broken);
             }
-            Step::Read(Ok(0)) => {
+            Step::Wrote(_) | Step::Flushed(Err(_)) => return Some(Ended::Broken),
+            Step::Read(Ok(0) | Err(_)) => {
                 let between = self.received.is_empty() && self.out.is_empty();
                 return Some(if between {
                     Ended::ByPeer

@@ -9,15 +9,18 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::client::TlsStream;
 
 use super::connection::{Ends, post, serve};
-use super::{Directory, Ended, Gate};
+use super::{Directory, Ended, Gate, Pass, TlsListener, TlsPeers, tls};
 use crate::limits::{
     ACCEPT_REST_MS, CONNECT_MS_MAX, CONNECTION_UNREAD_MESSAGES_MAX, CONNECTIONS_DIALLED_MAX,
-    LINGER_MS_MAX, MESSAGES_READ_AHEAD_MAX,
+    LINGER_MS_MAX, MESSAGES_READ_AHEAD_MAX, TLS_HANDSHAKE_MS_MAX,
 };
 use crate::proxy::{Flow, FlowTransport};
 
@@ -57,6 +60,8 @@ pub enum Heard {
         peer: SocketAddr,
         /// Why.
         why: Ended,
+        /// What is to be told of it besides.
+        detail: Option<Box<str>>,
     },
 }
 
@@ -89,6 +94,7 @@ pub struct Connections {
     /// The listeners that take connections.
     places: Vec<(u16, FlowTransport)>,
     directory: Arc<Directory>,
+    peers: Arc<TlsPeers>,
     numbers: Arc<AtomicU64>,
     tell: Sender<Heard>,
     hear: Receiver<Heard>,
@@ -106,14 +112,16 @@ struct Line {
 }
 
 impl Connections {
-    /// None yet, of the worker with this number; all workers share the directory.
+    /// None yet, of the worker with this number; all workers share the directory, and what
+    /// is known of peers to be met over TLS.
     #[must_use]
-    pub fn new(worker: u8, directory: Arc<Directory>) -> Self {
+    pub fn new(worker: u8, directory: Arc<Directory>, peers: Arc<TlsPeers>) -> Self {
         let (tell, hear) = channel(MESSAGES_READ_AHEAD_MAX);
         Self {
             worker,
             places: Vec::new(),
             directory,
+            peers,
             lines: HashMap::new(),
             dialled: 0,
             numbers: Arc::default(),
@@ -124,7 +132,8 @@ impl Connections {
     }
 
     /// Accepts connections on a socket of [`super::tcp::bind`] from now on, for the
-    /// listener at this place. For a call inside the runtime.
+    /// listener at this place; under TLS where there is `tls`. For a call inside the
+    /// runtime.
     ///
     /// # Errors
     /// What the system said.
@@ -133,17 +142,20 @@ impl Connections {
         place: u16,
         socket: std::net::TcpListener,
         gate: Arc<Gate>,
+        tls: Option<Arc<TlsListener>>,
         is_known: IsKnown,
     ) -> io::Result<()> {
+        let transport = transport(tls.is_some());
         let door = Door {
             place,
             gate,
+            tls,
             is_known,
             numbers: Arc::clone(&self.numbers),
             tell: self.tell.clone(),
         };
         let socket = TcpListener::from_std(socket)?;
-        self.places.push((place, FlowTransport::Tcp));
+        self.places.push((place, transport));
         tokio::spawn(door.accept(socket));
         Ok(())
     }
@@ -273,7 +285,7 @@ impl Connections {
         let (line, ends) = line(number, *flow, self.tell.clone(), true);
         self.lines.insert((flow.listener, flow.peer), line);
         self.dialled += 1;
-        tokio::spawn(open(ends));
+        tokio::spawn(open(ends, Arc::clone(&self.peers)));
     }
 }
 
@@ -306,15 +318,51 @@ fn line(number: u64, flow: Flow, tell: Sender<Heard>, is_dialled: bool) -> (Line
     (line, ends)
 }
 
+const fn transport(is_tls: bool) -> FlowTransport {
+    if is_tls {
+        FlowTransport::Tls
+    } else {
+        FlowTransport::Tcp
+    }
+}
+
 /// Opens a connection and serves it.
-async fn open(ends: Ends) {
+async fn open(ends: Ends, peers: Arc<TlsPeers>) {
+    let flow = ends.flow;
     let wait = Duration::from_millis(CONNECT_MS_MAX);
-    let (why, detail) = match timeout(wait, connect(&ends.flow)).await {
-        Ok(Ok(stream)) => return serve(stream, ends, true).await,
-        Ok(Err(error)) => (Ended::Refused, Some(error.to_string().into())),
-        Err(_) => (Ended::NotTaken, None),
+    let (why, detail) = if flow.transport == FlowTransport::Tls {
+        match timeout(wait, connect_tls(&flow, &peers)).await {
+            Ok(Ok(stream)) => return serve(stream, ends, true).await,
+            Ok(Err(failure)) => failure,
+            Err(_) => (Ended::NotTaken, None),
+        }
+    } else {
+        match timeout(wait, connect(&flow)).await {
+            Ok(Ok(stream)) => return serve(stream, ends, true).await,
+            Ok(Err(error)) => refused(&error),
+            Err(_) => (Ended::NotTaken, None),
+        }
     };
     ends.closed(why, detail, Vec::new()).await;
+}
+
+type Failure = (Ended, Option<Box<str>>);
+
+fn refused(error: &io::Error) -> Failure {
+    (Ended::Refused, Some(error.to_string().into()))
+}
+
+async fn connect_tls(flow: &Flow, peers: &TlsPeers) -> Result<TlsStream<TcpStream>, Failure> {
+    let Some((connector, name)) = peers.connector(flow.peer) else {
+        return Err((Ended::NoTlsPeer, None));
+    };
+    let wanted = name.to_str().into_owned();
+    let stream = connect(flow).await.map_err(|error| refused(&error))?;
+    connector.connect(name, stream).await.map_err(|error| {
+        let (why, detail) = tls::failure(&error);
+        let detail = detail.unwrap_or_default();
+        (why, Some(format!("as {wanted}: {detail}").into()))
+    })
 }
 
 async fn connect(flow: &Flow) -> io::Result<TcpStream> {
@@ -334,6 +382,7 @@ async fn connect(flow: &Flow) -> io::Result<TcpStream> {
 struct Door {
     place: u16,
     gate: Arc<Gate>,
+    tls: Option<Arc<TlsListener>>,
     is_known: IsKnown,
     numbers: Arc<AtomicU64>,
     tell: Sender<Heard>,
@@ -349,7 +398,7 @@ impl Door {
                 Err(_) => {
                     // Without a rest this would be a loop: who waits, waits on.
                     let peer = SocketAddr::from(([0; 4], 0));
-                    self.refuse(peer, Ended::NoDescriptor).await;
+                    refuse(&self.tell, peer, (Ended::NoDescriptor, None)).await;
                     sleep(Duration::from_millis(ACCEPT_REST_MS)).await;
                 }
             }
@@ -360,7 +409,7 @@ impl Door {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let pass = match self.gate.admit(peer.ip(), (self.is_known)(peer.ip())) {
             Ok(pass) => pass,
-            Err(why) => return self.refuse(peer, why).await,
+            Err(why) => return refuse(&self.tell, peer, (why, None)).await,
         };
         // Messages are written whole: nothing is won by waiting for more.
         let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else {
@@ -368,24 +417,54 @@ impl Door {
         };
         let flow = Flow {
             listener: self.place,
-            transport: FlowTransport::Tcp,
+            transport: transport(self.tls.is_some()),
             local,
             peer,
         };
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let (line, ends) = line(number, flow, self.tell.clone(), false);
-        let opened = Heard::Opened(Opened { flow, line });
-        if self.tell.send(opened).await.is_ok() {
-            tokio::spawn(async move {
-                let _pass = pass;
-                serve(stream, ends, false).await;
-            });
-        }
+        let tell = self.tell.clone();
+        let Some(tls) = &self.tls else {
+            tokio::spawn(accepted(stream, number, flow, tell, pass));
+            return;
+        };
+        let (acceptor, gate) = (tls.acceptor(), Arc::clone(&self.gate));
+        tokio::spawn(async move {
+            match shake_hands(stream, &acceptor, &gate).await {
+                Ok(stream) => accepted(stream, number, flow, tell, pass).await,
+                Err(failure) => refuse(&tell, peer, failure).await,
+            }
+        });
     }
+}
 
-    async fn refuse(&self, peer: SocketAddr, why: Ended) {
-        let _ = self.tell.send(Heard::Refused { peer, why }).await;
+/// Serves a connection that was accepted, after its worker has heard of it.
+async fn accepted<S>(stream: S, number: u64, flow: Flow, tell: Sender<Heard>, _pass: Pass)
+where
+    S: AsyncRead + AsyncWrite,
+{
+    let (line, ends) = line(number, flow, tell.clone(), false);
+    let opened = Heard::Opened(Opened { flow, line });
+    if tell.send(opened).await.is_ok() {
+        serve(stream, ends, false).await;
     }
+}
+
+async fn shake_hands(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    gate: &Gate,
+) -> Result<tokio_rustls::server::TlsStream<TcpStream>, Failure> {
+    let _room = gate.handshake().map_err(|why| (why, None))?;
+    let wait = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
+    match timeout(wait, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(tls::failure(&error)),
+        Err(_) => Err((Ended::HandshakeSlow, None)),
+    }
+}
+
+async fn refuse(tell: &Sender<Heard>, peer: SocketAddr, (why, detail): Failure) {
+    let _ = tell.send(Heard::Refused { peer, why, detail }).await;
 }
 
 /// Whether it was only this one connection that went away while it waited.

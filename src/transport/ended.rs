@@ -33,6 +33,18 @@ counted! {
         Refused = "connection refused",
         /// The other end did not take the connection in `limits::CONNECT_MS_MAX`.
         NotTaken = "connection not taken",
+        /// The TLS handshake took longer than `limits::TLS_HANDSHAKE_MS_MAX`.
+        HandshakeSlow = "TLS handshake too slow",
+        /// As many TLS handshakes as the listener may have in progress are.
+        HandshakesFull = "too many TLS handshakes",
+        /// What came to a TLS listener, or as an answer of a TLS peer, is no TLS.
+        NotTls = "no TLS",
+        /// The other end's certificate is not to be believed, or missing.
+        Certificate = "certificate refused",
+        /// The TLS handshake failed for another reason.
+        Handshake = "TLS handshake failed",
+        /// No `[[tls_peer]]` says what to believe of this address.
+        NoTlsPeer = "no tls_peer for it",
     }
 }
 

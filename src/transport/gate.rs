@@ -4,13 +4,21 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use super::Ended;
-use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, STRANGER_CONNECTIONS_MAX};
+use crate::limits::{
+    CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, STRANGER_CONNECTIONS_MAX, TLS_HANDSHAKES_MAX,
+};
 
 /// The gate of one listener: counts who is inside, in all, of each source, and of sources
 /// that no table knows.
-#[derive(Debug, Default)]
-pub struct Gate(Mutex<Inside>);
+#[derive(Debug)]
+pub struct Gate {
+    inside: Mutex<Inside>,
+    /// Room for TLS handshakes in progress.
+    handshakes: Semaphore,
+}
 
 #[derive(Debug, Default)]
 struct Inside {
@@ -56,6 +64,15 @@ impl Gate {
         })
     }
 
+    /// Room for one more TLS handshake, until it is dropped.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn handshake(&self) -> Result<SemaphorePermit<'_>, Ended> {
+        let permit = self.handshakes.try_acquire();
+        permit.map_err(|_| Ended::HandshakesFull)
+    }
+
     /// How many are inside.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -64,7 +81,16 @@ impl Gate {
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
         // Counting cannot stop half way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            inside: Mutex::default(),
+            handshakes: Semaphore::new(TLS_HANDSHAKES_MAX),
+        }
     }
 }
 

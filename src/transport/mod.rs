@@ -2,7 +2,7 @@
 //!
 //! Datagrams: [`udp`] binds, [`UdpListener`] receives and sends batches. Streams: [`tcp`]
 //! binds, [`Connections`] are all connections of one worker, [`Gate`] bounds them over all
-//! workers.
+//! workers. [`TlsListener`] and [`TlsPeers`] hold what TLS needs around them.
 
 mod connection;
 mod connections;
@@ -12,6 +12,7 @@ mod gate;
 mod listener;
 mod outbox;
 pub mod tcp;
+mod tls;
 pub mod udp;
 
 pub use connections::{Connections, Heard, IsKnown, Opened, Unsent as NotTaken};
@@ -20,3 +21,4 @@ pub use ended::Ended;
 pub use gate::{Gate, Pass};
 pub use listener::{UdpListener, Unsent};
 pub use outbox::Outbox;
+pub use tls::{Authority, Clients, ListenerTls, PeerTls, TlsFileError, TlsListener, TlsPeers};

@@ -8,6 +8,8 @@ mod proxy;
 mod proxy_life;
 mod tcp;
 mod tcp_proxy;
+mod tls;
+mod tls_proxy;
 mod wire;
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! A user agent on a TCP connection, played by hand.
+//! A user agent on a connection, played by hand.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,8 +7,9 @@ use std::time::Duration;
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 
 /// One connection, and what was received on it and not yet taken.
-pub(crate) struct Wire {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Wire<S = TcpStream> {
+    pub(crate) stream: S,
+    own: SocketAddr,
     received: Vec<u8>,
 }
 
@@ -18,21 +19,34 @@ impl Wire {
     }
 
     pub(crate) fn of(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(ANSWER_WAIT)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            received: Vec::new(),
-        }
+        let own = prepared(&stream);
+        Self::over(stream, own)
     }
 
     /// The next connection somebody opens to us.
     pub(crate) fn accepted_by(listener: &TcpListener) -> Self {
         Self::of(listener.accept().unwrap().0)
     }
+}
+
+/// Makes a connection one that does not wait for ever; tells its own address.
+pub(crate) fn prepared(stream: &TcpStream) -> SocketAddr {
+    stream.set_read_timeout(Some(ANSWER_WAIT)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.local_addr().unwrap()
+}
+
+impl<S: Read + Write> Wire<S> {
+    pub(crate) fn over(stream: S, own: SocketAddr) -> Self {
+        Self {
+            stream,
+            own,
+            received: Vec::new(),
+        }
+    }
 
     pub(crate) fn own(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
+        self.own
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -81,7 +95,7 @@ impl Wire {
         self.received.drain(..count).collect()
     }
 
-    /// Everything until the other end closes. A reset is an end like another.
+    /// Everything until the other end closes. Resets and alerts are ends like another.
     pub(crate) fn receive_rest(&mut self) -> String {
         while self.read_more() > 0 {}
         String::from_utf8_lossy(&std::mem::take(&mut self.received)).into_owned()
@@ -94,8 +108,10 @@ impl Wire {
                 self.received.extend_from_slice(&room[..count]);
                 count
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
-            Err(error) => panic!("{error}"),
+            Err(error) if [ErrorKind::TimedOut, ErrorKind::WouldBlock].contains(&error.kind()) => {
+                panic!("{error}")
+            }
+            Err(_) => 0,
         }
     }
 

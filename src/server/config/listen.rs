@@ -1,8 +1,9 @@
 //! `[[listen]]`: where calls come in.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
-use super::{Advertised, ListenerConfig, Mode};
+use super::{Advertised, ListenerConfig, Mode, tls};
 use crate::limits::LISTENERS_MAX;
 use crate::proxy::{FlowTransport, is_answerable};
 use crate::tables::diagnostic::{Code, Diagnostic, quoted};
@@ -10,7 +11,7 @@ use crate::tables::source::Spot;
 use crate::tables::toml_reader::{Reader, Text};
 
 /// `[[listen]]`, each of them.
-pub(super) fn read_listeners(root: &mut Reader<'_>) -> Vec<ListenerConfig> {
+pub(super) fn read_listeners(root: &mut Reader<'_>, folder: &Path) -> Vec<ListenerConfig> {
     root.require("listen");
     let tables = root.tables("listen");
     if root.has("listen") && tables.len() > LISTENERS_MAX {
@@ -23,7 +24,7 @@ pub(super) fn read_listeners(root: &mut Reader<'_>) -> Vec<ListenerConfig> {
     }
     let mut known: Vec<(ListenerConfig, Text, Option<Text>)> = Vec::new();
     for table in tables {
-        if let Some(listener) = read_listener(table, &known) {
+        if let Some(listener) = read_listener(table, folder, &known) {
             known.push(listener);
         }
     }
@@ -32,6 +33,7 @@ pub(super) fn read_listeners(root: &mut Reader<'_>) -> Vec<ListenerConfig> {
 
 fn read_listener(
     mut table: Reader<'_>,
+    folder: &Path,
     known: &[(ListenerConfig, Text, Option<Text>)],
 ) -> Option<(ListenerConfig, Text, Option<Text>)> {
     let address = table.required_string("address");
@@ -52,10 +54,8 @@ fn read_listener(
         "mode",
         &[("redirect", Mode::Redirect), ("proxy", Mode::Proxy)],
     );
-    if let Some((FlowTransport::Tls, spot)) = transport {
-        not_available(&table, spot, "transport", "\"udp\", \"tcp\"");
-    }
     let transport = transport.map_or(FlowTransport::Udp, |(transport, _)| transport);
+    let tls = tls::read_listener(&mut table, transport, folder);
     let address = address.and_then(|text| Some((read_address(&table, &text)?, text)));
     let advertise = advertise.and_then(|text| Some((read_advertised(&table, &text)?, text)));
     let mode = mode.map_or(Mode::Redirect, |(mode, _)| mode);
@@ -100,6 +100,7 @@ fn read_listener(
     let listener = ListenerConfig {
         address,
         transport,
+        tls,
         name: name.as_ref().map_or_else(String::new, |n| n.value.clone()),
         mode,
         stateful: stateful.is_some_and(|(yes, _)| yes),
@@ -108,12 +109,12 @@ fn read_listener(
     Some((listener, text, name))
 }
 
-fn not_available(table: &Reader<'_>, spot: Spot, key: &str, available: &str) {
-    let message = format!("this {key} is not available in this version");
+/// Reports what is not allowed, and what to do.
+pub(super) fn not_allowed(table: &Reader<'_>, spot: Spot, message: String, help: &str) {
     table.report(
         Diagnostic::error(Code::NotAllowed, message)
             .at(table.place(spot, ""))
-            .help(format!("allowed: {available}")),
+            .help(help),
     );
 }
 

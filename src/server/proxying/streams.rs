@@ -45,9 +45,10 @@ impl ProxyTask {
                         self.given_back(now, flow, bytes, snapshot, work);
                     }
                 }
-                Heard::Refused { peer, why } => {
+                Heard::Refused { peer, why, detail } => {
                     self.counters.connection(why);
-                    self.errors.connection(now.instant, why, peer, None);
+                    let detail = detail.as_deref();
+                    self.errors.connection(now.instant, why, peer, detail);
                 }
                 Heard::Opened(_) => {}
             }
