@@ -265,12 +265,13 @@ pub const STRANGER_CONNECTIONS_MAX: usize = 256;
 /// Connections one worker has opened itself, or is opening: one for each trunk.
 pub const CONNECTIONS_DIALLED_MAX: usize = 4_096;
 
-/// Bytes that wait for one peer to read them. Twice the largest message, and a hundred calls
-/// of usual ones: who is behind by that much does not read.
-pub const CONNECTION_UNREAD_BYTES_MAX: usize = 256 << 10;
+/// Bytes that wait for one peer to read them, besides what the system holds. Eight times the
+/// largest message, or five hundred usual ones: who is behind by that much does not read.
+pub const CONNECTION_UNREAD_BYTES_MAX: usize = 512 << 10;
 
-/// Messages that wait for one peer to read them, or to take the connection.
-pub const CONNECTION_UNREAD_MESSAGES_MAX: usize = 256;
+/// Messages that wait for one peer to read them, or to take the connection: as many short ones
+/// as the bytes hold, and more than one round of a worker brings forth.
+pub const CONNECTION_UNREAD_MESSAGES_MAX: usize = 2_048;
 
 /// Messages read from the connections of one worker and not yet worked on. When it is full
 /// nothing more is read: peers are slowed down, and nothing is lost.

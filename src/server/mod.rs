@@ -36,6 +36,7 @@ use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
 };
 use crate::routing::{self, Snapshot};
+use crate::system;
 use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
@@ -123,6 +124,9 @@ impl Server {
         reloading::log_findings(&report);
         let secret = secret_of(config)?;
         let certificates = Arc::new(Certificates::open(config).map_err(StartError::Tls)?);
+        if config.listeners.iter().any(|l| l.transport.is_reliable()) {
+            system::take_all_descriptors();
+        }
         let bound = bind_all(config)?;
         let addresses: Vec<_> = bound
             .iter()

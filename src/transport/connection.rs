@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Sleep, sleep_until, timeout};
 
@@ -30,9 +31,16 @@ pub(super) struct Ends {
     pub(super) number: u64,
     pub(super) flow: Flow,
     pub(super) letters: Receiver<Bytes>,
-    /// Bytes that were given to `letters` and not yet to the system.
-    pub(super) unread: Arc<AtomicUsize>,
+    pub(super) unread: Arc<Unread>,
     pub(super) tell: Sender<Heard>,
+}
+
+/// What was given to a connection and not yet to the system.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    bytes: AtomicUsize,
+    /// There was more than may be: the peer does not read.
+    is_over: AtomicBool,
 }
 
 /// What a connection has in hand.
@@ -160,6 +168,9 @@ impl<S: AsyncRead + AsyncWrite> Conversation<S> {
     async fn take(&mut self, step: Step) -> Option<Ended> {
         let now = Instant::now();
         match step {
+            Step::Letter(None) if self.ends.unread.is_over.load(Ordering::Relaxed) => {
+                return Some(Ended::Unread);
+            }
             Step::Letter(None) => {
                 self.is_told_all = true;
                 self.clock.unread = Some(now);
@@ -171,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite> Conversation<S> {
                 }
             }
             Step::Wrote(Ok(count @ 1..)) => {
-                self.ends.unread.fetch_sub(count, Ordering::Relaxed);
+                self.ends.unread.bytes.fetch_sub(count, Ordering::Relaxed);
                 self.is_flushed = false;
                 self.clock.last = now;
                 if !self.is_told_all {
@@ -270,7 +281,8 @@ impl<S: AsyncRead + AsyncWrite> Conversation<S> {
     /// RFC 5626 §4.4.1. Whether there was room for it.
     fn pong(&mut self, now: Instant) -> bool {
         const PONG: &[u8] = b"\r\n";
-        let unread = self.ends.unread.fetch_add(PONG.len(), Ordering::Relaxed);
+        let bytes = &self.ends.unread.bytes;
+        let unread = bytes.fetch_add(PONG.len(), Ordering::Relaxed);
         self.out.extend_from_slice(PONG);
         self.clock.unread.get_or_insert(now);
         unread < CONNECTION_UNREAD_BYTES_MAX
@@ -345,22 +357,30 @@ fn set(alarm: &mut Pin<Box<Sleep>>, due: Instant) {
     }
 }
 
-/// Puts a message into the queue of a connection, if its peer reads.
-pub(super) fn post(
-    letters: &Sender<Bytes>,
-    unread: &AtomicUsize,
-    bytes: Bytes,
-) -> Result<(), Unsent> {
-    let length = bytes.len();
-    if unread.fetch_add(length, Ordering::Relaxed) + length > CONNECTION_UNREAD_BYTES_MAX {
-        unread.fetch_sub(length, Ordering::Relaxed);
-        return Err(Unsent::Unread(bytes));
+impl Unread {
+    /// Whether all of it has been given to the system.
+    pub(super) fn is_none(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) == 0
     }
-    letters.try_send(bytes).map_err(|error| {
-        unread.fetch_sub(length, Ordering::Relaxed);
+}
+
+/// Puts a message into the queue of a connection, if its peer reads.
+pub(super) fn post(letters: &Sender<Bytes>, unread: &Unread, bytes: Bytes) -> Result<(), Unsent> {
+    let length = bytes.len();
+    let before = unread.bytes.fetch_add(length, Ordering::Relaxed);
+    let sent = if before + length > CONNECTION_UNREAD_BYTES_MAX {
+        Err(TrySendError::Full(bytes))
+    } else {
+        letters.try_send(bytes)
+    };
+    sent.map_err(|error| {
+        unread.bytes.fetch_sub(length, Ordering::Relaxed);
         match error {
-            tokio::sync::mpsc::error::TrySendError::Full(bytes) => Unsent::Unread(bytes),
-            tokio::sync::mpsc::error::TrySendError::Closed(bytes) => Unsent::Gone(bytes),
+            TrySendError::Full(bytes) => {
+                unread.is_over.store(true, Ordering::Relaxed);
+                Unsent::Unread(bytes)
+            }
+            TrySendError::Closed(bytes) => Unsent::Gone(bytes),
         }
     })
 }

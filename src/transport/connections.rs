@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::client::TlsStream;
 
-use super::connection::{Ends, post, serve};
+use super::connection::{Ends, Unread, post, serve};
 use super::{Directory, Ended, Gate, Pass, TlsListener, TlsPeers, tls};
 use crate::limits::{
     ACCEPT_REST_MS, CONNECT_MS_MAX, CONNECTION_UNREAD_MESSAGES_MAX, CONNECTIONS_DIALLED_MAX,
@@ -107,7 +107,7 @@ pub struct Connections {
 struct Line {
     number: u64,
     letters: Sender<Bytes>,
-    unread: Arc<AtomicUsize>,
+    unread: Arc<Unread>,
     is_dialled: bool,
 }
 
@@ -264,7 +264,7 @@ impl Connections {
     /// `limits::LINGER_MS_MAX`.
     pub async fn quiet(&self) {
         const LOOK: Duration = Duration::from_millis(5);
-        let told = |line: &Line| line.unread.load(Ordering::Relaxed) == 0;
+        let told = |line: &Line| line.unread.is_none();
         let all_told = async {
             while !self.lines.values().all(told) {
                 sleep(LOOK).await;
@@ -301,7 +301,7 @@ impl fmt::Debug for Connections {
 /// The two ends of the queue between a worker and one connection.
 fn line(number: u64, flow: Flow, tell: Sender<Heard>, is_dialled: bool) -> (Line, Ends) {
     let (sender, letters) = channel(CONNECTION_UNREAD_MESSAGES_MAX);
-    let unread = Arc::new(AtomicUsize::new(0));
+    let unread = Arc::new(Unread::default());
     let line = Line {
         number,
         letters: sender,

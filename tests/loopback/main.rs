@@ -6,6 +6,7 @@ mod daemon;
 mod phone;
 mod proxy;
 mod proxy_life;
+mod slow_peers;
 mod tcp;
 mod tcp_proxy;
 mod tls;
