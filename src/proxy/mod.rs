@@ -51,3 +51,4 @@ pub use proxy_event::{
     ProxyRefusal, ProxyRefused,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};
+pub use table_view::way_to;

@@ -1,10 +1,10 @@
 //! A table as the proxy sees it: where its trunks are.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::flow::{NoTarget, Target, canonical};
-use crate::routing::{RoutingTable, TrunkId};
+use super::flow::{FlowTransport, NoTarget, Target, canonical};
+use crate::routing::{RoutingTable, Trunk, TrunkId};
 use crate::sip::Uri;
 
 /// A table and the addresses of its trunks, read once when the table comes.
@@ -18,19 +18,7 @@ pub(super) struct TableView {
 
 impl TableView {
     pub(super) fn new(table: Arc<RoutingTable>) -> Self {
-        let mut text = Vec::new();
-        let targets: Box<[_]> = table
-            .trunks()
-            .iter()
-            .map(|trunk| {
-                text.clear();
-                text.extend_from_slice(trunk.target.scheme.as_bytes());
-                text.extend_from_slice(trunk.target.host_and_parameters.as_bytes());
-                Uri::parse(&text)
-                    .map_err(|_| NoTarget::Scheme)
-                    .and_then(|uri| Target::of(&uri))
-            })
-            .collect();
+        let targets: Box<[_]> = table.trunks().iter().map(target_of).collect();
         let mut addresses: Vec<IpAddr> = targets
             .iter()
             .filter_map(|target| target.ok())
@@ -62,4 +50,19 @@ impl TableView {
     pub(super) fn is_known(&self, address: IpAddr) -> bool {
         self.is_trunk(address) || crate::routing::is_known_source(&self.table, address)
     }
+}
+
+/// Over what, and where to, requests for a trunk go; `None` for a name, and for an address
+/// nothing is sent to.
+#[must_use]
+pub fn way_to(trunk: &Trunk) -> Option<(FlowTransport, SocketAddr)> {
+    let target = target_of(trunk).ok()?;
+    Some((target.transport, target.address))
+}
+
+fn target_of(trunk: &Trunk) -> Result<Target, NoTarget> {
+    let target = &trunk.target;
+    let text = [&*target.scheme, &*target.host_and_parameters].concat();
+    let uri = Uri::parse(text.as_bytes()).map_err(|_| NoTarget::Scheme)?;
+    Target::of(&uri)
 }

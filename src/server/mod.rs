@@ -8,6 +8,7 @@ pub mod config;
 mod daemon;
 mod post;
 mod proxying;
+mod reach;
 mod reloading;
 mod secret;
 mod sockets;
@@ -122,6 +123,9 @@ impl Server {
         let (store, _, report) = TableStore::open(&config.tables)
             .map_err(|report| StartError::Table(Box::new(report)))?;
         reloading::log_findings(&report);
+        if is_proxy(config) {
+            reach::warn(config, &store.current());
+        }
         let secret = secret_of(config)?;
         let certificates = Arc::new(Certificates::open(config).map_err(StartError::Tls)?);
         if config.listeners.iter().any(|l| l.transport.is_reliable()) {

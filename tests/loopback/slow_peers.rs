@@ -36,7 +36,7 @@ fn is_answered(wire: &mut Wire, call_id: &str) {
 /// Security case of the slow loris: silent ones, ones with half a head, ones that send a byte
 /// a second, ones that promise a body and never send it.
 #[test]
-fn six_hundred_slow_peers_hold_up_no_call_and_are_gone_soon() {
+fn a20_six_hundred_slow_peers_hold_up_no_call_and_are_gone_soon() {
     let rig = tcp();
     let mut steady = Wire::to(rig.address());
     is_answered(&mut steady, "before");
@@ -110,7 +110,7 @@ fn strangers_together_have_a_share_and_no_more() {
 
 /// Security case 21: connect and reset, before a message, inside one, and behind one.
 #[test]
-fn a_storm_of_resets_leaves_nothing_behind() {
+fn a21_a_storm_of_resets_leaves_nothing_behind() {
     let rig = tcp();
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let mut steady = Wire::to(rig.address());

@@ -205,7 +205,7 @@ fn calls_under_tls_are_answered() {
 
 /// Security case 22: plain text on a TLS port.
 #[test]
-fn plain_text_on_a_tls_listener_is_closed_and_counted() {
+fn a22_plain_text_on_a_tls_listener_is_closed_and_counted() {
     let ca = Ca::new();
     let rig = tls(&ca, |_, _| {});
     let mut plain = Wire::to(rig.address());
@@ -218,7 +218,7 @@ fn plain_text_on_a_tls_listener_is_closed_and_counted() {
 
 /// Security case 23: the right address is not enough.
 #[test]
-fn clients_without_a_good_certificate_are_refused() {
+fn a23_clients_without_a_good_certificate_are_refused() {
     let (ca, other) = (Ca::new(), Ca::new());
     let rig = tls(&ca, |config, folder| {
         asked(config, folder, false, &["sbc.carrier.test"]);
@@ -257,7 +257,7 @@ fn a_certificate_may_be_optional_and_still_has_to_be_good() {
 
 /// Security case 22: half handshakes are given five seconds, and nobody waits for them.
 #[test]
-fn half_handshakes_hold_up_nobody_and_are_ended() {
+fn a22_half_handshakes_hold_up_nobody_and_are_ended() {
     let ca = Ca::new();
     let rig = tls(&ca, |_, _| {});
     let mut hello = vec![0x16, 3, 1, 2, 0];

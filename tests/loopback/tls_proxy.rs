@@ -144,7 +144,7 @@ fn moves_on(ca: &Ca, trunk: TlsTrunk, why: &str, change: impl FnOnce(&mut PeerTl
 
 /// Security case 23: the right address with a wrong certificate.
 #[test]
-fn a_trunk_with_a_bad_certificate_gets_no_call() {
+fn a23_a_trunk_with_a_bad_certificate_gets_no_call() {
     let (ca, other) = (Ca::new(), Ca::new());
     for shown in [
         ca.issue_with(&["trunk.carrier.test"], expired),
