@@ -1,5 +1,6 @@
 //! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
 
+mod dns;
 mod listen;
 mod tls;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub proxy: ProxyConfig,
     /// Whom a proxy opens TLS connections to, and what is believed of them.
     pub tls_peers: Vec<PeerTls>,
+    /// Name servers for the names of trunks; those of the system where there are none.
+    pub dns_servers: Vec<SocketAddr>,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -110,6 +113,7 @@ impl Config {
             server_header: None,
             proxy: ProxyConfig::default(),
             tls_peers: Vec::new(),
+            dns_servers: Vec::new(),
         }
     }
 
@@ -199,6 +203,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let mask_numbers = read_privacy(&mut root);
     let proxy = read_proxy(&mut root, folder);
     let tls_peers = tls::read_peers(&mut root, folder);
+    let dns_servers = dns::read_dns(&mut root);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -213,6 +218,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         server_header,
         proxy,
         tls_peers,
+        dns_servers,
     })
 }
 

@@ -11,6 +11,7 @@ mod ended;
 mod gate;
 mod listener;
 mod outbox;
+pub mod resolver;
 pub mod tcp;
 mod tls;
 pub mod udp;
