@@ -275,6 +275,86 @@ pub const PLAN_WITNESS_TRIES_MAX: usize = 20_000;
 /// weekday, leap days too.
 pub const PLAN_DAYS_AHEAD: i64 = 28 * 366;
 
+/// Connections a listener has at once, over all workers: an SBC or a carrier keeps a few, one
+/// that opens one for each call a few hundred. At some 10 KB each they are 80 MB.
+pub const CONNECTIONS_MAX: usize = 8_192;
+
+/// Of these, how many one source (an IPv4 address, a /64 of IPv6) may have: who opens one for
+/// each call has room, and leaves room for seven others.
+pub const CONNECTIONS_PER_SOURCE_MAX: u32 = 1_024;
+
+/// Of these, how many all sources together may have that no table knows: enough for somebody
+/// who sets up an SBC to see the 403, too few to keep an SBC out.
+pub const STRANGER_CONNECTIONS_MAX: usize = 256;
+
+/// Connections one worker has opened itself, or is opening: one for each trunk.
+pub const CONNECTIONS_DIALLED_MAX: usize = 4_096;
+
+/// Bytes that wait for one peer to read them, besides what the system holds. Eight times the
+/// largest message, or five hundred usual ones: who is behind by that much does not read.
+pub const CONNECTION_UNREAD_BYTES_MAX: usize = 512 << 10;
+
+/// Messages that wait for one peer to read them, or to take the connection: as many short ones
+/// as the bytes hold, and more than one round of a worker brings forth.
+pub const CONNECTION_UNREAD_MESSAGES_MAX: usize = 2_048;
+
+/// Messages read from the connections of one worker and not yet worked on. When it is full
+/// nothing more is read: peers are slowed down, and nothing is lost.
+pub const MESSAGES_READ_AHEAD_MAX: usize = 256;
+
+/// Requests on one connection that are remembered, to be given back if it breaks: a trunk
+/// that was restarted has heard none of them, and each call tries its next route at once.
+pub const REQUESTS_UNHEARD_MAX: usize = 64;
+
+/// Milliseconds until the first byte on a connection that a peer opened.
+pub const FIRST_BYTE_MS_MAX: u64 = 10_000;
+
+/// Milliseconds from the first byte of a message to its last: a peer that sends a byte a
+/// second holds its connection no longer than that.
+pub const MESSAGE_MS_MAX: u64 = 10_000;
+
+/// Milliseconds without a byte on a connection, ten minutes. Who sends keep-alives (RFC 5626
+/// §4.4.1 has them every two minutes) keeps it.
+pub const CONNECTION_IDLE_MS_MAX: u64 = 600_000;
+
+/// Milliseconds until a peer that reads nothing loses its connection: what waits for it is of
+/// no use to any call by then.
+pub const UNREAD_MS_MAX: u64 = 10_000;
+
+/// Milliseconds until a trunk has taken a connection: three tries of the system to reach it
+/// (at 0, 1 and 3 seconds) less the wait for the last, and less than a caller waits.
+pub const CONNECT_MS_MAX: u64 = 3_500;
+
+/// Milliseconds a connection that is being closed waits for the peer to have read the last
+/// answer: closed with bytes unread, the system would take the answer back.
+pub const LINGER_MS_MAX: u64 = 1_000;
+
+/// Bytes thrown away meanwhile.
+pub const LINGER_BYTES_MAX: usize = 1 << 20;
+
+/// Milliseconds a listener rests when the system has no descriptor for another connection:
+/// the queue of the system holds who comes meanwhile.
+pub const ACCEPT_REST_MS: u64 = 100;
+
+/// Connections that wait in the system's queue for a worker to take them.
+pub const ACCEPT_QUEUE_MAX: i32 = 1_024;
+
+const _: () = assert!(CONNECTION_UNREAD_BYTES_MAX > 2 * MESSAGE_BYTES_MAX);
+
+/// Milliseconds until a TLS handshake is done: three round trips around the world take one
+/// second, and half a handshake holds its place no longer than that.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 5_000;
+
+/// TLS handshakes of one listener in progress at once, over all workers. Each costs about a
+/// millisecond; sources that no table knows (`STRANGER_CONNECTIONS_MAX`) cannot take them all.
+pub const TLS_HANDSHAKES_MAX: usize = 512;
+
+/// Peers of `[[tls_peer]]`, and names of clients of one listener: both are looked through one
+/// by one.
+pub const TLS_NAMES_MAX: usize = 1_000;
+
+const _: () = assert!(STRANGER_CONNECTIONS_MAX < TLS_HANDSHAKES_MAX);
+
 /// Places of one name that are kept. A platform has a handful; a call tries no more than it
 /// has routes.
 pub const LOCATIONS_PER_NAME_MAX: usize = 16;

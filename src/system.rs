@@ -341,6 +341,24 @@ pub fn give_way_to_calls() {
     }
 }
 
+/// Lets this process have as many descriptors as the system allows it: each connection is
+/// one, and the usual allowance, 1,024, is there for programs that use select(2). What the
+/// system says against it is no reason not to go on: who finds no descriptor is told.
+pub fn take_all_descriptors() {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: both calls are given a rlimit that outlives them; the first writes it, the
+    // second reads it. Raising the soft limit to the hard one needs no privilege.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
 /// Fills `bytes` with what nobody can foresee, from the system's source of it.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use crate::proxy::{
 };
 use crate::routing::Turn;
 use crate::routing::table::Cause;
+use crate::transport::Ended;
 
 /// Status codes counted each on its own: 100 to 699.
 const STATUSES: usize = 600;
@@ -42,6 +43,7 @@ pub struct Counters {
     probes: AtomicU64,
     probe_misses: AtomicU64,
     trunks_out: AtomicU64,
+    connections: [AtomicU64; Ended::ALL.len()],
 }
 
 impl Counters {
@@ -75,7 +77,13 @@ impl Counters {
             probes: AtomicU64::new(0),
             probe_misses: AtomicU64::new(0),
             trunks_out: AtomicU64::new(0),
+            connections: std::array::from_fn(|_| AtomicU64::new(0)),
         }
+    }
+
+    /// A connection ended, or was not let in.
+    pub fn connection(&self, why: Ended) {
+        add(self.connections.get(why.index()));
     }
 
     /// Something happened in a proxy.
@@ -222,6 +230,8 @@ pub struct Totals {
     pub receive_errors: u64,
     /// What proxy listeners did besides.
     pub proxied: Proxied,
+    /// Connections that ended or were not let in, by reason.
+    pub connections: BTreeMap<&'static str, u64>,
 }
 
 /// What proxy listeners did, besides requests, replies, refusals and drops.
@@ -289,6 +299,11 @@ impl Totals {
                 ProxyRefusal::ALL.iter().map(|r| r.as_str()),
                 &one.proxy_refusals,
             );
+            named(
+                &mut totals.connections,
+                Ended::ALL.iter().map(|why| why.as_str()),
+                &one.connections,
+            );
             totals.proxied.add(one);
             totals.repeats += one.repeats.load(Ordering::Relaxed);
             totals.stateless += one.stateless.load(Ordering::Relaxed);
@@ -314,6 +329,10 @@ impl fmt::Display for Totals {
             "; repeats={} stateless={} send-errors={} receive-errors={}",
             self.repeats, self.stateless, self.send_errors, self.receive_errors
         )?;
+        if !self.connections.is_empty() {
+            f.write_str("; connections")?;
+            list(f, &self.connections)?;
+        }
         if self.proxied == Proxied::default() {
             return Ok(());
         }

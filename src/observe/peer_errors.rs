@@ -7,13 +7,15 @@ use super::LineBudget;
 use crate::proxy::{
     DropReason, MethodKind, ProxyDrop, ProxyRefusal, ProxyRefused, Refusal, Refused,
 };
+use crate::transport::Ended;
 
 /// Causes in the order of their places: refusals and drops of a redirect server, then of a
-/// proxy.
+/// proxy, then ends of connections.
 const DROPS: usize = Refusal::ALL.len();
 const PROXY_REFUSALS: usize = DROPS + DropReason::ALL.len();
 const PROXY_DROPS: usize = PROXY_REFUSALS + ProxyRefusal::ALL.len();
-const CAUSES: usize = PROXY_DROPS + ProxyDrop::ALL.len();
+const CONNECTIONS: usize = PROXY_DROPS + ProxyDrop::ALL.len();
+const CAUSES: usize = CONNECTIONS + Ended::ALL.len();
 
 /// The log's view of refused and dropped datagrams: so many lines a second for each
 /// cause over all workers, the rest as "repeated N times".
@@ -85,6 +87,21 @@ impl PeerErrors {
         told_of(reason.as_str(), held_back);
     }
 
+    /// A connection ended, or was not let in; the ordinary ends are nothing to tell of.
+    pub fn connection(&self, now: Instant, why: Ended, peer: SocketAddr, detail: Option<&str>) {
+        if why.is_ordinary() {
+            return;
+        }
+        let Some(held_back) = self.admit(CONNECTIONS + why.index(), now) else {
+            return;
+        };
+        match detail {
+            Some(detail) => tracing::warn!("{} peer={peer}: {detail}", why.as_str()),
+            None => tracing::warn!("{} peer={peer}", why.as_str()),
+        }
+        told_of(why.as_str(), held_back);
+    }
+
     /// Tells of everything held back and not yet told of.
     pub fn flush(&self) {
         let names = Refusal::ALL
@@ -92,7 +109,8 @@ impl PeerErrors {
             .map(|r| r.as_str())
             .chain(DropReason::ALL.iter().map(|r| r.as_str()))
             .chain(ProxyRefusal::ALL.iter().map(|r| r.as_str()))
-            .chain(ProxyDrop::ALL.iter().map(|r| r.as_str()));
+            .chain(ProxyDrop::ALL.iter().map(|r| r.as_str()))
+            .chain(Ended::ALL.iter().map(|r| r.as_str()));
         for (name, held_back) in names.zip(self.budget.take_suppressed()) {
             told_of(name, held_back);
         }

@@ -320,6 +320,12 @@ impl Engine {
         self.contexts.unanswered()
     }
 
+    /// Whether the table knows this address: as one calls come from, or as a trunk.
+    #[must_use]
+    pub fn is_known(&self, address: std::net::IpAddr) -> bool {
+        self.view.is_known(address)
+    }
+
     /// Takes notice of the time and of a table that may have changed.
     fn look_at(&mut self, now: Now, snapshot: &Snapshot) {
         if !self.view.is_of(&snapshot.table, &self.locations) {
@@ -355,7 +361,12 @@ impl Engine {
         if !is_answerable(source) {
             return self.dropped(ProxyDrop::Unanswerable, source);
         }
-        let (message, broken) = match Message::parse_datagram(bytes) {
+        let parsed = if flow.transport.is_reliable() {
+            Message::parse_frame(bytes)
+        } else {
+            Message::parse_datagram(bytes)
+        };
+        let (message, broken) = match parsed {
             Ok(message) => (message, None),
             Err(error) => match Message::salvage(bytes) {
                 Some(message) => (message, Some(error)),

@@ -118,7 +118,7 @@ macro_rules! counted {
     };
 }
 
-pub(super) use counted;
+pub(crate) use counted;
 
 counted! {
     /// Methods as they are counted.

@@ -45,6 +45,7 @@ mod validation;
 
 pub use branch::{dialog_owner, request_owner, response_owner};
 pub use engine::{Engine, Input, Output, ProxySettings};
+pub(crate) use event::counted;
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
 pub use facts::{CallFacts, UserText, call_hash, is_answerable};
 pub use flow::{Flow, FlowTransport, ProxyListener};
@@ -56,3 +57,4 @@ pub use proxy_event::{
     ProxyRefusal, ProxyRefused, ProxyRepeat,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};
+pub use table_view::way_to;

@@ -101,6 +101,39 @@ impl RedirectServer {
         snapshot: &Snapshot,
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
+        let mut read = Message::new();
+        let parsed = read.read_datagram(datagram.bytes).map(|()| &read);
+        self.take(now, datagram, parsed, snapshot, out)
+    }
+
+    /// As [`RedirectServer::handle`], of one frame of a stream, or of what stands at the
+    /// front of one that has lost its frame: `datagram` has its bytes. The answer goes back
+    /// on the connection, whatever the fate says.
+    pub fn handle_frame<'a>(
+        &mut self,
+        now: Now,
+        datagram: &Datagram<'a>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
+        let parsed = Message::parse_frame(datagram.bytes);
+        self.take(
+            now,
+            datagram,
+            parsed.as_ref().map_err(|e| *e),
+            snapshot,
+            out,
+        )
+    }
+
+    fn take<'a>(
+        &mut self,
+        now: Now,
+        datagram: &Datagram<'a>,
+        parsed: Result<&Message<'a>, ParseError>,
+        snapshot: &Snapshot,
+        out: &mut Vec<u8>,
+    ) -> Fate<'a> {
         out.clear();
         if datagram
             .bytes
@@ -113,10 +146,9 @@ impl RedirectServer {
             return Fate::Dropped(DropReason::Unanswerable);
         }
         let known = routing::is_known_source(&snapshot.table, datagram.source.ip());
-        let mut read = Message::new();
         let salvaged;
-        let (message, broken) = match read.read_datagram(datagram.bytes) {
-            Ok(()) => (&read, None),
+        let (message, broken) = match parsed {
+            Ok(message) => (message, None),
             Err(error) => {
                 let Some(message) = Message::salvage(datagram.bytes) else {
                     return Fate::Dropped(DropReason::Junk);

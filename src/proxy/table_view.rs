@@ -1,11 +1,11 @@
 //! A table as the proxy sees it: where its trunks are.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::flow::{NoTarget, Target, canonical};
+use super::flow::{FlowTransport, NoTarget, Target, canonical};
 use super::locations::{Location, Locations, NameQuery};
-use crate::routing::trunk::TargetUri;
+use crate::routing::trunk::{TargetUri, Trunk};
 use crate::routing::{RoutingTable, TrunkId};
 use crate::sip::Uri;
 
@@ -34,7 +34,7 @@ pub(super) enum Place {
 impl TableView {
     pub(super) fn new(table: Arc<RoutingTable>, locations: Arc<Locations>) -> Self {
         let place = |target: &TargetUri| {
-            let text = [&*target.scheme, &*target.host_and_parameters].concat();
+            let text = text_of(target);
             Uri::parse(text.as_bytes()).map_or(Place::Nowhere, |uri| Place::of(&uri, &locations))
         };
         let places: Box<[Place]> = (table.trunks().iter())
@@ -114,4 +114,17 @@ impl Place {
             Self::Nowhere => Vec::new(),
         }
     }
+}
+
+/// Over what, and where to, requests for a trunk go; `None` for a name, and for an address
+/// nothing is sent to.
+#[must_use]
+pub fn way_to(trunk: &Trunk) -> Option<(FlowTransport, SocketAddr)> {
+    let text = text_of(&trunk.target);
+    let target = Target::of(&Uri::parse(text.as_bytes()).ok()?).ok()?;
+    Some((target.transport, target.address))
+}
+
+fn text_of(target: &TargetUri) -> String {
+    [&*target.scheme, &*target.host_and_parameters].concat()
 }

@@ -1,6 +1,8 @@
 //! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
 
 mod dns;
+mod listen;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,12 +10,14 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::limits::{LISTENERS_MAX, PROXY_CALLS_MAX, WORKERS_MAX};
+use crate::limits::{PROXY_CALLS_MAX, WORKERS_MAX};
 use crate::observe::{LogFormat, LogSettings, MaskNumbers};
-use crate::proxy::is_answerable;
+use crate::proxy::FlowTransport;
 use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, Report, quoted};
 use crate::tables::source::Sources;
 use crate::tables::toml_reader::{Document, Reader, Text};
+use crate::transport::{ListenerTls, PeerTls};
+use listen::read_listeners;
 
 /// Everything `trunkline run` needs besides the tables themselves.
 #[derive(Debug, Clone)]
@@ -36,6 +40,8 @@ pub struct Config {
     pub server_header: Option<String>,
     /// What all proxy listeners have in common.
     pub proxy: ProxyConfig,
+    /// Whom a proxy opens TLS connections to, and what is believed of them.
+    pub tls_peers: Vec<PeerTls>,
     /// Name servers for the names of trunks; those of the system where there are none.
     pub dns_servers: Vec<SocketAddr>,
 }
@@ -71,11 +77,15 @@ pub struct Advertised {
     pub port: Option<u16>,
 }
 
-/// One `[[listen]]`: a UDP address.
+/// One `[[listen]]`: an address and a transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerConfig {
     /// Where; port 0 draws a free one.
     pub address: SocketAddr,
+    /// Over what. UDP and the others share no ports: one address may have both.
+    pub transport: FlowTransport,
+    /// Certificates; there if, and only if, `transport` is TLS.
+    pub tls: Option<ListenerTls>,
     /// The name classifications know it by; empty without one.
     pub name: String,
     /// What it does with a call.
@@ -102,6 +112,7 @@ impl Config {
             drain_timeout: DRAIN_TIMEOUT,
             server_header: None,
             proxy: ProxyConfig::default(),
+            tls_peers: Vec::new(),
             dns_servers: Vec::new(),
         }
     }
@@ -127,11 +138,13 @@ impl Config {
 }
 
 impl ListenerConfig {
-    /// A stateless redirect listener without a name.
+    /// A stateless redirect listener for UDP without a name.
     #[must_use]
     pub const fn new(address: SocketAddr) -> Self {
         Self {
             address,
+            transport: FlowTransport::Udp,
+            tls: None,
             name: String::new(),
             mode: Mode::Redirect,
             stateful: false,
@@ -139,7 +152,7 @@ impl ListenerConfig {
         }
     }
 
-    /// A proxy listener without a name, reached by its own address.
+    /// A proxy listener for UDP without a name, reached by its own address.
     #[must_use]
     pub fn proxy(address: SocketAddr) -> Self {
         Self {
@@ -185,10 +198,11 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let server_header = root
         .string("server_header")
         .and_then(|text| header_value(&root, &text));
-    let listeners = read_listeners(&mut root);
+    let listeners = read_listeners(&mut root, folder);
     let (log, log_decisions) = read_log(&mut root, folder);
     let mask_numbers = read_privacy(&mut root);
     let proxy = read_proxy(&mut root, folder);
+    let tls_peers = tls::read_peers(&mut root, folder);
     let dns_servers = dns::read_dns(&mut root);
     root.finish();
     Some(Config {
@@ -203,230 +217,9 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         drain_timeout: drain.map_or(DRAIN_TIMEOUT, |(ms, _)| Duration::from_millis(ms)),
         server_header,
         proxy,
+        tls_peers,
         dns_servers,
     })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transport {
-    Udp,
-    Tcp,
-    Tls,
-}
-
-fn read_listeners(root: &mut Reader<'_>) -> Vec<ListenerConfig> {
-    root.require("listen");
-    let tables = root.tables("listen");
-    if root.has("listen") && tables.len() > LISTENERS_MAX {
-        let message = format!(
-            "{} listeners, and at most {LISTENERS_MAX} are served",
-            tables.len()
-        );
-        root.report(Diagnostic::error(Code::OverLimit, message).at(root.place(root.spot(), "")));
-        return Vec::new();
-    }
-    let mut known: Vec<(ListenerConfig, Text, Option<Text>)> = Vec::new();
-    for table in tables {
-        if let Some(listener) = read_listener(table, &known) {
-            known.push(listener);
-        }
-    }
-    known.into_iter().map(|(listener, ..)| listener).collect()
-}
-
-fn read_listener(
-    mut table: Reader<'_>,
-    known: &[(ListenerConfig, Text, Option<Text>)],
-) -> Option<(ListenerConfig, Text, Option<Text>)> {
-    let address = table.required_string("address");
-    let name = table.string("name");
-    let stateful = table.boolean("stateful");
-    let advertise = table.string("advertise");
-    table.require("transport");
-    let transport = table.one_of(
-        "transport",
-        &[
-            ("udp", Transport::Udp),
-            ("tcp", Transport::Tcp),
-            ("tls", Transport::Tls),
-        ],
-    );
-    table.require("mode");
-    let mode = table.one_of(
-        "mode",
-        &[("redirect", Mode::Redirect), ("proxy", Mode::Proxy)],
-    );
-    if let Some((Transport::Tcp | Transport::Tls, spot)) = transport {
-        not_available(&table, spot, "transport", "udp");
-    }
-    let address = address.and_then(|text| Some((read_address(&table, &text)?, text)));
-    let advertise = advertise.and_then(|text| Some((read_advertised(&table, &text)?, text)));
-    let mode = mode.map_or(Mode::Redirect, |(mode, _)| mode);
-    match (mode, &address) {
-        (Mode::Redirect, _) => only_for(&table, "advertise", "proxy"),
-        (Mode::Proxy, Some((address, text))) => {
-            check_advertised(&table, *address, text, advertise.as_ref());
-        }
-        (Mode::Proxy, None) => {}
-    }
-    if mode == Mode::Proxy {
-        only_for(&table, "stateful", "redirect");
-    }
-    if let Some((parsed, text)) = &address {
-        let twice = known
-            .iter()
-            .find(|(other, ..)| other.address == *parsed && parsed.port() != 0);
-        if let Some((_, first, _)) = twice {
-            defined_twice(&table, text, first, "address");
-        }
-    }
-    let same_name = |(_, _, other): &&(_, _, Option<Text>)| match (other, &name) {
-        (Some(other), Some(name)) => other.value == name.value,
-        _ => false,
-    };
-    if let (Some((_, _, Some(first))), Some(name)) = (known.iter().find(same_name), &name) {
-        defined_twice(&table, name, first, "name");
-    }
-    table.finish();
-    let (address, text) = address?;
-    let listener = ListenerConfig {
-        address,
-        name: name.as_ref().map_or_else(String::new, |n| n.value.clone()),
-        mode,
-        stateful: stateful.is_some_and(|(yes, _)| yes),
-        advertise: advertise.map(|(advertised, _)| advertised),
-    };
-    Some((listener, text, name))
-}
-
-fn not_available(
-    table: &Reader<'_>,
-    spot: crate::tables::source::Spot,
-    key: &str,
-    available: &str,
-) {
-    let message = format!("this {key} is not available in this version");
-    table.report(
-        Diagnostic::error(Code::NotAllowed, message)
-            .at(table.place(spot, ""))
-            .help(format!("allowed: {}", quoted(available))),
-    );
-}
-
-/// Reports a key that says nothing to a listener of this mode.
-fn only_for(table: &Reader<'_>, key: &str, mode: &str) {
-    let Some(spot) = table.key_spot(key) else {
-        return;
-    };
-    let message = format!("{key} is for listeners with mode = {} only", quoted(mode));
-    let help = match mode {
-        "redirect" => "leave it out: a proxy always keeps its transactions",
-        _ => "leave it out: a redirect names no address of its own",
-    };
-    table.report(
-        Diagnostic::error(Code::NotAllowed, message)
-            .at(table.place(spot, ""))
-            .help(help),
-    );
-}
-
-/// `"192.0.2.5"`, `"192.0.2.5:5060"`, `"[2001:db8::5]:5060"`.
-fn read_advertised(table: &Reader<'_>, text: &Text) -> Option<Advertised> {
-    let value = text.as_str();
-    let parsed = match (value.parse::<IpAddr>(), value.parse::<SocketAddr>()) {
-        (Ok(ip), _) => Some(Advertised { ip, port: None }),
-        (_, Ok(address)) => Some(Advertised {
-            ip: address.ip(),
-            port: Some(address.port()),
-        }),
-        _ => None,
-    };
-    let usable = |advertised: &Advertised| {
-        is_answerable(SocketAddr::new(advertised.ip, advertised.port.unwrap_or(1)))
-    };
-    if let Some(advertised) = parsed.filter(usable) {
-        return Some(advertised);
-    }
-    let message = format!("{} is not an address peers can send to", quoted(value));
-    let help = "allowed: an IP address of this machine as peers see it, with or without a port, \
-                such as \"192.0.2.5\" or \"[2001:db8::5]:5060\"";
-    table.report(
-        Diagnostic::error(Code::NotAllowed, message)
-            .at(table.place(text.spot, ""))
-            .help(help),
-    );
-    None
-}
-
-/// A proxy writes an address into every request it sends on, for answers and for the rest
-/// of the dialog: it must be one.
-fn check_advertised(
-    table: &Reader<'_>,
-    address: SocketAddr,
-    text: &Text,
-    advertise: Option<&(Advertised, Text)>,
-) {
-    let told = match advertise {
-        None if address.ip().is_unspecified() && !table.has("advertise") => Some((
-            text.spot,
-            format!("peers cannot send to {}", quoted(&text.value)),
-            "write the address of one interface, or the one peers reach: advertise = \"192.0.2.5\"",
-        )),
-        Some((advertised, text)) if advertised.ip.is_ipv4() != address.is_ipv4() => Some((
-            text.spot,
-            format!(
-                "{} is not of the address family of {address}",
-                quoted(&text.value)
-            ),
-            "a listener sends to peers of its own family only",
-        )),
-        _ => None,
-    };
-    if let Some((spot, message, help)) = told {
-        table.report(
-            Diagnostic::error(Code::NotAllowed, message)
-                .at(table.place(spot, ""))
-                .help(help),
-        );
-    }
-}
-
-fn defined_twice(table: &Reader<'_>, second: &Text, first: &Text, key: &str) {
-    let message = format!("two listeners have the {key} {}", quoted(&second.value));
-    table.report(
-        Diagnostic::error(Code::DefinedTwice, message)
-            .at(table.place(second.spot, ""))
-            .at(table.place(first.spot, "first used here")),
-    );
-}
-
-fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {
-    let parsed = text.value.parse::<SocketAddr>().ok();
-    let multicast = parsed.is_some_and(|address| address.ip().is_multicast());
-    if let Some(address) = parsed
-        && !multicast
-    {
-        return Some(address);
-    }
-    let message = format!("{} is not an address to listen on", quoted(&text.value));
-    let help = if multicast {
-        String::from("calls are not answered to multicast addresses")
-    } else if let Ok(ip) = text.value.parse::<std::net::IpAddr>() {
-        format!(
-            "write it with a port: {}",
-            quoted(&SocketAddr::new(ip, 5060).to_string())
-        )
-    } else {
-        String::from(
-            "allowed: an IP address and a port, such as \"10.0.0.5:5060\" or \"[2001:db8::5]:5060\"",
-        )
-    };
-    table.report(
-        Diagnostic::error(Code::NotAllowed, message)
-            .at(table.place(text.spot, ""))
-            .help(help),
-    );
-    None
 }
 
 fn header_value(root: &Reader<'_>, text: &Text) -> Option<String> {

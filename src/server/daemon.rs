@@ -104,14 +104,9 @@ impl Signals {
 
 async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCode {
     let status = reloading::status(&handle.store, None);
-    let addresses: Vec<_> = handle
-        .local_addrs()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
     tracing::info!(
-        "listening on {} (udp), {} workers; {status}",
-        addresses.join(", "),
+        "listening on {}, {} workers; {status}",
+        handle.listening_on(),
         handle.threads.len()
     );
     service::ready(&status);

@@ -3,13 +3,17 @@
 //! [`Server::start`] binds and serves; the [`ServerHandle`] it returns reloads, counts
 //! and ends it. [`run`] is all of that as a daemon with signals.
 
+mod certificates;
 pub mod config;
 mod daemon;
 mod locating;
 mod post;
 mod proxying;
+mod reach;
 mod reloading;
 mod secret;
+mod sockets;
+mod streams;
 mod worker;
 
 pub use config::{Advertised, Config, ListenerConfig, Mode, ProxyConfig};
@@ -19,7 +23,7 @@ pub use secret::NoSecret;
 use std::fmt;
 use std::hash::RandomState;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
@@ -33,15 +37,19 @@ use crate::observe::{Counters, PeerErrors, Totals};
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
 };
-use crate::routing::Snapshot;
+use crate::routing::{self, Snapshot};
+use crate::system;
 use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
-use crate::transport::{UdpListener, udp};
+use crate::transport::{Connections, Directory, Gate, IsKnown, TlsFileError, UdpListener};
+use certificates::Certificates;
 use locating::Published;
 use post::Post;
 use proxying::{Door, ProxyTask, Unanswered};
 use secret::Secret;
+use sockets::{Bound, bind_all, by_worker};
+use streams::StreamTask;
 use worker::{CallLog, ListenerTask, Order};
 
 /// A running server starts here.
@@ -57,9 +65,13 @@ pub enum StartError {
     Bind {
         /// The address.
         address: SocketAddr,
+        /// Over what.
+        transport: FlowTransport,
         /// What the system said.
         cause: io::Error,
     },
+    /// A certificate or a key cannot be used.
+    Tls(TlsFileError),
     /// There is no secret for the proxy listeners.
     Secret(NoSecret),
     /// The system gave no thread, socket or event queue.
@@ -70,12 +82,17 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Table(report) => write!(f, "the routing table has {} errors", report.errors),
-            Self::Bind { address, cause } => write!(
-                f,
-                "cannot listen on {address} (udp): {}{}",
+            Self::Bind {
+                address,
+                transport,
                 cause,
-                hint(cause)
+            } => write!(
+                f,
+                "cannot listen on {address} ({}): {cause}{}",
+                transport.as_str(),
+                hint(*transport, cause)
             ),
+            Self::Tls(cause) => write!(f, "{cause}"),
             Self::Secret(cause) => write!(f, "{cause}"),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
         }
@@ -85,8 +102,11 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// What to do about an address that cannot be used.
-fn hint(cause: &io::Error) -> &'static str {
+fn hint(transport: FlowTransport, cause: &io::Error) -> &'static str {
     match cause.kind() {
+        io::ErrorKind::AddrInUse if transport.is_reliable() => {
+            "; another process holds this port: `ss -ltnp` shows which"
+        }
         io::ErrorKind::AddrInUse => "; another process holds this port: `ss -lunp` shows which",
         io::ErrorKind::AddrNotAvailable => "; no interface of this machine has this address",
         io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
@@ -105,12 +125,20 @@ impl Server {
         let (store, _, report) = TableStore::open(&config.tables)
             .map_err(|report| StartError::Table(Box::new(report)))?;
         reloading::log_findings(&report);
+        if is_proxy(config) {
+            reach::warn(config, &store.current());
+        }
         let secret = secret_of(config)?;
+        let certificates = Arc::new(Certificates::open(config).map_err(StartError::Tls)?);
+        if config.listeners.iter().any(|l| l.transport.is_reliable()) {
+            system::take_all_descriptors();
+        }
         let bound = bind_all(config)?;
         let addresses: Vec<_> = bound
             .iter()
             .filter_map(|sockets| sockets.first()?.local_addr().ok())
             .collect();
+        let gates = config.listeners.iter().map(|_| Arc::default()).collect();
         let mut shared = Shared {
             proxy_listeners: proxy_listeners(config, &addresses),
             config,
@@ -118,12 +146,17 @@ impl Server {
             secret,
             epoch: Instant::now(),
             unanswered: Unanswered::new(config.workers),
+            gates,
+            certificates: Arc::clone(&certificates),
+            directory: Arc::default(),
             locations: Published::default(),
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
             store: Arc::new(store),
+            certificates,
             orders,
+            transports: config.listeners.iter().map(|l| l.transport).collect(),
             addresses,
             threads: Vec::new(),
             locating: None,
@@ -152,8 +185,10 @@ impl Server {
 #[derive(Debug)]
 pub struct ServerHandle {
     store: Arc<TableStore>,
+    certificates: Arc<Certificates>,
     orders: watch::Sender<Order>,
     addresses: Vec<SocketAddr>,
+    transports: Vec<FlowTransport>,
     threads: Vec<JoinHandle<()>>,
     /// Asks DNS.
     locating: Option<JoinHandle<()>>,
@@ -172,21 +207,31 @@ impl ServerHandle {
         &self.addresses
     }
 
+    /// Where it listens and over what, for a log.
+    fn listening_on(&self) -> String {
+        let both = self.addresses.iter().zip(&self.transports);
+        let texts = both.map(|(address, over)| format!("{address} ({})", over.as_str()));
+        texts.collect::<Vec<_>>().join(", ")
+    }
+
     /// The tables it serves.
     #[must_use]
     pub fn tables(&self) -> &TableStore {
         &self.store
     }
 
-    /// Reads the tables again now and logs how it went. Blocks while they are read.
+    /// Reads certificates and tables again now and logs how it went. Blocks while they are
+    /// read.
     pub fn reload(&self) -> Reload {
+        self.certificates.reload();
         reloading::reload(&self.store)
     }
 
-    /// Has the tables read again in the background. Requests that come while one waits
+    /// Reads the certificates again, and has the tables read again in the background. Requests that come while one waits
     /// are the same request: however many, the last state of the files is read after
     /// the last of them.
     pub fn reload_soon(&self) {
+        self.certificates.reload();
         if let Some(soon) = &self.reload_soon {
             // Full: the request that waits will read the files after now.
             let _ = soon.try_send(());
@@ -244,7 +289,7 @@ impl ServerHandle {
     fn start_worker(
         &mut self,
         post: Post,
-        sockets: Vec<UdpSocket>,
+        sockets: Vec<Bound>,
         shared: &Shared<'_>,
         orders: &watch::Receiver<Order>,
     ) -> io::Result<()> {
@@ -259,34 +304,71 @@ impl ServerHandle {
             format: config.log.format,
             mask: config.mask_numbers,
         };
-        let (mut tasks, mut doors) = (Vec::new(), Vec::new());
-        for (socket, listener) in sockets.into_iter().zip(&config.listeners) {
-            let _inside = runtime.enter();
-            let local = socket.local_addr()?;
-            let socket = UdpListener::new(socket)?;
-            if listener.mode == Mode::Proxy {
-                doors.push(Door::new(socket, &listener.name, local)?);
-                continue;
-            }
-            tasks.push(ListenerTask {
-                listener: socket,
-                name: listener.name.as_str().into(),
-                engine: RedirectServer::new(RedirectSettings {
-                    tag_key: shared.key.clone(),
-                    stateful: listener.stateful,
-                    server_header: config.server_header.clone(),
-                }),
-                store: Arc::clone(&self.store),
-                counters: Arc::clone(&counters),
-                errors: Arc::clone(&self.errors),
-                calls,
-                orders: orders.clone(),
-                drain_timeout: config.drain_timeout,
-            });
-        }
+        let mut tasks = Tasks::default();
         let number = post.number();
-        let proxy = (!doors.is_empty()).then(|| ProxyTask {
+        let (mut doors, mut connections) = (
+            Vec::new(),
+            Connections::new(
+                number,
+                Arc::clone(&shared.directory),
+                Arc::clone(&shared.certificates.peers),
+            ),
+        );
+        let _inside = runtime.enter();
+        let redirect = |stateful| {
+            RedirectServer::new(RedirectSettings {
+                tag_key: shared.key.clone(),
+                stateful,
+                server_header: config.server_header.clone(),
+            })
+        };
+        let rest = shared.gates.iter().zip(&shared.certificates.listeners);
+        let all = config.listeners.iter().zip(rest);
+        for (socket, (listener, (gate, tls))) in sockets.into_iter().zip(all) {
+            let (gate, tls) = (Arc::clone(gate), tls.clone());
+            let local = socket.local_addr()?;
+            match (listener.mode, socket) {
+                (Mode::Proxy, Bound::Datagrams(socket)) => {
+                    doors.push(Door::new(UdpListener::new(socket)?, &listener.name, local)?);
+                }
+                (Mode::Proxy, Bound::Streams(socket)) => {
+                    let place = u16::try_from(doors.len()).unwrap_or(u16::MAX);
+                    connections.listen(place, socket, gate, tls, self.is_known())?;
+                    doors.push(Door::of_streams(&listener.name, local));
+                }
+                (Mode::Redirect, Bound::Datagrams(socket)) => tasks.datagrams.push(ListenerTask {
+                    listener: UdpListener::new(socket)?,
+                    name: listener.name.as_str().into(),
+                    engine: redirect(listener.stateful),
+                    store: Arc::clone(&self.store),
+                    counters: Arc::clone(&counters),
+                    errors: Arc::clone(&self.errors),
+                    calls,
+                    orders: orders.clone(),
+                    drain_timeout: config.drain_timeout,
+                }),
+                (Mode::Redirect, Bound::Streams(socket)) => {
+                    // One listener, which answers only: nobody looks for its connections.
+                    let mut connections = Connections::new(number, Arc::default(), Arc::default());
+                    connections.listen(0, socket, gate, tls, self.is_known())?;
+                    tasks.streams.push(StreamTask {
+                        connections,
+                        name: listener.name.as_str().into(),
+                        engine: redirect(false),
+                        store: Arc::clone(&self.store),
+                        counters: Arc::clone(&counters),
+                        errors: Arc::clone(&self.errors),
+                        calls,
+                        orders: orders.clone(),
+                        drain_timeout: config.drain_timeout,
+                    });
+                }
+            }
+        }
+        drop(_inside);
+        tasks.proxy = (!doors.is_empty()).then(|| ProxyTask {
             doors,
+            connections,
             engine: shared.engine(number, &self.store.snapshot()),
             post,
             unanswered: shared.unanswered.clone(),
@@ -301,9 +383,15 @@ impl ServerHandle {
         let ended = Arc::clone(&self.ended);
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
         self.threads
-            .push(thread.spawn(move || run_worker(&runtime, tasks, proxy, &ended))?);
+            .push(thread.spawn(move || tasks.run(&runtime, &ended))?);
         self.counters.push(counters);
         Ok(())
+    }
+
+    /// Whether the table of the moment knows a source.
+    fn is_known(&self) -> IsKnown {
+        let store = Arc::clone(&self.store);
+        Arc::new(move |source| routing::is_known_source(&store.snapshot().table, source))
     }
 }
 
@@ -316,6 +404,10 @@ struct Shared<'c> {
     epoch: Instant,
     proxy_listeners: Vec<ProxyListener>,
     unanswered: Unanswered,
+    /// One for each listener.
+    gates: Vec<Arc<Gate>>,
+    certificates: Arc<Certificates>,
+    directory: Arc<Directory>,
     /// Where the trunks' names are.
     locations: Published,
 }
@@ -372,7 +464,7 @@ fn proxy_listeners(config: &Config, addresses: &[SocketAddr]) -> Vec<ProxyListen
     both.filter(|(listener, _)| listener.mode == Mode::Proxy)
         .map(|(listener, local)| ProxyListener {
             name: listener.name.as_str().into(),
-            transport: FlowTransport::Udp,
+            transport: listener.transport,
             local: *local,
             advertised: listener.advertised(*local),
         })
@@ -386,46 +478,34 @@ impl Drop for ServerHandle {
     }
 }
 
-/// Serves all listeners of one worker until the last of them ends.
-fn run_worker(
-    runtime: &Runtime,
-    tasks: Vec<ListenerTask>,
+/// All that one worker runs.
+#[derive(Default)]
+struct Tasks {
+    datagrams: Vec<ListenerTask>,
+    streams: Vec<StreamTask>,
     proxy: Option<ProxyTask>,
-    ended: &Notify,
-) {
-    runtime.block_on(async {
-        let mut running = JoinSet::new();
-        if let Some(proxy) = proxy {
-            running.spawn(proxy.run());
-        }
-        for task in tasks {
-            running.spawn(task.run());
-        }
-        while let Some(result) = running.join_next().await {
-            if let Err(error) = result {
-                tracing::error!("a listener ended: {error}");
-                ended.notify_one();
+}
+
+impl Tasks {
+    /// Serves until the last of them ends.
+    fn run(self, runtime: &Runtime, ended: &Notify) {
+        runtime.block_on(async {
+            let mut running = JoinSet::new();
+            if let Some(proxy) = self.proxy {
+                running.spawn(proxy.run());
             }
-        }
-    });
-}
-
-/// One set of sockets per listener, one socket of each per worker.
-fn bind_all(config: &Config) -> Result<Vec<Vec<UdpSocket>>, StartError> {
-    let bind = |address| {
-        udp::bind(address, config.workers).map_err(|cause| StartError::Bind { address, cause })
-    };
-    config
-        .listeners
-        .iter()
-        .map(|listener| bind(listener.address))
-        .collect()
-}
-
-/// Turns the sockets of each listener into the sockets of each worker.
-fn by_worker(mut bound: Vec<Vec<UdpSocket>>) -> Vec<Vec<UdpSocket>> {
-    let workers = bound.iter().map(Vec::len).min().unwrap_or(0);
-    (0..workers)
-        .map(|_| bound.iter_mut().filter_map(Vec::pop).collect())
-        .collect()
+            for task in self.datagrams {
+                running.spawn(task.run());
+            }
+            for task in self.streams {
+                running.spawn(task.run());
+            }
+            while let Some(result) = running.join_next().await {
+                if let Err(error) = result {
+                    tracing::error!("a listener ended: {error}");
+                    ended.notify_one();
+                }
+            }
+        });
+    }
 }

@@ -1,5 +1,6 @@
 //! What one worker hands to another: the kernel picks a socket by the addresses of a
-//! datagram, so the answer to a request can reach a worker that did not send it.
+//! datagram, so the answer to a request can reach a worker that did not send it; and one
+//! worker has the connection another one has something for.
 
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -8,11 +9,13 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::limits::HANDED_OVER_MAX;
 use crate::proxy::Flow;
 
-/// A datagram for the worker that knows what to do with it.
+/// A message for the worker that knows what to do with it.
 #[derive(Debug)]
 pub(super) enum Handed {
     /// A response came.
     Received { flow: Flow, bytes: Bytes },
+    /// A request is to be sent on a connection that this worker has.
+    Send { flow: Flow, bytes: Bytes },
     /// The network says that a request did not arrive.
     SendFailed { to: SocketAddr, bytes: Bytes },
 }

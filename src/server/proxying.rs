@@ -1,6 +1,8 @@
 //! The proxy listeners of one worker around one engine: receive, handle, send, sleep until
 //! the next timer.
 
+mod streams;
+
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -29,11 +31,12 @@ use crate::proxy::{
 use crate::routing::Snapshot;
 use crate::system::{Letter, ReceiveRoom};
 use crate::tables::TableStore;
-use crate::transport::{UdpListener, Unsent};
+use crate::transport::{Connections, UdpListener, Unsent};
 
 /// What the proxy listeners of a worker need to serve.
 pub(super) struct ProxyTask {
     pub(super) doors: Vec<Door>,
+    pub(super) connections: Connections,
     pub(super) engine: Engine,
     pub(super) post: Post,
     pub(super) unanswered: Unanswered,
@@ -48,7 +51,8 @@ pub(super) struct ProxyTask {
 
 /// One listener of a proxy: a [`Flow`] names it by its place.
 pub(super) struct Door {
-    listener: UdpListener,
+    /// None where it takes connections.
+    listener: Option<UdpListener>,
     name: Box<str>,
     local: SocketAddr,
     /// Away while its datagrams are read.
@@ -74,6 +78,8 @@ struct Work {
     letters: Vec<(Flow, Bytes)>,
     refused: Vec<(SocketAddr, Bytes)>,
     events: Vec<ProxyEvent>,
+    /// Connections to close behind what is to be sent.
+    hang_ups: Vec<Flow>,
 }
 
 impl Unanswered {
@@ -126,6 +132,7 @@ impl ProxyTask {
             _ = self.orders.changed() => {}
             () = any_ready(&self.doors) => {}
             () = self.post.wait() => {}
+            () = self.connections.wait() => {}
             () = alarm.ring() => {}
         }
     }
@@ -143,6 +150,7 @@ impl ProxyTask {
         for place in 0..self.doors.len() {
             taken += self.batch(place, now, &snapshot, work);
         }
+        taken += self.heard(now, &snapshot, work);
         taken += self.handed_over(now, &snapshot, work);
         if self
             .engine
@@ -152,6 +160,9 @@ impl ProxyTask {
             self.handle(now, Input::TimerDue, &snapshot, work);
         }
         self.send(now, &snapshot, work).await;
+        for flow in work.hang_ups.drain(..) {
+            self.connections.hang_up(&flow);
+        }
         for event in work.events.drain(..) {
             self.tell(now, event);
         }
@@ -196,12 +207,16 @@ impl ProxyTask {
     }
 
     fn receive(&self, place: usize, room: &mut ReceiveRoom) -> usize {
-        let Some(door) = self.doors.get(place) else {
+        let Some(listener) = self
+            .doors
+            .get(place)
+            .and_then(|door| door.listener.as_ref())
+        else {
             return 0;
         };
         // The first try may fail for what an earlier datagram met.
         for _ in 0..2 {
-            if let Ok(count) = door.listener.receive(room) {
+            if let Ok(count) = listener.receive(room) {
                 return count;
             }
         }
@@ -240,6 +255,9 @@ impl ProxyTask {
                     let bytes = &bytes;
                     self.handle(now, Input::Received { flow, bytes }, snapshot, work);
                 }
+                Some(Handed::Send { flow, bytes }) => {
+                    self.send_for_another(now, &flow, bytes, snapshot, work);
+                }
                 Some(Handed::SendFailed { to, bytes }) => {
                     let bytes = &bytes;
                     self.handle(now, Input::SendFailed { to, bytes }, snapshot, work);
@@ -275,6 +293,11 @@ impl ProxyTask {
             for (place, door) in self.doors.iter().enumerate() {
                 door.send(place, &letters, &self.counters, &mut work.refused)
                     .await;
+            }
+            for (flow, bytes) in &letters {
+                if flow.transport.is_reliable() {
+                    self.send_on_stream(flow, bytes, work);
+                }
             }
             letters.clear();
             work.letters = letters;
@@ -330,7 +353,7 @@ impl ProxyTask {
             self.unanswered
                 .tell(self.post.number(), self.engine.unanswered());
             if taken == 0 && (now >= until || !self.unanswered.is_any()) {
-                return;
+                return self.connections.quiet().await;
             }
         }
     }
@@ -345,16 +368,29 @@ impl Door {
         listener.tell_send_errors()?;
         Ok(Self {
             room: Some(listener.room()),
-            listener,
+            listener: Some(listener),
             name: name.into(),
             local,
         })
     }
 
+    /// One that takes connections.
+    pub(super) fn of_streams(name: &str, local: SocketAddr) -> Self {
+        Self {
+            room: None,
+            listener: None,
+            name: name.into(),
+            local,
+        }
+    }
+
     /// What could not reach its peer.
     fn send_errors(&self) -> ArrayVec<(SocketAddr, Bytes), DATAGRAM_BATCH_MAX> {
         let mut errors = ArrayVec::new();
-        self.listener.send_errors(|error| {
+        let Some(listener) = &self.listener else {
+            return errors;
+        };
+        listener.send_errors(|error| {
             if error.is_unreachable {
                 let _ = errors.try_push((error.to, Bytes::copy_from_slice(error.bytes)));
             }
@@ -370,6 +406,9 @@ impl Door {
         counters: &Counters,
         refused: &mut Vec<(SocketAddr, Bytes)>,
     ) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
         let mut own = letters
             .iter()
             .filter(|(flow, _)| usize::from(flow.listener) == place);
@@ -379,26 +418,28 @@ impl Door {
             if bag.is_empty() {
                 return;
             }
-            let batch: ArrayVec<_, DATAGRAM_BATCH_MAX> =
-                bag.iter().map(|letter| self.letter(letter)).collect();
+            let batch: ArrayVec<_, DATAGRAM_BATCH_MAX> = bag
+                .iter()
+                .map(|letter| self::letter(listener, letter))
+                .collect();
             let unsent = |at: usize, why| {
                 counters.send_error();
                 if let (Unsent::Refused, Some((flow, bytes))) = (why, bag.get(at)) {
                     refused.push((flow.peer, bytes.clone()));
                 }
             };
-            self.listener.send_letters(&batch, unsent).await;
+            listener.send_letters(&batch, unsent).await;
         }
     }
+}
 
-    fn letter<'l>(&self, (flow, bytes): &'l (Flow, Bytes)) -> Letter<'l> {
-        let asked = flow.local.ip();
-        Letter {
-            bytes,
-            to: flow.peer,
-            // An answer leaves from the address that was asked; elsewhere there is but one.
-            from: Some(asked).filter(|ip| self.listener.tells_asked() && !ip.is_unspecified()),
-        }
+fn letter<'l>(listener: &UdpListener, (flow, bytes): &'l (Flow, Bytes)) -> Letter<'l> {
+    let asked = flow.local.ip();
+    Letter {
+        bytes,
+        to: flow.peer,
+        // An answer leaves from the address that was asked; elsewhere there is but one.
+        from: Some(asked).filter(|ip| listener.tells_asked() && !ip.is_unspecified()),
     }
 }
 
@@ -455,13 +496,19 @@ impl Alarm {
 
 /// Waits until one of the listeners may have something.
 async fn any_ready(doors: &[Door]) {
-    if let [door] = doors {
-        let _ = door.listener.readable().await;
+    if let [
+        Door {
+            listener: Some(listener),
+            ..
+        },
+    ] = doors
+    {
+        let _ = listener.readable().await;
         return;
     }
     let mut waits: Vec<_> = doors
         .iter()
-        .map(|door| Box::pin(door.listener.readable()))
+        .filter_map(|door| Some(Box::pin(door.listener.as_ref()?.readable())))
         .collect();
     poll_fn(|context| {
         let mut ready = waits.iter_mut().map(|wait| wait.as_mut().poll(context));

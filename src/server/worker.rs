@@ -1,5 +1,6 @@
 //! One listener on one worker: receive, handle, answer, sleep until the next timer.
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +12,11 @@ use tokio::time::{sleep_until, timeout};
 
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
 use crate::observe::{CallLine, Counters, LogFormat, MaskNumbers, PeerErrors};
-use crate::proxy::{Answer, CallEvent, Datagram, DropReason, Fate, Now, RedirectServer};
+use crate::proxy::{
+    Answer, CallEvent, Datagram, DropReason, Fate, MethodKind, Now, RedirectServer,
+};
 use crate::routing::Snapshot;
+use crate::sip::StatusCode;
 use crate::system::ReceiveRoom;
 use crate::tables::TableStore;
 use crate::transport::{Outbox, UdpListener};
@@ -159,16 +163,14 @@ impl ListenerTask {
                 answer,
             } => {
                 outbox.post(to, datagram.asked);
-                self.counters.request(method);
-                self.counters.reply(status.code());
-                match answer {
-                    Answer::Call(event) => return Some(event),
-                    Answer::Refused(refused) => {
-                        self.counters.refusal(refused.why);
-                        errors.refused(now.instant, refused, status.code(), method, source);
-                    }
-                    Answer::Served => {}
-                }
+                return note_answer(
+                    &self.counters,
+                    errors,
+                    now,
+                    (status, method),
+                    answer,
+                    source,
+                );
             }
             Fate::Repeat(path) => {
                 outbox.post(path.to, path.from);
@@ -224,8 +226,30 @@ impl ListenerTask {
     }
 }
 
+/// Counts an answer and tells of a refusal. The call, if it answers one.
+pub(super) fn note_answer<'a>(
+    counters: &Counters,
+    errors: &PeerErrors,
+    now: Now,
+    (status, method): (StatusCode, MethodKind),
+    answer: Answer<'a>,
+    source: SocketAddr,
+) -> Option<CallEvent<'a>> {
+    counters.request(method);
+    counters.reply(status.code());
+    match answer {
+        Answer::Call(event) => return Some(event),
+        Answer::Refused(refused) => {
+            counters.refusal(refused.why);
+            errors.refused(now.instant, refused, status.code(), method, source);
+        }
+        Answer::Served => {}
+    }
+    None
+}
+
 impl CallLog {
-    fn line(&self, line: &CallLine<'_>) {
+    pub(super) fn line(&self, line: &CallLine<'_>) {
         if self.enabled {
             line.log(self.format);
         }

@@ -124,6 +124,18 @@ impl<'a> Message<'a> {
         Ok(Parsed::Complete(message))
     }
 
+    /// As [`Message::parse_stream`], of bytes behind which no more will come: one
+    /// [`Frame::Message`](super::Frame), or what stands at the front of a stream that has
+    /// lost its frame.
+    ///
+    /// # Errors
+    /// As [`Message::parse_stream`]; [`ParseErrorKind::BodyTooShort`] when more would be
+    /// needed.
+    pub fn parse_frame(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let parsed = Self::parse_stream(bytes)?.complete();
+        parsed.ok_or_else(|| ParseError::new(ParseErrorKind::BodyTooShort, bytes.len()))
+    }
+
     /// The length of the body on a stream, of a message whose head ends at `body_at`.
     pub(super) fn stream_body_length(&self, body_at: usize) -> Result<usize, ParseError> {
         let length = self.content_length().map_err(|error| self.blame(error))?;

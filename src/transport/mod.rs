@@ -1,9 +1,25 @@
 //! Sockets. They carry bytes and decide nothing.
+//!
+//! Datagrams: [`udp`] binds, [`UdpListener`] receives and sends batches. Streams: [`tcp`]
+//! binds, [`Connections`] are all connections of one worker, [`Gate`] bounds them over all
+//! workers. [`TlsListener`] and [`TlsPeers`] hold what TLS needs around them.
 
+mod connection;
+mod connections;
+mod directory;
+mod ended;
+mod gate;
 mod listener;
 mod outbox;
 pub mod resolver;
+pub mod tcp;
+mod tls;
 pub mod udp;
 
+pub use connections::{Connections, Heard, IsKnown, Opened, Unsent as NotTaken};
+pub use directory::Directory;
+pub use ended::Ended;
+pub use gate::{Gate, Pass};
 pub use listener::{UdpListener, Unsent};
 pub use outbox::Outbox;
+pub use tls::{Authority, Clients, ListenerTls, PeerTls, TlsFileError, TlsListener, TlsPeers};

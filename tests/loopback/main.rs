@@ -7,6 +7,12 @@ mod names;
 mod phone;
 mod proxy;
 mod proxy_life;
+mod slow_peers;
+mod tcp;
+mod tcp_proxy;
+mod tls;
+mod tls_proxy;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -59,7 +59,7 @@ pub(crate) fn lines<'m>(message: &'m str, name: &str) -> Vec<&'m str> {
         .collect()
 }
 
-fn response(request: &str, status: u16, contact: SocketAddr) -> String {
+pub(crate) fn response(request: &str, status: u16, contact: impl std::fmt::Display) -> String {
     let mut text = format!("SIP/2.0 {status} Whatever\r\n");
     for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
         for value in lines(request, name) {
@@ -75,7 +75,12 @@ fn response(request: &str, status: u16, contact: SocketAddr) -> String {
 }
 
 /// A request of the caller inside the dialog of this answer.
-pub(crate) fn in_dialog(answer: &str, method: &str, number: u32, me: SocketAddr) -> String {
+pub(crate) fn in_dialog(
+    answer: &str,
+    method: &str,
+    number: u32,
+    me: impl std::fmt::Display,
+) -> String {
     let contact = lines(answer, "Contact")[0].trim_matches(['<', '>']);
     let routes: String = lines(answer, "Record-Route")
         .iter()
@@ -112,7 +117,7 @@ pub(crate) fn proxy(
 }
 
 /// The trunks of the group that calls to London go to.
-pub(crate) fn trunks_toml(trunks: &[SocketAddr]) -> String {
+pub(crate) fn trunks_toml<A: std::fmt::Display>(trunks: &[A]) -> String {
     let names: Vec<String> = (0..trunks.len()).map(|n| format!("\"t{n}\"")).collect();
     let own: String = trunks
         .iter()

@@ -392,7 +392,7 @@ fn the_example_of_a_proxy_is_read() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = Config::read(&root.join("docs/trunkline-proxy.toml")).unwrap();
     let modes: Vec<Mode> = config.listeners.iter().map(|l| l.mode).collect();
-    assert_eq!(modes, [Mode::Proxy, Mode::Redirect]);
+    assert_eq!(modes, [Mode::Proxy, Mode::Proxy, Mode::Redirect]);
     assert!(config.proxy.secret_file.is_some());
     let loaded = trunkline::tables::load(&config.tables);
     assert!(loaded.table.is_some(), "{:?}", loaded.report);

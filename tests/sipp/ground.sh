@@ -39,9 +39,9 @@ trap 'exit 130' INT TERM
 [[ -x $trunkline ]] || fail "$trunkline is missing: cargo build --release"
 command -v sipp >/dev/null || fail "sipp is missing: apt-get install sip-tester"
 
-# Whether a UDP port is bound, on IPv4 or IPv6.
+# Whether a port is bound for UDP or listens for TCP, on IPv4 or IPv6.
 is_bound() {
-    grep -qi ":$(printf '%04X' "$1") 0" <(awk '{ print $2, $3 }' /proc/net/udp /proc/net/udp6 2>/dev/null)
+    grep -qi ":$(printf '%04X' "$1") 00000000" <(awk '{ print $2, $3 }' /proc/net/{udp,udp6,tcp,tcp6} 2>/dev/null)
 }
 
 free_port() {
@@ -83,6 +83,11 @@ decisions = false
 [[listen]]
 address   = "127.0.0.1:$3"
 transport = "udp"
+mode      = "$4"
+
+[[listen]]
+address   = "127.0.0.1:$3"
+transport = "tcp"
 mode      = "$4"
 TOML
 }
@@ -149,7 +154,7 @@ stop_process() {
 # measure its own retransmissions.
 start_calls() {
     rm -f "$work"/sipp.*
-    TERM=${TERM:-dumb} sipp "127.0.0.1:$port" -i 127.0.0.1 -nostdin -sf "$root/tests/sipp/redirect.xml" \
+    TERM=${TERM:-dumb} sipp "127.0.0.1:$port" -i 127.0.0.1 -nostdin ${sipp_over:-} -sf "$root/tests/sipp/redirect.xml" \
         -inf "$3" -r "$1" -m "$2" -l 50 -deadcall_wait 0 -buff_size 4194304 \
         -trace_err -error_file "$work/sipp.err" \
         -trace_stat -stf "$work/sipp.csv" -fd 1 >"$work/sipp.out" 2>&1 &

@@ -2,7 +2,8 @@
 # A play has roles, a role is a SIPp scenario, and each word prints a piece of one.
 #
 # A word reads: $play, $did (the number of this play), $own (the port of this role),
-# $proxy (the port of the proxy). Tags are plain: the caller is `caller`, whoever
+# $proxy (the port of the proxy), $over (its transport
+# as a Via spells it) and $over_uri (as a URI does). Tags are plain: the caller is `caller`, whoever
 # answers is `trunk`. What is expected, and can be expected wrongly to see a check fail:
 expected_hops=69            # Max-Forwards at the trunk; the caller sends 70
 expected_route=             # port of our Record-Route; left out: $proxy
@@ -61,12 +62,12 @@ from_caller() {
 # invite [BODY] [HEADER]: a new call.
 invite() {
     send "INVITE sip:$did@127.0.0.1:$proxy;user=phone SIP/2.0
-Via: SIP/2.0/UDP 127.0.0.1:$own;branch=z9hG4bK-$play-invite;rport
+Via: SIP/2.0/$over 127.0.0.1:$own;branch=z9hG4bK-$play-invite;rport
 $(from_caller)
 To: <sip:$did@127.0.0.1>
 Call-ID: [call_id]
 CSeq: 1 INVITE
-Contact: <sip:ada@127.0.0.1:$own>
+Contact: <sip:ada@127.0.0.1:$own$over_uri>
 Max-Forwards: 70
 Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, REFER, NOTIFY, INFO
 Supported: 100rel, replaces
@@ -78,7 +79,7 @@ ${1:-$(with caller)}"
 # The same, on its way to nobody again: ends a final answer that is no 2xx.
 ack_refusal() {
     send_once "ACK sip:$did@127.0.0.1:$proxy;user=phone SIP/2.0
-Via: SIP/2.0/UDP 127.0.0.1:$own;branch=z9hG4bK-$play-${1:-invite};rport
+Via: SIP/2.0/$over 127.0.0.1:$own;branch=z9hG4bK-$play-${1:-invite};rport
 $(from_caller)
 [last_To:]
 Call-ID: [call_id]
@@ -89,7 +90,7 @@ $without"
 
 cancel() {
     send "CANCEL sip:$did@127.0.0.1:$proxy;user=phone SIP/2.0
-Via: SIP/2.0/UDP 127.0.0.1:$own;branch=z9hG4bK-$play-invite;rport
+Via: SIP/2.0/$over 127.0.0.1:$own;branch=z9hG4bK-$play-invite;rport
 $(from_caller)
 To: <sip:$did@127.0.0.1>
 Call-ID: [call_id]
@@ -118,12 +119,12 @@ To: \"Ada  King\" <sip:+447700900123@127.0.0.1>;tag=caller"
     fi
     cat <<SIP
 $method [next_url] SIP/2.0
-Via: SIP/2.0/UDP 127.0.0.1:$own;branch=z9hG4bK-$play-$who-$method-$cseq
+Via: SIP/2.0/$over 127.0.0.1:$own;branch=z9hG4bK-$play-$who-$method-$cseq
 [routes]
 $ends
 Call-ID: [call_id]
 CSeq: $cseq $method
-Contact: <sip:$who@127.0.0.1:$own>
+Contact: <sip:$who@127.0.0.1:$own$over_uri>
 Max-Forwards: 70
 $headers
 $content
@@ -150,7 +151,7 @@ answer() {
 [last_Call-ID:]
 [last_CSeq:]
 [last_Record-Route:]
-Contact: <sip:trunk@127.0.0.1:$own>
+Contact: <sip:trunk@127.0.0.1:$own$over_uri>
 Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, REFER, NOTIFY, INFO
 X-Kept:  as   it came;;,  ;tail
 ${2:-X-Side: trunk}
@@ -178,7 +179,7 @@ To: <sip:$did@127.0.0.1>;tag=trunk
 Call-ID: [call_id]
 CSeq: ${3:-1} INVITE
 Record-Route:[\$route]
-Contact: <sip:trunk@127.0.0.1:$own>
+Contact: <sip:trunk@127.0.0.1:$own$over_uri>
 ${2:-$without}"
 }
 
@@ -248,7 +249,7 @@ is_forwarded() {
     forwarded_request
     matches From "^ \"Ada  King\" <sip:[+]447700900123@127[.]0[.]0[.]1>;tag=caller\$"
     matches To "^ <sip:[+]${did#+}@127[.]0[.]0[.]1>\$"
-    matches Contact "^ <sip:ada@127[.]0[.]0[.]1:[0-9]+>\$"
+    matches Contact "^ <sip:ada@127[.]0[.]0[.]1:[0-9]+(;transport=tcp)?>\$"
     matches CSeq "^ 1 INVITE\$"
     kept_as_it_came
     recorded
@@ -256,7 +257,7 @@ is_forwarded() {
 
 # What every request has that came through the proxy.
 forwarded_request() {
-    printf '<ereg regexp="^ SIP/2.0/UDP 127[.]0[.]0[.]1:%s;.*branch=z9hG4bK" search_in="hdr" header="Via:" start_line="true" occurrence="1" check_it="true" assign_to="kept"/>\n' "$proxy"
+    printf '<ereg regexp="^ SIP/2.0/%s 127[.]0[.]0[.]1:%s;.*branch=z9hG4bK" search_in="hdr" header="Via:" start_line="true" occurrence="1" check_it="true" assign_to="kept"/>\n' "$over" "$proxy"
     printf '<ereg regexp="branch=z9hG4bK-%s-" search_in="hdr" header="Via:" start_line="true" occurrence="2" check_it="true" assign_to="kept"/>\n' "$play"
     matches Max-Forwards "^ *$expected_hops\$"
     message_lacks '[[:cntrl:]]Route:'
@@ -269,7 +270,7 @@ came_along() { forwarded_request; }
 came_back() {
     local branch=$play-
     [[ $expected_via == ours ]] || branch=$expected_via
-    matches Via "^ SIP/2.0/UDP 127[.]0[.]0[.]1:$own;.*branch=z9hG4bK-$branch"
+    matches Via "^ SIP/2.0/$over 127[.]0[.]0[.]1:$own;.*branch=z9hG4bK-$branch"
     message_lacks '[[:cntrl:]]Via:.*[[:cntrl:]]Via:'
 }
 

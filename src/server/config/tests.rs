@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 use super::*;
+use crate::transport::{Authority, Clients};
 
 fn read(text: &str) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -65,8 +66,8 @@ fn tells_every_mistake_with_its_place() {
         ),
         ("[[listen]]\naddress = \"224.0.0.1:5060\"\n", "multicast"),
         (
-            "[[listen]]\ntransport = \"tls\"\n",
-            "not available in this version",
+            "[[listen]]\ntransport = \"sctp\"\n",
+            "allowed: \"udp\", \"tcp\" or \"tls\"",
         ),
         (
             "[[listen]]\nmode = \"redirekt\"\n",
@@ -203,4 +204,96 @@ fn a_file_that_is_not_there_is_named() {
         report.contains("nowhere/trunkline.toml") && report.contains("T001"),
         "{report}"
     );
+}
+
+const TLS: &str = "tables = \"t\"\n[[listen]]\naddress = \"127.0.0.1:5061\"\ntransport = \"tls\"\nmode = \"proxy\"\n";
+
+#[test]
+fn reads_what_tls_needs() {
+    let text = format!(
+        "{TLS}certificate = \"own.pem\"\nkey = \"own.key\"\nclient_ca = \"carriers.pem\"\n\
+         client_names = [\"sip.carrier.example\"]\n\
+         [[tls_peer]]\naddress = \"203.0.113.7\"\nname = \"sip.carrier.example\"\nca = \"carriers.pem\"\n\
+         [[tls_peer]]\naddress = \"203.0.113.7:5062\"\nname = \"203.0.113.7\"\nwildcards = true\n\
+         certificate = \"own.pem\"\nkey = \"own.key\"\n"
+    );
+    let config = read(&text).unwrap();
+    let tls = config.listeners[0].tls.as_ref().unwrap();
+    assert!(tls.certificate.ends_with("own.pem") && tls.certificate.is_absolute());
+    let Clients::Asked {
+        is_optional: false,
+        names,
+        ..
+    } = &tls.clients
+    else {
+        panic!("{:?}", tls.clients)
+    };
+    assert_eq!(names.len(), 1);
+    let [any_port, one_port] = &config.tls_peers[..] else {
+        panic!("two peers")
+    };
+    assert!(matches!(&any_port.authority, Authority::File(path) if path.ends_with("carriers.pem")));
+    assert_eq!((any_port.port, one_port.port), (None, Some(5062)));
+    assert_eq!(one_port.authority, Authority::System);
+    assert!(one_port.wildcards && one_port.own.is_some());
+}
+
+#[test]
+fn tells_every_mistake_about_connections() {
+    let peer = "[[tls_peer]]\naddress = \"203.0.113.7\"\nname = \"a.example\"\n";
+    let files = "certificate = \"own.pem\"\nkey = \"own.key\"\n";
+    let udp = format!("tables = \"t\"\n{LISTEN}");
+    let tcp = udp.replace("udp", "tcp");
+    for (text, said) in [
+        (TLS.to_owned(), "\"certificate\""),
+        (format!("{TLS}certificate = \"own.pem\"\n"), "\"key\""),
+        (format!("{udp}{files}"), "transport = \"tls\" only"),
+        (
+            format!("{tcp}client_ca = \"x\"\n"),
+            "client_ca is for listeners",
+        ),
+        (
+            format!("{tcp}stateful = true\n"),
+            "transport = \"udp\" only",
+        ),
+        (
+            format!("{TLS}{files}client = \"required\"\n"),
+            "\"client_ca\"",
+        ),
+        (format!("{TLS}{files}client = \"on\"\n"), "\"optional\""),
+        (
+            format!("{TLS}{files}client = \"off\"\nclient_ca = \"x\"\n"),
+            "leave one of them out",
+        ),
+        (
+            format!("{TLS}{files}client_names = [\"a.example\"]\n"),
+            "write client_ca",
+        ),
+        (
+            format!("{TLS}{files}client_ca = \"x\"\nclient_names = [\"a b\"]\n"),
+            "no name of a certificate",
+        ),
+        (
+            format!("{udp}{peer}{peer}"),
+            "two TLS peers have the address",
+        ),
+        (
+            format!("{udp}{}", peer.replace("203.0.113.7", "sip.example")),
+            "is not an address",
+        ),
+        (format!("{udp}{peer}key = \"x\"\n"), "\"certificate\""),
+        (
+            format!("{udp}{peer}wildcard = true\n"),
+            "did you mean \"wildcards\"?",
+        ),
+        (
+            format!("{tcp}{}", LISTEN.replace("udp", "tcp")),
+            "two listeners have the address",
+        ),
+    ] {
+        let report = read(&text).unwrap_err();
+        assert!(report.contains(said), "{said}:\n{report}");
+    }
+    let both = read(&format!("{udp}{}", LISTEN.replace("udp", "tcp"))).unwrap();
+    assert_eq!(both.listeners.len(), 2);
 }

@@ -1,0 +1,55 @@
+//! All that is read from files of certificates, and read again at a reload.
+
+use std::sync::Arc;
+
+use super::{Config, ListenerConfig};
+use crate::proxy::FlowTransport;
+use crate::transport::{TlsFileError, TlsListener, TlsPeers};
+
+/// The certificates of all listeners, and what is known of TLS peers.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    /// In the order of the configuration; `None` where a listener is without TLS.
+    pub(super) listeners: Vec<Option<Arc<TlsListener>>>,
+    pub(super) peers: Arc<TlsPeers>,
+}
+
+impl Certificates {
+    /// Reads all files.
+    pub(super) fn open(config: &Config) -> Result<Self, TlsFileError> {
+        let open = |listener: &ListenerConfig| match (listener.transport, &listener.tls) {
+            (FlowTransport::Tls, Some(files)) => {
+                TlsListener::open(files.clone()).map(|opened| Some(Arc::new(opened)))
+            }
+            // The file of the configuration cannot say this; who makes one by hand can.
+            (FlowTransport::Tls, None) => Err(TlsFileError::unnamed(listener.address)),
+            _ => Ok(None),
+        };
+        let listeners = config.listeners.iter().map(open);
+        Ok(Self {
+            listeners: listeners.collect::<Result<_, _>>()?,
+            peers: Arc::new(TlsPeers::open(config.tls_peers.clone())?),
+        })
+    }
+
+    /// Reads them again for connections that come from now on, and logs how it went. What
+    /// cannot be used changes nothing: the certificates from before are shown and believed.
+    pub(super) fn reload(&self) {
+        let listeners = self.listeners.iter().flatten();
+        let mut read: Vec<_> = listeners.map(|listener| listener.reload()).collect();
+        if !self.peers.is_empty() {
+            read.push(self.peers.reload());
+        }
+        if read.is_empty() {
+            return;
+        }
+        let mut is_whole = true;
+        for error in read.into_iter().filter_map(Result::err) {
+            is_whole = false;
+            tracing::error!("certificates kept as they were: {error}");
+        }
+        if is_whole {
+            tracing::info!("certificates read again");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The proxy's messages on connections: what came, what leaves, and what follows from a
+//! connection that ends.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::{Handed, ProxyTask, Work};
+use crate::limits::DATAGRAM_BATCH_MAX;
+use crate::proxy::{Flow, Input, Now, response_owner};
+use crate::routing::Snapshot;
+use crate::sip::Message;
+use crate::transport::{Heard, NotTaken};
+
+impl ProxyTask {
+    /// Takes what came of connections, at most a batch. Returns how much there was.
+    pub(super) fn heard(&mut self, now: Now, snapshot: &Snapshot, work: &mut Work) -> usize {
+        for taken in 0..DATAGRAM_BATCH_MAX {
+            let Some(heard) = self.connections.take() else {
+                return taken;
+            };
+            match heard {
+                Heard::Message {
+                    flow,
+                    bytes,
+                    is_last,
+                    ..
+                } => {
+                    self.message(now, flow, bytes, snapshot, work);
+                    if is_last {
+                        work.hang_ups.push(flow);
+                    }
+                }
+                Heard::Closed {
+                    flow,
+                    why,
+                    detail,
+                    unsent,
+                    ..
+                } => {
+                    self.counters.connection(why);
+                    let (peer, detail) = (flow.peer, detail.as_deref());
+                    self.errors.connection(now.instant, why, peer, detail);
+                    for bytes in unsent {
+                        self.given_back(now, flow, bytes, snapshot, work);
+                    }
+                }
+                Heard::Refused { peer, why, detail } => {
+                    self.counters.connection(why);
+                    let detail = detail.as_deref();
+                    self.errors.connection(now.instant, why, peer, detail);
+                }
+                Heard::Opened(_) => {}
+            }
+        }
+        DATAGRAM_BATCH_MAX
+    }
+
+    fn message(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        bytes: Bytes,
+        snapshot: &Snapshot,
+        work: &mut Work,
+    ) {
+        match response_owner(&bytes).filter(|owner| self.post.is_elsewhere(*owner)) {
+            None => {
+                let bytes = &bytes;
+                self.handle(now, Input::Received { flow, bytes }, snapshot, work);
+            }
+            Some(owner) => self.hand(owner, Handed::Received { flow, bytes }),
+        }
+    }
+
+    /// A connection ended before its peer had this: a call tries its next route, an answer
+    /// another way.
+    fn given_back(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        bytes: Bytes,
+        snapshot: &Snapshot,
+        work: &mut Work,
+    ) {
+        if is_answer(&bytes) {
+            self.answer_elsewhere(&flow, bytes);
+        } else {
+            self.not_arrived(now, flow.peer, bytes, snapshot, work);
+        }
+    }
+
+    /// Sends one message on its connection, and a request on a new one if need be. A request
+    /// that cannot be sent is put to the refused.
+    pub(super) fn send_on_stream(&mut self, flow: &Flow, bytes: &Bytes, work: &mut Work) {
+        if is_answer(bytes) {
+            match self.connections.send(flow, bytes.clone()) {
+                Ok(()) => {}
+                Err(NotTaken::Gone(bytes)) => self.answer_elsewhere(flow, bytes),
+                Err(_) => self.counters.send_error(),
+            }
+            return;
+        }
+        let elsewhere = self.connections.elsewhere(flow);
+        if let Some((owner, flow)) = elsewhere.filter(|(owner, _)| self.post.is_elsewhere(*owner)) {
+            let handed = Handed::Send {
+                flow,
+                bytes: bytes.clone(),
+            };
+            let arrived = self.post.hand(owner, handed);
+            self.counters.handed_over(arrived);
+            if !arrived {
+                // On a stream nobody repeats it.
+                work.refused.push((flow.peer, bytes.clone()));
+            }
+            return;
+        }
+        if self.connections.send_or_dial(flow, bytes.clone()).is_err() {
+            self.counters.send_error();
+            work.refused.push((flow.peer, bytes.clone()));
+        }
+    }
+
+    /// Sends what another worker has for a connection of this one. Was it closed meanwhile,
+    /// the request goes back as one that did not arrive.
+    pub(super) fn send_for_another(
+        &mut self,
+        now: Now,
+        flow: &Flow,
+        bytes: Bytes,
+        snapshot: &Snapshot,
+        work: &mut Work,
+    ) {
+        if self.connections.send(flow, bytes.clone()).is_err() {
+            self.counters.send_error();
+            self.not_arrived(now, flow.peer, bytes, snapshot, work);
+        }
+    }
+
+    /// RFC 3261 §18.2.2: the connection a request came by is closed, so its answer goes to
+    /// the address the request came from, at the port of its sent-by. To nobody whom the
+    /// table does not know: we open no connection for a stranger.
+    fn answer_elsewhere(&mut self, flow: &Flow, bytes: Bytes) {
+        let to =
+            sent_by(flow, &bytes).filter(|to| to != flow && self.engine.is_known(to.peer.ip()));
+        let sent = to.map(|to| self.connections.send_or_dial(&to, bytes));
+        if !matches!(sent, Some(Ok(()))) {
+            self.counters.send_error();
+        }
+    }
+}
+
+fn is_answer(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"SIP/")
+}
+
+/// The flow to who sent the request of this answer, by the top Via.
+fn sent_by(flow: &Flow, answer: &[u8]) -> Option<Flow> {
+    let port = Message::parse_datagram(answer).ok()?.top_via().ok()?.port;
+    let port = port.unwrap_or(flow.transport.default_port());
+    let peer = SocketAddr::new(flow.peer.ip(), port);
+    crate::proxy::is_answerable(peer).then_some(Flow { peer, ..*flow })
+}

@@ -1,0 +1,38 @@
+//! Trunks the proxy listeners of a configuration cannot reach: told at the start, when
+//! somebody looks.
+
+use super::{Config, Mode};
+use crate::limits::TRUNKS_TOLD_MAX;
+use crate::proxy::{FlowTransport, way_to};
+use crate::routing::RoutingTable;
+
+/// Warns of trunks that no proxy listener reaches, and of those over TLS of which nobody has
+/// said what to believe. Calls to them move on to the next route.
+pub(super) fn warn(config: &Config, table: &RoutingTable) {
+    let unreached = table.trunks().iter().filter_map(|trunk| {
+        let (transport, address) = way_to(trunk)?;
+        let reaches = config.listeners.iter().any(|listener| {
+            listener.mode == Mode::Proxy
+                && listener.transport == transport
+                && listener.address.is_ipv4() == address.is_ipv4()
+        });
+        let is_met = transport != FlowTransport::Tls
+            || config.tls_peers.iter().any(|peer| {
+                peer.ip == address.ip() && peer.port.is_none_or(|port| port == address.port())
+            });
+        let (over, name) = (transport.as_str(), &trunk.name);
+        match (reaches, is_met) {
+            (true, true) => None,
+            (false, _) => Some(format!(
+                "trunk {name} cannot be reached: no proxy listener has its transport, {over}, \
+                 and its kind of address, {address}"
+            )),
+            (true, false) => Some(format!(
+                "trunk {name} cannot be reached: no [[tls_peer]] has its address, {address}"
+            )),
+        }
+    });
+    for warning in unreached.take(TRUNKS_TOLD_MAX) {
+        tracing::warn!("{warning}");
+    }
+}

@@ -1,0 +1,145 @@
+//! One redirect listener for connections on one worker: messages come, answers go back by
+//! the connection they came by.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::worker::{CallLog, Order, note_answer};
+use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
+use crate::observe::{CallLine, Counters, PeerErrors};
+use crate::proxy::{Datagram, DropReason, Fate, Flow, Now, RedirectServer};
+use crate::routing::Snapshot;
+use crate::tables::TableStore;
+use crate::transport::{Connections, Heard};
+
+/// What a redirect listener for connections needs to serve.
+pub(super) struct StreamTask {
+    pub(super) connections: Connections,
+    pub(super) name: Arc<str>,
+    pub(super) engine: RedirectServer,
+    pub(super) store: Arc<TableStore>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) errors: Arc<PeerErrors>,
+    pub(super) calls: CallLog,
+    pub(super) orders: watch::Receiver<Order>,
+    pub(super) drain_timeout: Duration,
+}
+
+/// Nothing more comes when nothing has come for so long.
+const QUIET: Duration = Duration::from_millis(10);
+
+impl StreamTask {
+    /// Serves until told to end; then answers what has come, and ends. Nobody repeats an
+    /// answer on a stream, so no ACK is waited for.
+    pub(super) async fn run(mut self) {
+        let mut page = Vec::new();
+        while *self.orders.borrow() == Order::Serve && self.orders.has_changed().is_ok() {
+            tokio::select! {
+                biased;
+                _ = self.orders.changed() => {}
+                () = self.connections.wait() => self.batch(&mut page),
+            }
+            tokio::task::yield_now().await;
+        }
+        let until = Instant::now() + self.drain_timeout;
+        for _ in 0..DRAIN_BATCHES_MAX {
+            let came = timeout(QUIET, self.connections.wait()).await;
+            if came.is_err() || *self.orders.borrow() == Order::Stop || Instant::now() > until {
+                break;
+            }
+            self.batch(&mut page);
+            tokio::task::yield_now().await;
+        }
+        self.connections.quiet().await;
+    }
+
+    /// Takes what came, at most a batch, with one snapshot of the table, and answers it.
+    fn batch(&mut self, page: &mut Vec<u8>) {
+        let snapshot = self.store.snapshot();
+        for _ in 0..DATAGRAM_BATCH_MAX {
+            match self.connections.take() {
+                None => return,
+                Some(Heard::Message {
+                    flow,
+                    bytes,
+                    is_last,
+                    ..
+                }) => {
+                    self.message(&flow, &bytes, &snapshot, page);
+                    if is_last {
+                        self.connections.hang_up(&flow);
+                    }
+                }
+                Some(Heard::Closed {
+                    flow, why, detail, ..
+                }) => {
+                    self.counters.connection(why);
+                    let now = Instant::now().into_std();
+                    (self.errors).connection(now, why, flow.peer, detail.as_deref());
+                }
+                Some(Heard::Refused { peer, why, detail }) => {
+                    self.counters.connection(why);
+                    let now = Instant::now().into_std();
+                    self.errors.connection(now, why, peer, detail.as_deref());
+                }
+                Some(Heard::Opened(_)) => {}
+            }
+        }
+    }
+
+    fn message(&mut self, flow: &Flow, bytes: &Bytes, snapshot: &Snapshot, page: &mut Vec<u8>) {
+        let now = Now {
+            instant: Instant::now().into_std(),
+            wall: Timestamp::now(),
+        };
+        let name = Arc::clone(&self.name);
+        let datagram = Datagram {
+            bytes,
+            source: flow.peer,
+            asked: Some(flow.local.ip()),
+            listener: &name,
+        };
+        // A defect met by one message must not end the calls of everybody else. The engine
+        // empties its buffers at the start of each call, so none is left behind.
+        let handle = || self.engine.handle_frame(now, &datagram, snapshot, page);
+        let fate =
+            catch_unwind(AssertUnwindSafe(handle)).unwrap_or(Fate::Dropped(DropReason::Defect));
+        match fate {
+            Fate::Answer {
+                status,
+                method,
+                answer,
+                ..
+            } => {
+                let answer_bytes = Bytes::copy_from_slice(page);
+                if self.connections.send(flow, answer_bytes).is_err() {
+                    self.counters.send_error();
+                }
+                let (counters, errors) = (&self.counters, &self.errors);
+                let answered = (status, method);
+                let call = note_answer(counters, errors, now, answered, answer, flow.peer);
+                if let Some(event) = call {
+                    self.calls.line(&CallLine {
+                        event: &event,
+                        table: &snapshot.table,
+                        took: now.instant.elapsed(),
+                        mask: self.calls.mask,
+                    });
+                }
+            }
+            Fate::Absorbed(method) => self.counters.request(method),
+            Fate::Dropped(reason) => {
+                self.counters.dropped(reason);
+                (self.errors).dropped(now.instant, reason, bytes.len(), flow.peer);
+            }
+            // Nothing is kept, so nothing is repeated.
+            Fate::Repeat(_) => {}
+        }
+    }
+}

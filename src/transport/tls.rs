@@ -1,0 +1,224 @@
+//! TLS around connections: whose certificates are shown and believed, read from files again
+//! and again. RFC 5922 for the names.
+
+mod files;
+mod names;
+mod peers;
+
+pub use files::TlsFileError;
+pub use peers::{Authority, PeerTls, TlsPeers};
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    SignatureScheme,
+};
+
+use super::Ended;
+
+/// What a TLS listener shows, and what it asks of who comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The file of its certificate chain, its own first (PEM).
+    pub certificate: PathBuf,
+    /// The file of its key (PEM).
+    pub key: PathBuf,
+    /// What is asked of clients.
+    pub clients: Clients,
+}
+
+/// Whether clients have to show a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clients {
+    /// None is asked for.
+    Unasked,
+    /// One is asked for, and has to be good.
+    Asked {
+        /// The file of the CAs that are believed (PEM).
+        authorities: PathBuf,
+        /// Whether who has none is let in all the same.
+        is_optional: bool,
+        /// A certificate has to be for one of these; for any where there are none.
+        names: Vec<ServerName<'static>>,
+    },
+}
+
+/// The certificates of one listener as they were read last.
+#[derive(Debug)]
+pub struct TlsListener {
+    files: ListenerTls,
+    current: ArcSwap<ServerConfig>,
+}
+
+impl TlsListener {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub fn open(files: ListenerTls) -> Result<Self, TlsFileError> {
+        let current = ArcSwap::from_pointee(server_config(&files)?);
+        Ok(Self { files, current })
+    }
+
+    /// Reads the files again, for connections that come from now on. Those that are there
+    /// keep what they have.
+    ///
+    /// # Errors
+    /// The first file that cannot be used; all stays as it was.
+    pub fn reload(&self) -> Result<(), TlsFileError> {
+        self.current.store(Arc::new(server_config(&self.files)?));
+        Ok(())
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.current.load_full())
+    }
+}
+
+fn server_config(files: &ListenerTls) -> Result<ServerConfig, TlsFileError> {
+    let provider = provider();
+    let unusable = |error: Error| TlsFileError::new(&files.certificate, explained(&error));
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?;
+    let builder = match &files.clients {
+        Clients::Unasked => builder.with_no_client_auth(),
+        Clients::Asked {
+            authorities,
+            is_optional,
+            names,
+        } => {
+            let roots = Arc::new(files::authorities(authorities)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            let verifier = if *is_optional {
+                verifier.allow_unauthenticated()
+            } else {
+                verifier
+            };
+            let chains = verifier
+                .build()
+                .map_err(|error| TlsFileError::new(authorities, error))?;
+            builder.with_client_cert_verifier(Arc::new(NamedClients {
+                chains,
+                names: names.as_slice().into(),
+            }))
+        }
+    };
+    let (chain, key) = files::identity(&files.certificate, &files.key)?;
+    builder.with_single_cert(chain, key).map_err(unusable)
+}
+
+/// The cryptography of all TLS here.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// Believes clients whose certificate is for one of the names. RFC 5922 §7.2.
+#[derive(Debug)]
+struct NamedClients {
+    chains: Arc<dyn ClientCertVerifier>,
+    names: Box<[ServerName<'static>]>,
+}
+
+impl ClientCertVerifier for NamedClients {
+    fn offer_client_auth(&self) -> bool {
+        self.chains.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.chains.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chains.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = (self.chains).verify_client_cert(end_entity, intermediates, now)?;
+        let is_for = |name: &ServerName<'_>| names::check(end_entity, name, false).is_ok();
+        if self.names.is_empty() || self.names.iter().any(is_for) {
+            return Ok(verified);
+        }
+        Err(CertificateError::NotValidForName.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
+}
+
+/// Why a handshake failed, and what to tell of it.
+pub(super) fn failure(error: &io::Error) -> (Ended, Option<Box<str>>) {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let Some(tls) = tls else {
+        return (Ended::Handshake, Some(error.to_string().into()));
+    };
+    let why = match tls {
+        Error::InvalidMessage(_) => Ended::NotTls,
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => Ended::Certificate,
+        _ => Ended::Handshake,
+    };
+    (why, Some(explained(tls).into()))
+}
+
+/// What is wrong, for who runs a telephone exchange.
+fn explained(error: &Error) -> String {
+    use CertificateError::{
+        BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext,
+        NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, UnknownIssuer,
+    };
+    let text = match error {
+        Error::NoCertificatesPresented => "it showed no certificate",
+        Error::InvalidCertificate(what) => match what {
+            Expired | ExpiredContext { .. } => "its certificate has expired",
+            NotValidYet | NotValidYetContext { .. } => "its certificate is not valid yet",
+            UnknownIssuer => "its certificate is of a CA that is not believed",
+            NotValidForName | NotValidForNameContext { .. } => {
+                "its certificate is for another name"
+            }
+            InvalidPurpose | InvalidPurposeContext { .. } => {
+                "its certificate is for another purpose"
+            }
+            BadSignature => "its certificate was tampered with",
+            _ => return format!("its certificate cannot be used: {what}"),
+        },
+        Error::InvalidMessage(_) => "it does not speak TLS",
+        Error::AlertReceived(alert) => return format!("it ended the handshake: {alert:?}"),
+        Error::InconsistentKeys(_) => "the key belongs to another certificate",
+        _ => return error.to_string(),
+    };
+    text.to_owned()
+}

@@ -1,0 +1,195 @@
+//! Whom we open TLS connections to: which name its certificate must have, and which
+//! certificate we show.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
+use tokio_rustls::rustls::crypto::{
+    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+
+use super::files::{self, TlsFileError};
+use super::{explained, names, provider};
+
+/// How one address is met over TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerTls {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its port; any without one.
+    pub port: Option<u16>,
+    /// The name its certificate must be for; asked for by it, too (SNI).
+    pub name: ServerName<'static>,
+    /// Whose word is believed.
+    pub authority: Authority,
+    /// The files of our certificate chain and its key, for a peer that asks for one.
+    pub own: Option<(PathBuf, PathBuf)>,
+    /// Whether a wildcard in its certificate is believed: RFC 5922 §7.2 says no.
+    pub wildcards: bool,
+}
+
+/// Whose word is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authority {
+    /// That of the CAs the system believes.
+    System,
+    /// That of the CAs in this file (PEM), and of nobody else.
+    File(PathBuf),
+}
+
+/// All peers we meet over TLS, as their files were read last.
+#[derive(Debug, Default)]
+pub struct TlsPeers {
+    files: Vec<PeerTls>,
+    current: ArcSwap<Vec<Peer>>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    ip: IpAddr,
+    port: Option<u16>,
+    name: ServerName<'static>,
+    config: Arc<ClientConfig>,
+}
+
+impl TlsPeers {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub fn open(files: Vec<PeerTls>) -> Result<Self, TlsFileError> {
+        let current = ArcSwap::from_pointee(read(&files)?);
+        Ok(Self { files, current })
+    }
+
+    /// Reads the files again, for connections that are opened from now on.
+    ///
+    /// # Errors
+    /// The first file that cannot be used; all stays as it was.
+    pub fn reload(&self) -> Result<(), TlsFileError> {
+        self.current.store(Arc::new(read(&self.files)?));
+        Ok(())
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// How to meet this address: an entry with its port before one without.
+    pub(in crate::transport) fn connector(
+        &self,
+        peer: SocketAddr,
+    ) -> Option<(TlsConnector, ServerName<'static>)> {
+        let all = self.current.load();
+        let of = |port| all.iter().find(|p| p.ip == peer.ip() && p.port == port);
+        let found = of(Some(peer.port())).or_else(|| of(None))?;
+        let connector = TlsConnector::from(Arc::clone(&found.config));
+        Some((connector, found.name.clone()))
+    }
+}
+
+fn read(files: &[PeerTls]) -> Result<Vec<Peer>, TlsFileError> {
+    files.iter().map(peer).collect()
+}
+
+fn peer(files: &PeerTls) -> Result<Peer, TlsFileError> {
+    let roots = match &files.authority {
+        Authority::System => files::system_authorities()?,
+        Authority::File(path) => files::authorities(path)?,
+    };
+    let provider = provider();
+    let verifier = Arc::new(SipServer {
+        roots,
+        wildcards: files.wildcards,
+        algorithms: provider.signature_verification_algorithms,
+    });
+    let shown = files.own.as_ref().map(|(certificate, _)| certificate);
+    let path = shown.cloned().unwrap_or_default();
+    let unusable = |error: Error| TlsFileError::new(&path, explained(&error));
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let config = match &files.own {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let (chain, key) = files::identity(certificate, key)?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(unusable)?
+        }
+    };
+    Ok(Peer {
+        ip: files.ip,
+        port: files.port,
+        name: files.name.clone(),
+        config: Arc::new(config),
+    })
+}
+
+/// Believes a server whose chain leads to one of the roots and whose certificate has the
+/// name, by the rules of RFC 5922 §7.3.
+#[derive(Debug)]
+struct SipServer {
+    roots: RootCertStore,
+    wildcards: bool,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for SipServer {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(end_entity)?,
+            &self.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )?;
+        names::check(end_entity, server_name, self.wildcards)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
