@@ -29,6 +29,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "sip",         pure: true,  total: true,  may_use: &["limits"] },
     Layer { module: "routing",     pure: true,  total: true,  may_use: &["limits"] },
     Layer { module: "plan",        pure: true,  total: true,  may_use: &["limits", "routing"] },
+    Layer { module: "ledger",      pure: true,  total: true,  may_use: &["limits"] },
     Layer { module: "transaction", pure: true,  total: true,  may_use: &["limits", "sip"] },
     // Of sip the reader of addresses only: a trunk's address is a SIP URI.
     Layer { module: "tables",      pure: false, total: true,  may_use: &["limits", "routing", "plan", "sip::uri", "sip::Uri", "sip::Host", "sip::Scheme"] },
