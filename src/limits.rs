@@ -249,3 +249,15 @@ pub const PLAN_WITNESS_TRIES_MAX: usize = 20_000;
 /// Days a comparison looks ahead: 28 years and a bit, in which every date falls on every
 /// weekday, leap days too.
 pub const PLAN_DAYS_AHEAD: i64 = 28 * 366;
+
+/// Generations kept unless the configuration says otherwise. A table of 12,000 DIDs is half
+/// a megabyte, one of a million rows 35 MB: 25 MB and 1.7 GB. Who changes a table five times
+/// a day can go back ten days.
+pub const GENERATIONS_KEPT: usize = 50;
+
+/// Generations that may be kept: the ledger is written whole with each change, and a
+/// thousand entries are half a megabyte.
+pub const GENERATIONS_KEPT_MAX: usize = 1_000;
+
+/// Largest ledger we read, in bytes: thirty times a thousand entries with long messages.
+pub const LEDGER_BYTES_MAX: u64 = 16 << 20;

@@ -27,6 +27,20 @@ pub struct Generation {
     pub counts: Counts,
 }
 
+impl Generation {
+    /// What is said while it serves in place of what the operator's folder says.
+    #[must_use]
+    pub fn in_place_of_folder(&self) -> String {
+        format!(
+            "gen {} serves ({} by {} at {:.0}), NOT the table folder: the next reload reads it",
+            self.number,
+            self.cause.as_str(),
+            self.by,
+            self.at
+        )
+    }
+}
+
 /// How a generation came to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -35,6 +35,17 @@ pub struct Trial {
     pub deadline: Deadline,
 }
 
+impl Trial {
+    /// `returns to gen 214 at 2026-08-21T09:19:02Z unless it is confirmed`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!(
+            "returns to gen {} at {:.0} unless it is confirmed",
+            self.return_to, self.deadline.until
+        )
+    }
+}
+
 /// What a process serves when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {

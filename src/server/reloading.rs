@@ -55,6 +55,9 @@ pub(super) fn reload(store: &TableStore) -> Reload {
             tracing::error!("reload refused, gen {generation} kept: {}", summary(report));
             log_findings(report);
         }
+        Reload::NotMade { generation, cause } => {
+            tracing::error!("reload refused, gen {generation} kept: {cause}");
+        }
     }
     outcome
 }
