@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+pub use control::{CONTROL_SOCKET, ControlConfig};
+
+use crate::generations::Keeping;
 use crate::limits::{LISTENERS_MAX, PROXY_CALLS_MAX, WORKERS_MAX};
 use crate::observe::{LogFormat, LogSettings, MaskNumbers};
 use crate::proxy::is_answerable;
@@ -34,6 +37,10 @@ pub struct Config {
     pub server_header: Option<String>,
     /// What all proxy listeners have in common.
     pub proxy: ProxyConfig,
+    /// Where tables that served are kept, and how many.
+    pub keeping: Keeping,
+    /// The control socket.
+    pub control: ControlConfig,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -98,6 +105,8 @@ impl Config {
             drain_timeout: DRAIN_TIMEOUT,
             server_header: None,
             proxy: ProxyConfig::default(),
+            keeping: Keeping::default(),
+            control: ControlConfig::default(),
         }
     }
 
@@ -184,6 +193,8 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let (log, log_decisions) = read_log(&mut root, folder);
     let mask_numbers = read_privacy(&mut root);
     let proxy = read_proxy(&mut root, folder);
+    let keeping = control::read_state(&mut root, folder);
+    let control = control::read_control(&mut root, folder);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -197,6 +208,8 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         drain_timeout: drain.map_or(DRAIN_TIMEOUT, |(ms, _)| Duration::from_millis(ms)),
         server_header,
         proxy,
+        keeping,
+        control,
     })
 }
 
@@ -499,5 +512,6 @@ fn read_privacy(root: &mut Reader<'_>) -> MaskNumbers {
     mask
 }
 
+mod control;
 #[cfg(test)]
 mod tests;

@@ -5,13 +5,16 @@
 
 pub mod config;
 mod daemon;
+mod desk;
 mod post;
 mod proxying;
 mod reloading;
 mod secret;
 mod worker;
 
-pub use config::{Advertised, Config, ListenerConfig, Mode, ProxyConfig};
+pub use config::{
+    Advertised, CONTROL_SOCKET, Config, ControlConfig, ListenerConfig, Mode, ProxyConfig,
+};
 pub use daemon::{EXIT_CONFIG, run};
 pub use secret::NoSecret;
 
@@ -20,7 +23,6 @@ use std::hash::RandomState;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -28,6 +30,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::generations::{Asked, Generations, NoArchive, OpenError};
 use crate::observe::{Counters, PeerErrors, Totals};
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
@@ -37,8 +40,10 @@ use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
 use crate::transport::{UdpListener, udp};
+use desk::LastOutcome;
 use post::Post;
 use proxying::{Door, ProxyTask, Unanswered};
+use reloading::{Bench, Changes};
 use secret::Secret;
 use worker::{CallLog, ListenerTask, Order};
 
@@ -58,6 +63,8 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The state folder cannot be used.
+    State(NoArchive),
     /// There is no secret for the proxy listeners.
     Secret(NoSecret),
     /// The system gave no thread, socket or event queue.
@@ -74,6 +81,7 @@ impl fmt::Display for StartError {
                 cause,
                 hint(cause)
             ),
+            Self::State(cause) => write!(f, "{cause}"),
             Self::Secret(cause) => write!(f, "{cause}"),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
         }
@@ -100,9 +108,8 @@ impl Server {
     /// # Errors
     /// Tables with errors, addresses that cannot be used, a system without resources.
     pub fn start(config: &Config) -> Result<ServerHandle, StartError> {
-        let (store, _, report) = TableStore::open(&config.tables)
-            .map_err(|report| StartError::Table(Box::new(report)))?;
-        reloading::log_findings(&report);
+        let bench = open_tables(config)?;
+        let store = Arc::clone(bench.generations.store());
         let secret = secret_of(config)?;
         let bound = bind_all(config)?;
         let addresses: Vec<_> = bound
@@ -119,14 +126,15 @@ impl Server {
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
-            store: Arc::new(store),
+            store,
+            bench: bench.clone(),
             orders,
             addresses,
             threads: Vec::new(),
             counters: Vec::new(),
             errors: Arc::new(PeerErrors::new(Instant::now())),
             ended: Arc::new(Notify::new()),
-            reload_soon: None,
+            changes: None,
             is_proxy: is_proxy(config),
         };
         let offices = Post::offices(config.workers);
@@ -135,23 +143,44 @@ impl Server {
                 .start_worker(post, sockets, &shared, &watched)
                 .map_err(StartError::System)?;
         }
-        handle.reload_soon =
-            Some(reloading::start(Arc::clone(&handle.store)).map_err(StartError::System)?);
+        handle.changes = Some(Changes::start(bench).map_err(StartError::System)?);
         Ok(handle)
     }
+}
+
+/// The table that serves first, and what is to be said of it.
+fn open_tables(config: &Config) -> Result<Bench, StartError> {
+    let opened = Generations::open(&config.tables, &config.keeping);
+    let (generations, opened) = opened.map_err(|error| match error {
+        OpenError::Table(report) => StartError::Table(report),
+        OpenError::State(cause) => StartError::State(cause),
+    })?;
+    for remark in &opened.remarks {
+        tracing::warn!("{remark}");
+    }
+    reloading::log_findings(opened.refused.as_ref().unwrap_or(&opened.report));
+    let bench = Bench {
+        generations: Arc::new(generations),
+        last: LastOutcome::default(),
+    };
+    bench
+        .last
+        .note("start", opened.refused.as_ref().map(reloading::summary));
+    Ok(bench)
 }
 
 /// A running server. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct ServerHandle {
     store: Arc<TableStore>,
+    bench: Bench,
     orders: watch::Sender<Order>,
     addresses: Vec<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
     counters: Vec<Arc<Counters>>,
     errors: Arc<PeerErrors>,
     ended: Arc<Notify>,
-    reload_soon: Option<SyncSender<()>>,
+    changes: Option<Changes>,
     /// Whether any listener is a proxy.
     is_proxy: bool,
 }
@@ -171,16 +200,20 @@ impl ServerHandle {
 
     /// Reads the tables again now and logs how it went. Blocks while they are read.
     pub fn reload(&self) -> Reload {
-        reloading::reload(&self.store)
+        let asked = Asked::by("caller");
+        let changed = self.bench.change("reload", &asked, Generations::reload);
+        changed.outcome.unwrap_or_else(|denied| Reload::NotMade {
+            generation: self.store.current().generation(),
+            cause: denied.to_string(),
+        })
     }
 
     /// Has the tables read again in the background. Requests that come while one waits
     /// are the same request: however many, the last state of the files is read after
     /// the last of them.
     pub fn reload_soon(&self) {
-        if let Some(soon) = &self.reload_soon {
-            // Full: the request that waits will read the files after now.
-            let _ = soon.try_send(());
+        if let Some(changes) = &self.changes {
+            changes.reload_soon();
         }
     }
 
