@@ -11,8 +11,8 @@ pub const SCHEMA: &str = "trunkline.control/1";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// What runs, and what serves.
-    Status,
+    /// What runs, and what serves. Braces, so that a field too many is told.
+    Status {},
     /// The generations that are kept, newest first.
     History {
         /// At most so many.
@@ -28,7 +28,7 @@ pub enum Request {
     /// Read the table folder again.
     Reload(Change),
     /// Keep the table that is on trial.
-    Confirm,
+    Confirm {},
     /// Serve again what served before.
     Undo(Change),
     /// Serve the table of an older generation again.
@@ -61,8 +61,8 @@ impl Request {
     #[must_use]
     pub const fn changes(&self) -> bool {
         match self {
-            Self::Status | Self::History { .. } | Self::Files { .. } => false,
-            Self::Reload(_) | Self::Confirm | Self::Undo(_) | Self::Rollback { .. } => true,
+            Self::Status {} | Self::History { .. } | Self::Files { .. } => false,
+            Self::Reload(_) | Self::Confirm {} | Self::Undo(_) | Self::Rollback { .. } => true,
         }
     }
 
@@ -80,7 +80,7 @@ impl Request {
                     return Err(String::from("an undo is not on trial: undo it by another"));
                 }
             }
-            Self::Status | Self::History { .. } | Self::Files { .. } | Self::Confirm => {}
+            Self::Status {} | Self::History { .. } | Self::Files { .. } | Self::Confirm {} => {}
         }
         Ok(request)
     }
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn requests() {
         let reload = |change| Ok(Request::Reload(change));
-        assert_eq!(read(r#"{"do":"status"}"#), Ok(Request::Status));
+        assert_eq!(read(r#"{"do":"status"}"#), Ok(Request::Status {}));
         assert_eq!(read(r#"{"do":"reload"}"#), reload(Change::default()));
         assert_eq!(
             read(r#"{"do":"reload","confirm_s":300,"message":"wave 3","force":true}"#),
@@ -332,6 +332,8 @@ mod tests {
             "reload",
             "{}",
             r#"{"do":"explode"}"#,
+            r#"{"do":"status","number":1}"#,
+            r#"{"do":"confirm","force":true}"#,
             r#"{"do":"rollback"}"#,
             r#"{"do":"rollback","generation":-1}"#,
             r#"{"do":"reload","confirm_s":0}"#,
@@ -376,7 +378,7 @@ mod tests {
                 Request::Rollback { generation, how: how.clone() },
                 Request::Undo(Change { confirm_s: None, ..how.clone() }),
                 Request::Files { generation: Some(generation) },
-                Request::Confirm,
+                Request::Confirm {},
             ] {
                 let line = serde_json::to_vec(&request).unwrap();
                 prop_assert_eq!(Request::read(&line), Ok(request));

@@ -87,7 +87,7 @@ impl Desk for ServerDesk {
             return self.refuse("not_allowed", message);
         }
         match request {
-            Request::Status => Answering::Now(self.status(may_change)),
+            Request::Status {} => Answering::Now(self.status(may_change)),
             Request::History { number } => {
                 let ledger = self.bench.generations.ledger();
                 let newest = ledger.generations().iter().rev();
@@ -103,7 +103,7 @@ impl Desk for ServerDesk {
                     generations.rollback(generation, asked)
                 })
             }
-            Request::Confirm => self.confirm(peer),
+            Request::Confirm {} => self.confirm(peer),
         }
     }
 }

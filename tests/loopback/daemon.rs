@@ -84,6 +84,11 @@ impl Daemon {
         self.folder.path().join("config")
     }
 
+    /// Where its tables stand.
+    pub(crate) fn tables(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Ends it without a word.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
@@ -128,7 +133,7 @@ impl Daemon {
     }
 }
 
-fn redirect(more: &str) -> String {
+pub(crate) fn redirect(more: &str) -> String {
     format!(
         "tables = \"..\"\nworkers = 2\n[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\nmode = \"redirect\"\n{more}"
     )
