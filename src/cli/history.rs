@@ -43,13 +43,12 @@ impl History {
 /// `gen 215  2026-08-21T09:14:02Z  reload by klein  12480 DIDs, 41 rules  9f3c12ab34cd  "wave 3"`.
 pub(super) fn line(generation: &Generation) -> String {
     let counts = generation.counts;
-    let mut text = format!(
-        "gen {}  {:.0}  {} by {}",
-        generation.number,
-        generation.at,
-        generation.cause.as_str(),
-        generation.by
-    );
+    let cause = generation.cause.as_str();
+    let mut text = format!("gen {}  {:.0}  {cause}", generation.number, generation.at);
+    // A start is by itself.
+    if generation.by != cause {
+        let _ = write!(text, " by {}", generation.by);
+    }
     if let Some(of) = generation.table_of {
         let _ = write!(text, ", the table of gen {of}");
     }

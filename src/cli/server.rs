@@ -4,7 +4,6 @@ use crate::control::{self, Answer, NoAnswer, Refused, Reply, Request};
 use crate::ledger::Generation;
 use crate::server::EXIT_CONFIG;
 use crate::server::config::{CONTROL_SOCKET, Config};
-use crate::system;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -90,13 +89,19 @@ impl KeptTable {
 struct Scratch(PathBuf);
 
 impl Scratch {
+    /// A name that somebody took, a live one or what a killed one left, is passed over.
     fn new() -> io::Result<Self> {
-        let mut chance = [0; 8];
-        system::fill_random(&mut chance)?;
-        let name = format!("trunkline-{:016x}", u64::from_ne_bytes(chance));
-        let path = std::env::temp_dir().join(name);
-        DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
+        let process = std::process::id();
+        for attempt in 0..100 {
+            let name = format!("trunkline-{process}-{attempt}");
+            let path = std::env::temp_dir().join(name);
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::AlreadyExists))
     }
 
     fn path(&self) -> &Path {

@@ -126,7 +126,6 @@ fn start(config: &Config) -> Result<Started, Failure> {
 
 fn desk(config: &Config, handle: &ServerHandle) -> Option<ServerDesk> {
     let addresses = handle.local_addrs().iter();
-    let state = config.keeping.folder.as_deref();
     Some(ServerDesk {
         bench: handle.bench.clone(),
         changes: handle.changes.clone()?,
@@ -138,7 +137,7 @@ fn desk(config: &Config, handle: &ServerHandle) -> Option<ServerDesk> {
         started: jiff::Timestamp::now(),
         listening: addresses.map(ToString::to_string).collect(),
         workers: handle.threads.len(),
-        state: state.map(|folder| folder.display().to_string()),
+        state: config.keeping.folder.clone(),
     })
 }
 

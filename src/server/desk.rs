@@ -1,5 +1,6 @@
 //! What the control socket is answered with.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -51,7 +52,7 @@ pub(super) struct ServerDesk {
     pub(super) started: Timestamp,
     pub(super) listening: Vec<String>,
     pub(super) workers: usize,
-    pub(super) state: Option<String>,
+    pub(super) state: Option<PathBuf>,
 }
 
 /// The last attempt to change the table, if it failed. All who change it tell of it here.
@@ -114,16 +115,14 @@ impl ServerDesk {
         let Some(serving) = ledger.serving() else {
             return Answer::Refused(Refused::new("starting", "nothing serves yet", 0));
         };
-        let folder = self.bench.generations.store().folder();
-        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         Answer::Status(Box::new(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: format!("{:.0}", self.started),
             listening: self.listening.clone(),
             workers: self.workers,
-            tables: folder.display().to_string(),
-            state: self.state.clone(),
+            tables: absolute(self.bench.generations.store().folder()),
+            state: self.state.as_deref().map(absolute),
             generation: serving.clone(),
             before: ledger.before().map(|before| before.number),
             held: ledger.is_held(),
@@ -212,6 +211,13 @@ impl ServerDesk {
     fn serving(&self) -> u64 {
         serving(&self.bench.generations)
     }
+}
+
+/// A path as it can be pasted elsewhere.
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path);
+    let shown = absolute.as_deref().unwrap_or(path);
+    shown.display().to_string()
 }
 
 fn serving(generations: &Generations) -> u64 {

@@ -119,10 +119,7 @@ fn a_change_has_a_name_a_history_and_a_way_back() {
     let site = Site::start();
     let status = site.fine(&["status"]);
     assert!(status.starts_with("gen 1  2"), "{status}");
-    assert!(
-        status.contains("start by start  0 DIDs, 3 rules"),
-        "{status}"
-    );
+    assert!(status.contains("start  0 DIDs, 3 rules"), "{status}");
     assert!(status.contains("nothing to undo yet"), "{status}");
     site.edit(ONE_ROUTE.0, ONE_ROUTE.1);
     let plan = site.ask(&["plan", "..", "--detailed-exitcode"]);
