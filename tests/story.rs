@@ -46,7 +46,7 @@ fn a_wave_moves_comes_back_and_moves_again() {
         assert_eq!(plain(&said), plain(&shown.output), "{command}\n{said}");
         compared += 1;
     }
-    assert_eq!(compared, 19, "commands on the page");
+    assert_eq!(compared, 18, "commands on the page");
 }
 
 struct Server(Child);

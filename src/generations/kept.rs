@@ -49,7 +49,7 @@ impl Kept {
                 .put_table(&sha256, accepted.files)
                 .map_err(|error| not_kept(&error))?;
         }
-        self.write(next)?;
+        self.write(&next)?;
         Ok(ledger.next_number())
     }
 
@@ -69,7 +69,7 @@ impl Kept {
     }
 
     /// Writes a ledger, without what is too old; then what nobody needs any more goes.
-    pub(super) fn write(&self, ledger: Ledger) -> Result<(), String> {
+    pub(super) fn write(&self, ledger: &Ledger) -> Result<(), String> {
         let ledger = ledger.pruned(self.keep);
         if let Some(archive) = &self.archive {
             archive

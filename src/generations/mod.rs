@@ -194,7 +194,7 @@ impl Generations {
         };
         let outcome = self.store.change(self.store.folder(), asked.gates(), keep);
         if let (Reload::Unchanged { generation }, Some(agreed)) = (&outcome, ledger.agreed())
-            && let Err(cause) = self.kept.write(agreed)
+            && let Err(cause) = self.kept.write(&agreed)
         {
             let generation = *generation;
             return Ok(Reload::NotMade { generation, cause });
@@ -212,7 +212,7 @@ impl Generations {
         let generation = ledger.serving().cloned();
         match (ledger.confirmed(), generation) {
             (Some(confirmed), Some(generation)) => {
-                Ok(self.kept.write(confirmed).map(|()| generation))
+                Ok(self.kept.write(&confirmed).map(|()| generation))
             }
             (_, generation) => Err(Denied::NothingOnTrial {
                 generation: generation.map_or(0, |serving| serving.number),
@@ -260,7 +260,7 @@ impl Generations {
         let failed = matches!(outcome, Reload::Refused { .. } | Reload::NotMade { .. });
         if let (true, Some(ended)) = (failed, ledger.confirmed()) {
             // Not on disk, perhaps: then the next start tries again.
-            let _ = self.kept.write(ended);
+            let _ = self.kept.write(&ended);
         }
         Some(outcome)
     }
@@ -326,7 +326,7 @@ impl Generations {
         let outcome = self.store.change(&folder, gates, keep);
         // The table on trial is the one to return to: nothing is left to be confirmed.
         if let (Reload::Unchanged { generation }, Some(ended)) = (&outcome, ledger.confirmed())
-            && let Err(cause) = self.kept.write(ended)
+            && let Err(cause) = self.kept.write(&ended)
         {
             let generation = *generation;
             return Reload::NotMade { generation, cause };

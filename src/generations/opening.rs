@@ -44,14 +44,14 @@ impl Generations {
             opened: Opened::default(),
         };
         let Some(state) = &keeping.folder else {
-            return start.from_folder();
+            return start.with_folder();
         };
         let (archive, ledger, damage) = Archive::open(state).map_err(OpenError::State)?;
         start.opened.remarks.extend(damage);
         start.kept = Kept::new(Some(archive), keeping.keep, ledger);
         match start.kept.ledger().opening(&clocks()) {
-            Opening::Folder => start.from_folder(),
-            Opening::Kept(why) => start.from_ledger(why),
+            Opening::Folder => start.with_folder(),
+            Opening::Kept(why) => start.with_ledger(why),
             Opening::Return { to } => start.returned(to),
         }
     }
@@ -68,7 +68,7 @@ type Ready = Result<(Generations, Opened), OpenError>;
 
 impl Start<'_> {
     /// As without a state folder: what stands there serves.
-    fn from_folder(mut self) -> Ready {
+    fn with_folder(mut self) -> Ready {
         let Loaded {
             table,
             files,
@@ -111,14 +111,14 @@ impl Start<'_> {
     }
 
     /// What the ledger put in place of the folder serves on.
-    fn from_ledger(mut self, why: Why) -> Ready {
+    fn with_ledger(mut self, why: Why) -> Ready {
         let ledger = self.kept.ledger();
         let Some(last) = ledger.serving() else {
-            return self.from_folder();
+            return self.with_folder();
         };
         let Some((table, ..)) = self.table_of(last) else {
             self.write(ledger.confirmed());
-            return self.from_folder();
+            return self.with_folder();
         };
         self.opened.remarks.push(match (why, ledger.trial()) {
             (Why::OnTrial, Some(trial)) => format!(
@@ -137,7 +137,7 @@ impl Start<'_> {
         let target = ledger.get(to);
         let Some((table, files, summary)) = target.and_then(|target| self.table_of(target)) else {
             self.write(ledger.confirmed());
-            return self.from_folder();
+            return self.with_folder();
         };
         let unconfirmed = ledger.serving().map_or(0, |last| last.number);
         self.opened.remarks.push(format!(
@@ -197,7 +197,7 @@ impl Start<'_> {
     }
 
     fn write(&mut self, ledger: Option<Ledger>) {
-        let written = ledger.map_or(Ok(()), |ledger| self.kept.write(ledger));
+        let written = ledger.map_or(Ok(()), |ledger| self.kept.write(&ledger));
         self.opened.remarks.extend(written.err());
     }
 }

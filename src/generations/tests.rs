@@ -100,7 +100,7 @@ fn on_trial(seconds: u32) -> Asked {
 }
 
 #[track_caller]
-fn swapped(outcome: Result<Reload, Denied>) {
+fn swapped(outcome: &Result<Reload, Denied>) {
     assert!(matches!(outcome, Ok(Reload::Swapped { .. })), "{outcome:?}");
 }
 
@@ -113,7 +113,7 @@ fn a_start_is_no_change_when_the_folder_says_the_same() {
     serves(&site.open().0, "b", 2);
     let (generations, remarks) = site.open();
     assert_eq!(remarks, [""; 0]);
-    swapped({
+    swapped(&{
         site.edit("c");
         generations.reload(&forced())
     });
@@ -144,8 +144,8 @@ fn an_undo_outlives_a_restart_until_the_folder_is_read_again() {
         Denied::NothingBefore
     );
     site.edit("b");
-    swapped(generations.reload(&forced()));
-    swapped(generations.undo(&Asked::by("klein")));
+    swapped(&generations.reload(&forced()));
+    swapped(&generations.undo(&Asked::by("klein")));
     serves(&generations, "a", 3);
     drop(generations);
     site.edit("c");
@@ -155,14 +155,14 @@ fn an_undo_outlives_a_restart_until_the_folder_is_read_again() {
         remarks[0].contains("gen 3 serves (undo by klein") && remarks[0].contains("NOT the table"),
         "{remarks:?}"
     );
-    swapped(generations.reload(&forced()));
+    swapped(&generations.reload(&forced()));
     serves(&generations, "c", 4);
     drop(generations);
     assert_eq!(site.open().1, [""; 0]);
     // Undone twice, the table of the folder serves again: nothing is held.
     let (generations, _) = site.open();
-    swapped(generations.undo(&forced()));
-    swapped(generations.undo(&forced()));
+    swapped(&generations.undo(&forced()));
+    swapped(&generations.undo(&forced()));
     serves(&generations, "c", 6);
     assert!(!generations.ledger().is_held());
 }
@@ -172,13 +172,13 @@ fn what_nobody_confirms_is_taken_back() {
     let site = Site::new();
     let (generations, _) = site.open();
     site.edit("b");
-    swapped(generations.reload(&on_trial(1)));
+    swapped(&generations.reload(&on_trial(1)));
     serves(&generations, "b", 2);
     assert!(generations.return_if_due().is_none());
     let plain = generations.reload(&forced());
     assert_eq!(plain.unwrap_err(), Denied::Unconfirmed { generation: 2 });
     site.edit("c");
-    swapped(generations.reload(&on_trial(1)));
+    swapped(&generations.reload(&on_trial(1)));
     std::thread::sleep(Duration::from_millis(1_050));
     let outcome = generations.return_if_due();
     assert!(
@@ -202,7 +202,7 @@ fn a_deadline_outlives_the_process() {
     let site = Site::new();
     let (generations, _) = site.open();
     site.edit("b");
-    swapped(generations.reload(&on_trial(2)));
+    swapped(&generations.reload(&on_trial(2)));
     drop(generations);
     site.edit("c");
     let (generations, remarks) = site.open();
@@ -230,7 +230,7 @@ fn what_is_confirmed_stays() {
     let site = Site::new();
     let (generations, _) = site.open();
     site.edit("b");
-    swapped(generations.reload(&on_trial(1)));
+    swapped(&generations.reload(&on_trial(1)));
     let confirmed = generations.confirm().unwrap().unwrap();
     assert_eq!(confirmed.number, 2);
     assert_eq!(confirmed.message.as_deref(), Some("wave 3"));
@@ -248,9 +248,9 @@ fn a_trial_is_undone_at_once() {
     let (generations, _) = site.open();
     for to in ["b", "c"] {
         site.edit(to);
-        swapped(generations.reload(&on_trial(300)));
+        swapped(&generations.reload(&on_trial(300)));
     }
-    swapped(generations.undo(&Asked::by("test")));
+    swapped(&generations.undo(&Asked::by("test")));
     serves(&generations, "a", 4);
     assert!(generations.trial_left().is_none());
 }
@@ -274,9 +274,9 @@ fn gates_ask_about_a_rollback_but_not_about_an_undo() {
         generations.rollback(1, &Asked::by("test")),
         Ok(Reload::Refused { .. })
     ));
-    swapped(generations.rollback(1, &forced()));
+    swapped(&generations.rollback(1, &forced()));
     serves(&generations, "a", 3);
-    swapped(generations.undo(&Asked::by("test")));
+    swapped(&generations.undo(&Asked::by("test")));
     serves(&generations, "b", 4);
     assert_eq!(
         generations.rollback(9, &forced()).unwrap_err(),
@@ -307,7 +307,7 @@ fn what_cannot_be_kept_does_not_serve() {
     serves(&generations, "a", 1);
     fs::remove_file(&tables).unwrap();
     fs::rename(&aside, &tables).unwrap();
-    swapped(generations.reload(&forced()));
+    swapped(&generations.reload(&forced()));
     serves(&generations, "b", 2);
 }
 
@@ -330,7 +330,7 @@ fn damaged_files_are_not_served() {
     let site = Site::new();
     let (generations, _) = site.open();
     site.edit("b");
-    swapped(generations.reload(&forced()));
+    swapped(&generations.reload(&forced()));
     let (kept, folder) = generations.files_of(1).unwrap();
     assert_eq!(kept.number, 1);
     let list = folder.join("dids/users.csv");
@@ -343,7 +343,7 @@ fn damaged_files_are_not_served() {
     serves(&generations, "b", 2);
     // A trial whose way back is damaged ends where it is, and the way back is not sought for ever.
     site.edit("c");
-    swapped(generations.reload(&on_trial(1)));
+    swapped(&generations.reload(&on_trial(1)));
     let (_, folder) = generations.files_of(2).unwrap();
     fs::remove_dir_all(&folder).unwrap();
     std::thread::sleep(Duration::from_millis(1_050));
@@ -388,7 +388,7 @@ fn old_tables_go_and_equal_ones_are_kept_once() {
     let (generations, _) = site.open();
     for to in ["b", "c", "b", "c", "b", "c"] {
         site.edit(to);
-        swapped(generations.reload(&forced()));
+        swapped(&generations.reload(&forced()));
     }
     let numbers = |generations: &Generations| -> Vec<u64> {
         let ledger = generations.ledger();
@@ -419,7 +419,7 @@ fn without_a_state_folder_nothing_comes_back() {
         generations.reload(&on_trial(9)).unwrap_err(),
         Denied::NoState
     );
-    swapped(generations.reload(&forced()));
+    swapped(&generations.reload(&forced()));
     serves(&generations, "b", 2);
     assert_eq!(generations.undo(&forced()).unwrap_err(), Denied::NoState);
     assert_eq!(
