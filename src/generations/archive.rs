@@ -92,9 +92,7 @@ impl Archive {
             _lock: lock,
         };
         let (ledger, damage) = archive.read_ledger().map_err(unusable)?;
-        if damage.is_none() {
-            archive.sweep(&ledger);
-        }
+        archive.sweep(&ledger);
         Ok((archive, ledger, damage))
     }
 
@@ -177,6 +175,24 @@ impl Archive {
         self.folder.join("ledger.json")
     }
 
+    /// What a damaged ledger spoke of is for somebody to look at, not to be swept away.
+    fn set_aside(&self) -> io::Result<()> {
+        let (tables, aside) = (
+            self.folder.join("tables"),
+            self.folder.join("tables.damaged"),
+        );
+        // Empty: the power failed between the lines below, and they have been set aside.
+        if fs::read_dir(&tables)?.next().is_some() {
+            if aside.exists() {
+                fs::remove_dir_all(&aside)?;
+            }
+            fs::rename(&tables, &aside)?;
+            DirBuilder::new().mode(0o700).create(&tables)?;
+        }
+        fs::rename(self.ledger_file(), self.folder.join("ledger.damaged.json"))?;
+        flush_folder(&self.folder)
+    }
+
     fn read_ledger(&self) -> io::Result<(Ledger, Option<String>)> {
         let file = match File::open(self.ledger_file()) {
             Ok(file) => file,
@@ -190,12 +206,11 @@ impl Archive {
         match serde_json::from_slice(&bytes) {
             Ok(ledger) => Ok((ledger, None)),
             Err(error) => {
-                let aside = self.folder.join("ledger.damaged.json");
-                fs::rename(self.ledger_file(), &aside)?;
+                self.set_aside()?;
                 let sentence = format!(
-                    "the history cannot be read ({error}): it is now {}, the tables stay, and \
-                     a new history begins",
-                    aside.display()
+                    "the history in {} cannot be read ({error}): it is now ledger.damaged.json, \
+                     its tables are in tables.damaged, and a new history begins",
+                    self.folder.display()
                 );
                 Ok((Ledger::default(), Some(sentence)))
             }

@@ -377,6 +377,10 @@ fn a_history_that_cannot_be_read_is_set_aside() {
     serves(&generations, "a", 1);
     assert!(remarks[0].contains("ledger.damaged.json"), "{remarks:?}");
     assert!(site.state().join("ledger.damaged.json").exists());
+    let aside = fs::read_dir(site.state().join("tables.damaged")).unwrap();
+    assert_eq!(aside.count(), 1);
+    drop(generations);
+    assert_eq!(site.open().1, [""; 0]);
 }
 
 #[test]

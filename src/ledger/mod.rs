@@ -229,9 +229,9 @@ impl Ledger {
     }
 }
 
-/// A ledger as it is read, before it is known to make sense.
+/// A ledger as it is read, before it is known to make sense. What a later version may have
+/// added is passed over: a history is not lost because somebody goes back a version.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Written {
     generations: Vec<Generation>,
     #[serde(default)]

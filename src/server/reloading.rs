@@ -113,9 +113,10 @@ impl Bench {
     ) -> Changed {
         service::reloading();
         let outcome = change(&self.generations, asked);
-        log(verb, &outcome, asked, &self.generations);
         let changed = Changed::new(&self.generations, outcome);
+        // Before the line: who has read it may ask for the status.
         self.last.note(&asked.by, changed.refused());
+        log(verb, &changed.outcome, asked, &self.generations);
         service::ready(&status(&self.generations, changed.refused().as_deref()));
         changed
     }
