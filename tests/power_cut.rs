@@ -127,13 +127,14 @@ impl Site {
         hash
     }
 
-    fn spawn(&self) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_trunkline"))
+    fn spawn(&self) -> Server {
+        let process = Command::new(env!("CARGO_BIN_EXE_trunkline"))
             .args(["run", "--config"])
             .arg(self.at("trunkline.toml"))
             .stderr(Stdio::null())
             .spawn()
-            .unwrap()
+            .unwrap();
+        Server(process)
     }
 
     fn ask(&self, request: &Request) -> Option<Answer> {
@@ -145,7 +146,7 @@ impl Site {
         let mut server = self.spawn();
         if self.below(4) == 0 {
             std::thread::sleep(Duration::from_micros(self.below(60_000)));
-            kill(&mut server);
+            server.kill();
             self.starts_cut += 1;
             server = self.spawn();
         }
@@ -160,7 +161,7 @@ impl Site {
         let asking =
             std::thread::spawn(move || (control::ask(&socket, &request).ok(), begun.elapsed()));
         std::thread::sleep(delay);
-        kill(&mut server);
+        server.kill();
         let (answer, took) = asking.join().unwrap();
         if answer.is_some() {
             let took_us = u64::try_from(took.as_micros()).unwrap();
@@ -172,10 +173,10 @@ impl Site {
             self.unanswered += 1;
         }
         // What the next start makes of it; that one is only looked at.
-        let mut server = self.spawn();
+        let server = self.spawn();
         let after = self.started();
         self.check(&after, Some((&status, &attempt, answer.as_ref())));
-        kill(&mut server);
+        server.kill();
     }
 
     /// Some change that may be asked for now.
@@ -376,7 +377,19 @@ fn hash_of(folder: &std::path::Path) -> String {
     table.hash().to_string()
 }
 
-fn kill(server: &mut Child) {
-    server.kill().unwrap();
-    server.wait().unwrap();
+/// A server that does not outlive the test, however that ends.
+struct Server(Child);
+
+impl Server {
+    /// Ends it without a word.
+    fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

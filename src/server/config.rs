@@ -1,5 +1,7 @@
 //! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
 
+mod dns;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +43,8 @@ pub struct Config {
     pub keeping: Keeping,
     /// The control socket.
     pub control: ControlConfig,
+    /// Name servers for the names of trunks; those of the system where there are none.
+    pub dns_servers: Vec<SocketAddr>,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -107,6 +111,7 @@ impl Config {
             proxy: ProxyConfig::default(),
             keeping: Keeping::default(),
             control: ControlConfig::default(),
+            dns_servers: Vec::new(),
         }
     }
 
@@ -195,6 +200,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let proxy = read_proxy(&mut root, folder);
     let keeping = control::read_state(&mut root, folder);
     let control = control::read_control(&mut root, folder);
+    let dns_servers = dns::read_dns(&mut root);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -210,6 +216,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         proxy,
         keeping,
         control,
+        dns_servers,
     })
 }
 

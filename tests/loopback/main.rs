@@ -4,6 +4,7 @@
 
 mod control;
 mod daemon;
+mod names;
 mod phone;
 mod proxy;
 mod proxy_life;
