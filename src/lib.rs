@@ -8,6 +8,9 @@
 //! Start reading at [`routing::route`], then [`proxy::RedirectServer`], then [`tables::load`].
 
 pub mod cli;
+pub mod control;
+pub mod generations;
+pub mod ledger;
 pub mod limits;
 pub mod observe;
 pub mod plan;

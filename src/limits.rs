@@ -354,6 +354,58 @@ pub const TLS_HANDSHAKES_MAX: usize = 512;
 pub const TLS_NAMES_MAX: usize = 1_000;
 
 const _: () = assert!(STRANGER_CONNECTIONS_MAX < TLS_HANDSHAKES_MAX);
+/// Generations kept unless the configuration says otherwise. A table of 12,000 DIDs is half
+/// a megabyte, one of a million rows 35 MB: 25 MB and 1.7 GB. Who changes a table five times
+/// a day can go back ten days.
+pub const GENERATIONS_KEPT: usize = 50;
+
+/// Generations that may be kept: the ledger is written whole with each change, and a
+/// thousand entries are half a megabyte.
+pub const GENERATIONS_KEPT_MAX: usize = 1_000;
+
+/// Largest ledger we read, in bytes: thirty times a thousand entries with long messages.
+pub const LEDGER_BYTES_MAX: u64 = 16 << 20;
+
+/// Longest request on the control socket, in bytes: the longest that makes sense has a
+/// message of 500 characters.
+pub const CONTROL_LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a file in one line of an answer: with every byte written as six (`\u0001`) the
+/// line stays below [`CONTROL_LINE_BYTES_MAX`].
+pub const CONTROL_PIECE_BYTES: usize = 8 << 10;
+
+/// Lines of files read ahead of the peer that asked for them: 2 MiB for each connection at
+/// the very worst.
+pub const CONTROL_LINES_QUEUED: usize = 32;
+
+/// Longest answer in one line, in bytes: a thousand generations with a message each, four
+/// times over.
+pub const CONTROL_REPLY_BYTES_MAX: u64 = 8 << 20;
+
+/// Connections to the control socket at once: people and scripts, not crowds.
+pub const CONTROL_CONNECTIONS_MAX: usize = 16;
+
+/// Milliseconds in which a peer of the control socket sends its line, or takes one of ours.
+pub const CONTROL_LINE_MS_MAX: u64 = 10_000;
+
+/// Milliseconds a command waits for its answer: a table of ten million rows with gates is
+/// read and compared in a tenth of it.
+pub const CONTROL_ANSWER_MS_MAX: u64 = 600_000;
+
+/// Changes that wait for the one that is made: one for each connection.
+pub const CHANGES_WAITING_MAX: usize = CONTROL_CONNECTIONS_MAX;
+
+/// Longest time to confirm a change, in seconds: a day. Who needs more has confirmed.
+pub const CONFIRM_SECONDS_MAX: u32 = 86_400;
+
+/// Characters of what may be said of a change.
+pub const MESSAGE_CHARS_MAX: usize = 500;
+
+/// Bytes read of the lists of users and of groups.
+pub const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
+
+/// Groups of one peer that are looked at: what Linux allows a process at most.
+pub const PEER_GROUPS_MAX: usize = 65_536;
 
 /// Places of one name that are kept. A platform has a handful; a call tries no more than it
 /// has routes.

@@ -12,7 +12,9 @@ use std::ptr;
 
 use arrayvec::ArrayVec;
 
-use crate::limits::{DATAGRAM_BATCH_MAX, DATAGRAM_ROOM_BYTES, DATAGRAM_STRIDE_BYTES};
+use crate::limits::{
+    DATAGRAM_BATCH_MAX, DATAGRAM_ROOM_BYTES, DATAGRAM_STRIDE_BYTES, PEER_GROUPS_MAX,
+};
 
 /// Blocks from this size on are given back to the kernel as soon as they are freed, in
 /// bytes: glibc's own starting value.
@@ -357,6 +359,49 @@ pub fn take_all_descriptors() {
             libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
         }
     }
+}
+
+/// The supplementary groups of the process at the other end of a Unix socket, as they were
+/// when it connected (`SO_PEERGROUPS` of unix(7)). At most [`PEER_GROUPS_MAX`].
+///
+/// # Errors
+/// What the system said.
+pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<libc::gid_t>> {
+    // More than nearly everybody has; the system says how many there are when it is too few.
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    for _ in 0..2 {
+        let room = groups.len() * size_of::<libc::gid_t>();
+        let mut length = libc::socklen_t::try_from(room).unwrap_or(0);
+        // SAFETY: the pointer is that of `groups`, which is ours to write, and `length` is at
+        // most the bytes in it; the descriptor is open for as long as it is borrowed.
+        let status = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let count = length as usize / size_of::<libc::gid_t>();
+        if status == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::ERANGE) || count > PEER_GROUPS_MAX {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
+    Err(io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// The user this process acts as.
+#[must_use]
+pub fn own_uid() -> u32 {
+    // SAFETY: takes nothing, touches no memory of ours and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// Fills `bytes` with what nobody can foresee, from the system's source of it.

@@ -74,6 +74,16 @@ fn exit_codes() {
             &["route", "--table", EXAMPLE, "--invite", "no-such-file.sip"],
         ),
         (2, &["route", "1", "--table", EXAMPLE, "--invite", "a.sip"]),
+        (2, &["route", "1", "--table", EXAMPLE, "--gen", "1"]),
+        (2, &["rollback"]),
+        (2, &["rollback", "yesterday"]),
+        (2, &["reload", "--confirm", "0"]),
+        (2, &["reload", "--confirm", "86401"]),
+        (2, &["plan"]),
+        (2, &["plan", EXAMPLE, EXAMPLE, EXAMPLE]),
+        (2, &["diff", "1"]),
+        (69, &["status", "--socket", nowhere]),
+        (69, &["plan", EXAMPLE, "--socket", nowhere]),
     ] {
         let ran = trunkline(arguments);
         assert_eq!(ran.code, code, "{arguments:?}\n{}{}", ran.out, ran.err);

@@ -2,14 +2,23 @@
 
 mod check;
 mod color;
+mod confirm;
 mod demo;
+mod diff;
+mod history;
 mod plan;
 mod plan_json;
 mod plan_text;
+mod reload;
+mod rollback;
 mod route;
 mod route_text;
 mod run;
+mod server;
+mod status;
+mod undo;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,12 +41,27 @@ enum Verb {
     Plan(plan::Plan),
     /// Answer calls until a signal ends it
     Run(run::Run),
+    /// Show what a running server serves, and whether anything waits for you
+    Status(status::Status),
+    /// Have the running server read its table folder again
+    Reload(reload::Reload),
+    /// Keep the table that is on trial
+    Confirm(confirm::Confirm),
+    /// Serve again what served before
+    Undo(undo::Undo),
+    /// Serve the table of an older generation again
+    Rollback(rollback::Rollback),
+    /// Show which tables have served: since when, by whom, and why
+    History(history::History),
+    /// Show what one generation does to calls that another did otherwise
+    Diff(diff::Diff),
     /// Play the example: real calls, a number that moves, a table with a mistake
     Demo(demo::Demo),
 }
 
 impl Cli {
-    /// Does what was asked for. 0 fine; 1 findings; 2 wrong usage; 78 bad configuration.
+    /// Does what was asked for. 0 fine; 1 findings; 2 wrong usage; 69 no server answers;
+    /// 78 bad configuration.
     #[must_use]
     pub fn execute(self) -> ExitCode {
         match self.verb {
@@ -45,7 +69,23 @@ impl Cli {
             Verb::Route(route) => route.execute(),
             Verb::Plan(plan) => plan.execute(),
             Verb::Run(run) => run.execute(),
+            Verb::Status(status) => status.execute(),
+            Verb::Reload(reload) => reload.execute(),
+            Verb::Confirm(confirm) => confirm.execute(),
+            Verb::Undo(undo) => undo.execute(),
+            Verb::Rollback(rollback) => rollback.execute(),
+            Verb::History(history) => history.execute(),
+            Verb::Diff(diff) => diff.execute(),
             Verb::Demo(demo) => demo.execute(),
         }
     }
+}
+
+/// Where a configuration is looked for when none is named, in this order.
+fn configs() -> impl Iterator<Item = &'static Path> {
+    let places = ["trunkline.toml", "/etc/trunkline/trunkline.toml"];
+    places
+        .into_iter()
+        .map(Path::new)
+        .filter(|path| path.exists())
 }

@@ -1,6 +1,7 @@
 //! `trunkline plan`: what a change does to calls, before it does it.
 
 use super::color::ColorChoice;
+use super::server::Server;
 use super::{plan_json, plan_text};
 use crate::plan::{self, Plan as Changes};
 use crate::routing::RoutingTable;
@@ -19,17 +20,25 @@ use std::process::ExitCode;
 /// --detailed-exitcode 2 says that something changes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  trunkline plan /etc/trunkline/table new-table
-  trunkline plan --all old new          # every range
-  trunkline plan --json old new         # for pipelines
+  trunkline plan /etc/trunkline/table           # against what the running server serves
+  trunkline plan old-table new-table
+  trunkline plan --all old new                  # every range
+  trunkline plan --json old new                 # for pipelines
   trunkline plan --detailed-exitcode old new; echo $?")]
 pub(super) struct Plan {
-    /// Folder of the table as it is
-    #[arg(value_name = "OLD")]
-    old: PathBuf,
-    /// Folder of the table as it is to be
-    #[arg(value_name = "NEW")]
-    new: PathBuf,
+    /// Folder of the table as it is, if not what the running server serves; folder of the
+    /// table as it is to be
+    #[arg(value_names = ["OLD", "NEW"], num_args = 1..=2, required = true)]
+    folders: Vec<PathBuf>,
+    #[command(flatten)]
+    comparing: Comparing,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// How two tables are compared, and how that is written.
+#[derive(Debug, clap::Args)]
+pub(super) struct Comparing {
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -52,7 +61,8 @@ pub(super) struct Plan {
 
 /// Both tables and what lies between them.
 pub(super) struct Planned<'a> {
-    pub(super) folders: [&'a Path; 2],
+    /// What each is called: a folder, or a generation.
+    pub(super) names: [&'a str; 2],
     pub(super) before: &'a RoutingTable,
     pub(super) after: &'a RoutingTable,
     pub(super) plan: &'a Changes,
@@ -61,14 +71,31 @@ pub(super) struct Planned<'a> {
 
 impl Plan {
     pub(super) fn execute(&self) -> ExitCode {
-        let tables = match (self.load(&self.old), self.load(&self.new)) {
-            (Some(before), Some(after)) => [before, after],
-            _ => {
-                eprintln!("trunkline: a table has errors; nothing was compared");
-                return ExitCode::from(1);
-            }
+        let name = |folder: &Path| folder.display().to_string();
+        match &*self.folders {
+            [old, new] => self.comparing.execute([&name(old), &name(new)], [old, new]),
+            [new] => match self.server.table_of(None) {
+                Ok(serving) => self.comparing.execute(
+                    [&format!("{}, which serves", serving.title()), &name(new)],
+                    [serving.path(), new],
+                ),
+                Err(code) => code,
+            },
+            _ => ExitCode::from(2),
+        }
+    }
+}
+
+impl Comparing {
+    /// Compares the tables in two folders and prints what lies between them.
+    pub(super) fn execute(&self, names: [&str; 2], folders: [&Path; 2]) -> ExitCode {
+        let loaded = [(names[0], folders[0]), (names[1], folders[1])]
+            .map(|(name, folder)| self.load(name, folder));
+        let [Some(before), Some(after)] = loaded else {
+            eprintln!("trunkline: a table has errors; nothing was compared");
+            return ExitCode::from(1);
         };
-        match self.compare(&tables) {
+        match self.compare(names, &before, &after) {
             Ok(code) => code,
             Err(error) => {
                 eprintln!("trunkline: {error:#}");
@@ -78,7 +105,7 @@ impl Plan {
     }
 
     /// The table, or its errors on standard error.
-    fn load(&self, folder: &Path) -> Option<RoutingTable> {
+    fn load(&self, name: &str, folder: &Path) -> Option<RoutingTable> {
         let Loaded {
             table, mut report, ..
         } = tables::load(folder);
@@ -87,13 +114,18 @@ impl Plan {
                 .diagnostics
                 .retain(|found| found.severity == Severity::Error);
             let color = self.color.for_stream(&std::io::stderr());
-            eprintln!("{}:", folder.display());
+            eprintln!("{name}:");
             let _ = anstream::stderr().write_all(report.text(color).as_bytes());
         }
         table
     }
 
-    fn compare(&self, [before, after]: &[RoutingTable; 2]) -> anyhow::Result<ExitCode> {
+    fn compare(
+        &self,
+        names: [&str; 2],
+        before: &RoutingTable,
+        after: &RoutingTable,
+    ) -> anyhow::Result<ExitCode> {
         let since = match &self.since {
             Some(text) => match tables::parse_time(after, text, self.timezone.as_deref()) {
                 Ok(since) => since,
@@ -112,7 +144,7 @@ impl Plan {
             }
         };
         let planned = Planned {
-            folders: [&self.old, &self.new],
+            names,
             before,
             after,
             plan,

@@ -17,7 +17,7 @@ const GROUPS_SHOWN: usize = 6;
 pub(super) fn page(planned: &Planned<'_>, all: bool, color: bool) -> String {
     let mut text = String::new();
     let (plan, gates) = (planned.plan, planned.gates);
-    let [old, new] = planned.folders.map(|folder| folder.display());
+    let [old, new] = planned.names;
     let (before, after) = (planned.before.hash(), planned.after.hash());
     let _ = writeln!(text, "table {before:.12} ({old}) -> {after:.12} ({new})");
     let page = Page { all, color };

@@ -2,6 +2,7 @@
 
 use super::color::ColorChoice;
 use super::route_text;
+use super::server::Server;
 use crate::proxy::{CallFacts, call_hash};
 use crate::routing::explanation::Report;
 use crate::routing::{
@@ -73,6 +74,11 @@ pub(super) struct RouteCall {
     /// Folder of the table; without it, that of ./trunkline.toml or /etc/trunkline
     #[arg(long, value_name = "DIR")]
     table: Option<PathBuf>,
+    /// Decide by the table of a generation that the running server has served
+    #[arg(long = "gen", value_name = "GEN", conflicts_with = "table")]
+    generation: Option<u64>,
+    #[command(flatten)]
+    server: Server,
     /// How the decision is written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -108,6 +114,7 @@ impl RouteCall {
                 eprintln!("trunkline: the table has errors; nothing was routed");
                 ExitCode::from(1)
             }
+            Err(Failure::Told(code)) => code,
             Err(Failure::Usage(error)) => {
                 eprintln!("trunkline: {error:#}");
                 ExitCode::from(2)
@@ -138,8 +145,13 @@ impl RouteCall {
     }
 
     fn reports(&self) -> Result<Vec<Report>, Failure> {
-        let folder = self.folder()?;
-        let loaded = tables::load(&folder);
+        let loaded = match self.generation {
+            None => tables::load(&self.folder()?),
+            Some(_) => {
+                let kept = self.server.table_of(self.generation);
+                tables::load(kept.map_err(Failure::Told)?.path())
+            }
+        };
         let Some(table) = loaded.table else {
             return Err(Failure::Table(loaded.report));
         };
@@ -159,9 +171,9 @@ impl RouteCall {
         if let Some(folder) = &self.table {
             return Ok(folder.clone());
         }
-        let places = ["trunkline.toml", "/etc/trunkline/trunkline.toml"];
-        let Some(file) = places.iter().map(Path::new).find(|path| path.exists()) else {
-            bail!("which table? say --table DIR, or run where trunkline.toml is");
+        let named = self.server.config().or_else(|| super::configs().next());
+        let Some(file) = named else {
+            bail!("which table? say --table DIR or --config FILE, or run where trunkline.toml is");
         };
         let config = Config::read(file).map_err(|report| {
             anyhow::anyhow!("{} has errors:\n{}", file.display(), report.text(false))
@@ -250,6 +262,8 @@ impl RouteCall {
 /// Why nothing can be shown.
 enum Failure {
     Table(tables::Report),
+    /// It has been said already.
+    Told(ExitCode),
     Usage(anyhow::Error),
 }
 

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+pub use control::{CONTROL_SOCKET, ControlConfig};
+
+use crate::generations::Keeping;
 use crate::limits::{PROXY_CALLS_MAX, WORKERS_MAX};
 use crate::observe::{LogFormat, LogSettings, MaskNumbers};
 use crate::proxy::FlowTransport;
@@ -42,6 +45,10 @@ pub struct Config {
     pub proxy: ProxyConfig,
     /// Whom a proxy opens TLS connections to, and what is believed of them.
     pub tls_peers: Vec<PeerTls>,
+    /// Where tables that served are kept, and how many.
+    pub keeping: Keeping,
+    /// The control socket.
+    pub control: ControlConfig,
     /// Name servers for the names of trunks; those of the system where there are none.
     pub dns_servers: Vec<SocketAddr>,
 }
@@ -113,6 +120,8 @@ impl Config {
             server_header: None,
             proxy: ProxyConfig::default(),
             tls_peers: Vec::new(),
+            keeping: Keeping::default(),
+            control: ControlConfig::default(),
             dns_servers: Vec::new(),
         }
     }
@@ -203,6 +212,8 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let mask_numbers = read_privacy(&mut root);
     let proxy = read_proxy(&mut root, folder);
     let tls_peers = tls::read_peers(&mut root, folder);
+    let keeping = control::read_state(&mut root, folder);
+    let control = control::read_control(&mut root, folder);
     let dns_servers = dns::read_dns(&mut root);
     root.finish();
     Some(Config {
@@ -218,6 +229,8 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         server_header,
         proxy,
         tls_peers,
+        keeping,
+        control,
         dns_servers,
     })
 }
@@ -299,5 +312,6 @@ fn read_privacy(root: &mut Reader<'_>) -> MaskNumbers {
     mask
 }
 
+mod control;
 #[cfg(test)]
 mod tests;

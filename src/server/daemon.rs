@@ -2,11 +2,14 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::desk::ServerDesk;
 use super::{Config, Order, Server, ServerHandle, StartError, reloading};
+use crate::control::{Access, NoSocket, Socket};
 use crate::observe::{Log, TrunksOut};
 use crate::system;
 
@@ -28,11 +31,31 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
 #[must_use]
 pub fn run(config: &Config) -> ExitCode {
     system::give_freed_tables_back();
+    let folder = |name| std::env::var_os(name);
+    let config = &config
+        .clone()
+        .in_folders(folder("STATE_DIRECTORY"), folder("RUNTIME_DIRECTORY"));
     match start(config) {
-        Ok((runtime, signals, log, handle)) => {
-            let code = runtime.block_on(serve(signals, &log, handle));
-            drop(log);
+        Ok(started) => {
+            let Started {
+                runtime,
+                signals,
+                log,
+                handle,
+                control,
+            } = started;
+            let code = runtime.block_on(async {
+                if let Some((socket, desk)) = control {
+                    tokio::spawn(socket.serve(Arc::new(desk)));
+                }
+                serve(signals, &log, handle).await
+            });
+            drop((runtime, log));
             code
+        }
+        Err(Failure::Control(error)) => {
+            anstream::eprintln!("trunkline: {error}");
+            ExitCode::from(EXIT_CONFIG)
         }
         Err(Failure::Start(StartError::Table(report))) => {
             anstream::eprint!("{}", report.text(true));
@@ -65,9 +88,16 @@ pub fn run(config: &Config) -> ExitCode {
 enum Failure {
     Start(StartError),
     Log(io::Error),
+    Control(NoSocket),
 }
 
-type Started = (tokio::runtime::Runtime, Signals, Log, ServerHandle);
+struct Started {
+    runtime: tokio::runtime::Runtime,
+    signals: Signals,
+    log: Log,
+    handle: ServerHandle,
+    control: Option<(Socket, ServerDesk)>,
+}
 
 fn start(config: &Config) -> Result<Started, Failure> {
     let system = |error| Failure::Start(StartError::System(error));
@@ -78,8 +108,37 @@ fn start(config: &Config) -> Result<Started, Failure> {
     // Before the tables are read: a SIGHUP meanwhile must not end the process.
     let signals = runtime.block_on(async { Signals::new() }).map_err(system)?;
     let log = Log::start(&config.log).map_err(Failure::Log)?;
+    let path = config.control.socket.as_deref();
+    let socket = path
+        .map(|path| runtime.block_on(async { Socket::bind(path) }))
+        .transpose()
+        .map_err(Failure::Control)?;
     let handle = Server::start(config).map_err(Failure::Start)?;
-    Ok((runtime, signals, log, handle))
+    let control = socket.and_then(|socket| Some((socket, desk(config, &handle)?)));
+    Ok(Started {
+        runtime,
+        signals,
+        log,
+        handle,
+        control,
+    })
+}
+
+fn desk(config: &Config, handle: &ServerHandle) -> Option<ServerDesk> {
+    let addresses = handle.local_addrs().iter();
+    Some(ServerDesk {
+        bench: handle.bench.clone(),
+        changes: handle.changes.clone()?,
+        access: Access {
+            own_uid: system::own_uid(),
+            users: config.control.users.clone(),
+            groups: config.control.groups.clone(),
+        },
+        started: jiff::Timestamp::now(),
+        listening: addresses.map(ToString::to_string).collect(),
+        workers: handle.threads.len(),
+        state: config.keeping.folder.clone(),
+    })
 }
 
 struct Signals {
@@ -103,7 +162,9 @@ impl Signals {
 }
 
 async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCode {
-    let status = reloading::status(&handle.store, None);
+    let refused = handle.bench.last.get();
+    let why = refused.as_ref().map(|refused| &*refused.why);
+    let status = reloading::status(&handle.bench.generations, why);
     tracing::info!(
         "listening on {}, {} workers; {status}",
         handle.listening_on(),

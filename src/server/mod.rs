@@ -6,6 +6,7 @@
 mod certificates;
 pub mod config;
 mod daemon;
+mod desk;
 mod locating;
 mod post;
 mod proxying;
@@ -16,7 +17,9 @@ mod sockets;
 mod streams;
 mod worker;
 
-pub use config::{Advertised, Config, ListenerConfig, Mode, ProxyConfig};
+pub use config::{
+    Advertised, CONTROL_SOCKET, Config, ControlConfig, ListenerConfig, Mode, ProxyConfig,
+};
 pub use daemon::{EXIT_CONFIG, run};
 pub use secret::NoSecret;
 
@@ -25,7 +28,6 @@ use std::hash::RandomState;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -33,6 +35,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::generations::{Asked, Generations, NoArchive, OpenError};
 use crate::observe::{Counters, PeerErrors, Totals};
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
@@ -44,9 +47,11 @@ use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
 use crate::transport::{Connections, Directory, Gate, IsKnown, TlsFileError, UdpListener};
 use certificates::Certificates;
+use desk::LastOutcome;
 use locating::Published;
 use post::Post;
 use proxying::{Door, ProxyTask, Unanswered};
+use reloading::{Bench, Changes};
 use secret::Secret;
 use sockets::{Bound, bind_all, by_worker};
 use streams::StreamTask;
@@ -72,6 +77,8 @@ pub enum StartError {
     },
     /// A certificate or a key cannot be used.
     Tls(TlsFileError),
+    /// The state folder cannot be used.
+    State(NoArchive),
     /// There is no secret for the proxy listeners.
     Secret(NoSecret),
     /// The system gave no thread, socket or event queue.
@@ -93,6 +100,7 @@ impl fmt::Display for StartError {
                 hint(*transport, cause)
             ),
             Self::Tls(cause) => write!(f, "{cause}"),
+            Self::State(cause) => write!(f, "{cause}"),
             Self::Secret(cause) => write!(f, "{cause}"),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
         }
@@ -122,9 +130,8 @@ impl Server {
     /// # Errors
     /// Tables with errors, addresses that cannot be used, a system without resources.
     pub fn start(config: &Config) -> Result<ServerHandle, StartError> {
-        let (store, _, report) = TableStore::open(&config.tables)
-            .map_err(|report| StartError::Table(Box::new(report)))?;
-        reloading::log_findings(&report);
+        let bench = open_tables(config)?;
+        let store = Arc::clone(bench.generations.store());
         if is_proxy(config) {
             reach::warn(config, &store.current());
         }
@@ -153,8 +160,9 @@ impl Server {
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
-            store: Arc::new(store),
+            store,
             certificates,
+            bench: bench.clone(),
             orders,
             transports: config.listeners.iter().map(|l| l.transport).collect(),
             addresses,
@@ -163,7 +171,7 @@ impl Server {
             counters: Vec::new(),
             errors: Arc::new(PeerErrors::new(Instant::now())),
             ended: Arc::new(Notify::new()),
-            reload_soon: None,
+            changes: None,
             is_proxy: is_proxy(config),
         };
         if handle.is_proxy {
@@ -175,10 +183,30 @@ impl Server {
                 .start_worker(post, sockets, &shared, &watched)
                 .map_err(StartError::System)?;
         }
-        handle.reload_soon =
-            Some(reloading::start(Arc::clone(&handle.store)).map_err(StartError::System)?);
+        handle.changes = Some(Changes::start(bench).map_err(StartError::System)?);
         Ok(handle)
     }
+}
+
+/// The table that serves first, and what is to be said of it.
+fn open_tables(config: &Config) -> Result<Bench, StartError> {
+    let opened = Generations::open(&config.tables, &config.keeping);
+    let (generations, opened) = opened.map_err(|error| match error {
+        OpenError::Table(report) => StartError::Table(report),
+        OpenError::State(cause) => StartError::State(cause),
+    })?;
+    for remark in &opened.remarks {
+        tracing::warn!("{remark}");
+    }
+    reloading::log_findings(opened.refused.as_ref().unwrap_or(&opened.report));
+    let bench = Bench {
+        generations: Arc::new(generations),
+        last: LastOutcome::default(),
+    };
+    bench
+        .last
+        .note("start", opened.refused.as_ref().map(reloading::summary));
+    Ok(bench)
 }
 
 /// A running server. Dropping it stops it at once.
@@ -186,6 +214,7 @@ impl Server {
 pub struct ServerHandle {
     store: Arc<TableStore>,
     certificates: Arc<Certificates>,
+    bench: Bench,
     orders: watch::Sender<Order>,
     addresses: Vec<SocketAddr>,
     transports: Vec<FlowTransport>,
@@ -195,7 +224,7 @@ pub struct ServerHandle {
     counters: Vec<Arc<Counters>>,
     errors: Arc<PeerErrors>,
     ended: Arc<Notify>,
-    reload_soon: Option<SyncSender<()>>,
+    changes: Option<Changes>,
     /// Whether any listener is a proxy.
     is_proxy: bool,
 }
@@ -224,7 +253,12 @@ impl ServerHandle {
     /// read.
     pub fn reload(&self) -> Reload {
         self.certificates.reload();
-        reloading::reload(&self.store)
+        let asked = Asked::by("caller");
+        let changed = self.bench.change("reload", &asked, Generations::reload);
+        changed.outcome.unwrap_or_else(|denied| Reload::NotMade {
+            generation: self.store.current().generation(),
+            cause: denied.to_string(),
+        })
     }
 
     /// Reads the certificates again, and has the tables read again in the background. Requests that come while one waits
@@ -232,9 +266,8 @@ impl ServerHandle {
     /// the last of them.
     pub fn reload_soon(&self) {
         self.certificates.reload();
-        if let Some(soon) = &self.reload_soon {
-            // Full: the request that waits will read the files after now.
-            let _ = soon.try_send(());
+        if let Some(changes) = &self.changes {
+            changes.reload_soon();
         }
     }
 

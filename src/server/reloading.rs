@@ -1,62 +1,185 @@
-//! Reading the tables again: one at a time, many requests as one, and the log of it.
+//! The one thread that changes the table: one change at a time, in the order they came, and
+//! the log of it.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use super::daemon::service;
-use crate::limits::RELOAD_DIAGNOSTICS_LOGGED_MAX;
+use super::desk::{Changed, LastOutcome};
+use crate::generations::{Asked, Denied, Generations};
+use crate::limits::{CHANGES_WAITING_MAX, RELOAD_DIAGNOSTICS_LOGGED_MAX};
+use crate::observe::ShellWord;
 use crate::system;
+use crate::tables::Reload;
 use crate::tables::diagnostic::{Report, Severity};
-use crate::tables::{Reload, TableStore};
 
-/// Starts the thread that reads tables in the background. It ends when the sender is
-/// dropped. The channel holds one request: one that arrives while the files are being
-/// read is kept, for what it announces may have been missed; further ones say nothing new.
-pub(super) fn start(store: Arc<TableStore>) -> io::Result<SyncSender<()>> {
-    let (sender, requests) = sync_channel::<()>(1);
-    std::thread::Builder::new()
-        .name(String::from("reload"))
-        .spawn(move || {
-            system::give_way_to_calls();
-            while requests.recv().is_ok() {
-                service::reloading();
-                let outcome = reload(&store);
-                service::ready(&status(&store, Some(&outcome)));
-            }
-        })?;
-    Ok(sender)
+/// Where changes are handed in. The thread ends when all of these are dropped.
+#[derive(Debug, Clone)]
+pub(super) struct Changes {
+    jobs: SyncSender<Job>,
+    /// Whether a signal came that nothing was done about yet: however many come while the
+    /// tables are read, what they announce is read once, after the last of them.
+    signalled: Arc<AtomicBool>,
 }
 
-/// Reads the tables again and logs how it went.
-pub(super) fn reload(store: &TableStore) -> Reload {
-    let outcome = store.reload();
-    match &outcome {
-        Reload::Swapped {
+/// A piece of work for the thread.
+enum Job {
+    /// Look whether a signal came.
+    Look,
+    /// Make a change, and tell how it went.
+    Make(Box<dyn FnOnce(&Bench) + Send>),
+}
+
+/// What the thread works on.
+#[derive(Debug, Clone)]
+pub(super) struct Bench {
+    pub(super) generations: Arc<Generations>,
+    pub(super) last: LastOutcome,
+}
+
+impl Changes {
+    /// Starts the thread. It gives way to calls.
+    pub(super) fn start(bench: Bench) -> io::Result<Self> {
+        let (jobs, waiting) = sync_channel(CHANGES_WAITING_MAX);
+        let signalled = Arc::new(AtomicBool::new(false));
+        let changes = Self {
+            jobs,
+            signalled: Arc::clone(&signalled),
+        };
+        std::thread::Builder::new()
+            .name(String::from("reload"))
+            .spawn(move || {
+                system::give_way_to_calls();
+                run(&bench, &waiting, &signalled);
+            })?;
+        Ok(changes)
+    }
+
+    /// Has the tables read again, by signal.
+    pub(super) fn reload_soon(&self) {
+        self.signalled.store(true, Ordering::Release);
+        // Full: whatever is done next, the signal is seen after it.
+        let _ = self.jobs.try_send(Job::Look);
+    }
+
+    /// Hands in a change. Whether there was room for it.
+    pub(super) fn hand_in(&self, make: impl FnOnce(&Bench) + Send + 'static) -> bool {
+        self.jobs.try_send(Job::Make(Box::new(make))).is_ok()
+    }
+}
+
+/// How long the thread sleeps while a change is on trial: the clock that decides may run on
+/// while the one that wakes us stands still.
+const TRIAL_NAP: Duration = Duration::from_secs(1);
+
+/// How long it sleeps otherwise; a job wakes it.
+const NAP: Duration = Duration::from_secs(3_600);
+
+fn run(bench: &Bench, jobs: &Receiver<Job>, signalled: &AtomicBool) {
+    let generations = &bench.generations;
+    loop {
+        let left = generations.trial_left();
+        match jobs.recv_timeout(left.map_or(NAP, |left| left.min(TRIAL_NAP))) {
+            Ok(Job::Make(make)) => make(bench),
+            Ok(Job::Look) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if signalled.swap(false, Ordering::AcqRel) {
+            bench.change("reload", &Asked::by("signal"), Generations::reload);
+        }
+        if generations.trial_left().is_some_and(|left| left.is_zero()) {
+            bench.change("return", &Asked::by("deadline"), |generations, _| {
+                let serving = generations.store().current().generation();
+                let nothing = Denied::NothingOnTrial {
+                    generation: serving,
+                };
+                generations.return_if_due().ok_or(nothing)
+            });
+        }
+    }
+}
+
+impl Bench {
+    /// Changes the table and logs how it went; the service manager and whoever asks for the
+    /// status learn of it.
+    pub(super) fn change(
+        &self,
+        verb: &str,
+        asked: &Asked,
+        change: impl FnOnce(&Generations, &Asked) -> Result<Reload, Denied>,
+    ) -> Changed {
+        service::reloading();
+        let outcome = change(&self.generations, asked);
+        let changed = Changed::new(&self.generations, outcome);
+        // Before the line: who has read it may ask for the status.
+        self.last.note(&asked.by, changed.refused());
+        log(verb, &changed.outcome, asked, &self.generations);
+        service::ready(&status(&self.generations, changed.refused().as_deref()));
+        changed
+    }
+}
+
+/// The line of a change, and its findings.
+fn log(verb: &str, outcome: &Result<Reload, Denied>, asked: &Asked, generations: &Generations) {
+    let serving = generations.store().current().generation();
+    match outcome {
+        Ok(Reload::Swapped {
             generation,
             report,
             load_time,
             ..
-        } => {
-            let table = store.current();
+        }) => {
+            let table = generations.store().current();
             tracing::info!(
-                "reload gen {}->{generation} dids={} rules={} took_ms={}",
+                "{verb} gen {}->{generation} dids={} rules={} took_ms={}{}",
                 generation.saturating_sub(1),
                 table.did_rows(),
                 table.rules().len(),
-                load_time.as_millis()
+                load_time.as_millis(),
+                how(generations, asked)
             );
             log_findings(report);
+            warn_if_held(generations);
         }
-        Reload::Unchanged { generation } => {
-            tracing::info!("reload gen {generation} kept: the files say the same");
+        Ok(Reload::Unchanged { generation }) => {
+            tracing::info!("{verb} gen {generation} kept: the files say the same");
         }
-        Reload::Refused { generation, report } => {
-            tracing::error!("reload refused, gen {generation} kept: {}", summary(report));
+        Ok(Reload::Refused { generation, report }) => {
+            tracing::error!("{verb} refused, gen {generation} kept: {}", summary(report));
             log_findings(report);
         }
+        Ok(Reload::NotMade { generation, cause }) => {
+            tracing::error!("{verb} refused, gen {generation} kept: {cause}");
+        }
+        Err(denied @ Denied::Unconfirmed { .. }) => {
+            tracing::error!("{verb} refused, gen {serving} kept: {denied}");
+        }
+        // A slip of whoever typed it, who has been told.
+        Err(denied) => tracing::info!("{verb} refused, gen {serving} kept: {denied}"),
     }
-    outcome
+}
+
+/// Who, why, and what comes after.
+fn how(generations: &Generations, asked: &Asked) -> String {
+    let mut text = format!(" by={}", ShellWord(asked.by.as_bytes()));
+    if let Some(message) = &asked.message {
+        text.push_str(&format!(" msg={}", ShellWord(message.as_bytes())));
+    }
+    if let Some(trial) = generations.ledger().trial() {
+        text.push_str(&format!(" confirm_until={:.0}", trial.deadline.until));
+    }
+    text
+}
+
+/// Says what must not be overlooked: the folder and what serves are not the same.
+fn warn_if_held(generations: &Generations) {
+    let ledger = generations.ledger();
+    if let Some(serving) = ledger.serving().filter(|_| ledger.is_held()) {
+        tracing::warn!("{}", serving.in_place_of_folder());
+    }
 }
 
 /// One line a finding, as many as a log should hold.
@@ -79,23 +202,28 @@ pub(super) fn log_findings(report: &Report) {
 }
 
 /// What the service manager shows.
-pub(super) fn status(store: &TableStore, outcome: Option<&Reload>) -> String {
-    let table = store.current();
-    let serving = format!(
+pub(super) fn status(generations: &Generations, refused: Option<&str>) -> String {
+    let table = generations.store().current();
+    let mut text = format!(
         "table gen {}, {} DIDs, {} rules",
         table.generation(),
         table.did_rows(),
         table.rules().len()
     );
-    match outcome {
-        Some(Reload::Refused { report, .. }) => {
-            format!("{serving}; last reload refused: {}", summary(report))
-        }
-        _ => serving,
+    let ledger = generations.ledger();
+    if let Some(trial) = ledger.trial() {
+        text.push_str(&format!("; {}", trial.sentence()));
+    } else if ledger.is_held() {
+        text.push_str("; NOT the table folder, until the next reload");
     }
+    if let Some(why) = refused {
+        text.push_str(&format!("; last reload refused: {why}"));
+    }
+    text
 }
 
-fn summary(report: &Report) -> String {
+/// `2 errors, first routes.toml:18:25: …`.
+pub(super) fn summary(report: &Report) -> String {
     let first = report
         .diagnostics
         .iter()

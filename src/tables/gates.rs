@@ -1,6 +1,7 @@
 //! The gates of the running table, as findings about the one that is to take its place.
 
-use super::diagnostic::{Code, Diagnostic, Diagnostics, Place, Report, Severity};
+use super::GateRule;
+use super::diagnostic::{Code, Diagnostic, Diagnostics, Place, Report};
 use crate::plan::{self, Plan, TooComplex, Verdict};
 use crate::routing::RoutingTable;
 use jiff::Timestamp;
@@ -50,14 +51,16 @@ impl Gates {
 }
 
 /// Compares a table with the one that serves, if that has gates, and adds T035 for each
-/// that does not hold: an error, or, where the change was accepted by name, a warning.
+/// that does not hold: an error, or, where the change was accepted by name or is forced, a
+/// warning.
 pub(super) fn check(
     before: &RoutingTable,
     after: &RoutingTable,
     since: Timestamp,
+    rule: GateRule,
     report: Report,
 ) -> Report {
-    if !before.change_policy().has_gates() {
+    if rule == GateRule::Skip || !before.change_policy().has_gates() {
         return report;
     }
     let compared = plan::compare(before, after, since);
@@ -66,16 +69,17 @@ pub(super) fn check(
         return report;
     }
     let found = Diagnostics::new();
+    let finding = |message: &str| finding(&gates, rule, message);
     let broken = gates.verdicts.iter().filter(|verdict| !verdict.holds);
     for verdict in broken {
         // The file may say something else by now: the gate is that of the running table.
         let place = Place::whole_file(before.place(verdict.origin));
         let message = format!("{}: {}", verdict.gate, verdict.found);
-        found.push(finding(&gates, &message).at(place));
+        found.push(finding(&message).at(place));
     }
     if let Some(error) = gates.unknown {
         let message = format!("nobody can say what the change does: {error}");
-        found.push(finding(&gates, &message).at(Place::whole_file(".")));
+        found.push(finding(&message).at(Place::whole_file(".")));
     }
     for old in report.diagnostics {
         found.push(old);
@@ -92,24 +96,17 @@ pub(super) fn check(
     all
 }
 
-fn finding(gates: &Gates, found: &str) -> Diagnostic {
+fn finding(gates: &Gates, rule: GateRule, found: &str) -> Diagnostic {
     let change = &gates.change;
     // A log shows the sentence only, and the old files may be gone.
     let message = format!("{found}; this is change {change}");
-    let severity = if gates.accepted {
-        Severity::Warning
-    } else {
-        Severity::Error
-    };
-    let diagnostic = match severity {
-        Severity::Error => Diagnostic::error(Code::OverGate, message),
-        Severity::Warning => Diagnostic::warning(Code::OverGate, message),
-    };
-    match severity {
-        Severity::Error => diagnostic.help(format!(
+    let warning = |message| Diagnostic::warning(Code::OverGate, message);
+    match (gates.accepted, rule) {
+        (true, _) => warning(message).note("the new table accepts it"),
+        (false, GateRule::Force) => warning(format!("{message}, forced")),
+        (false, _) => Diagnostic::error(Code::OverGate, message).help(format!(
             "look at it with `trunkline plan`; to let it pass write accept = \"{change}\" \
              into [policy] of the new table"
         )),
-        Severity::Warning => diagnostic.note("the new table accepts it"),
     }
 }

@@ -25,7 +25,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Report};
 pub use gates::Gates;
 #[doc(hidden)]
 pub use laws::fuzz_load;
-pub use store::{Reload, TableStore};
+pub use store::{Accepted, GateRule, Reload, TableStore};
 
 use crate::routing::RoutingTable;
 use jiff::Timestamp;
@@ -41,6 +41,8 @@ use toml_reader::Document;
 pub struct Loaded {
     /// The table, if it has no error. Its generation is 0.
     pub table: Option<RoutingTable>,
+    /// Its files.
+    pub files: source::Sources,
     /// What was read.
     pub summary: Summary,
     /// Errors and warnings, in order of file and line.
@@ -107,6 +109,7 @@ pub fn load(folder: &Path) -> Loaded {
     };
     Loaded {
         table,
+        files: sources,
         summary,
         report: diagnostics.into_report(),
     }

@@ -103,6 +103,12 @@ impl SourceFile {
         &self.name
     }
 
+    /// Its bytes as they stand on disk, the byte order mark included.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8] {
+        self.content.as_bytes()
+    }
+
     /// Its text without the byte order mark. Every offset counts in this.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -1,6 +1,7 @@
 //! The one door through which the running table changes.
 
 use super::diagnostic::Report;
+use super::source::Sources;
 use super::{Loaded, Summary, gates, load};
 use crate::routing::{RoutingTable, Snapshot};
 use arc_swap::ArcSwap;
@@ -45,6 +46,36 @@ pub enum Reload {
         /// The errors and warnings.
         report: Report,
     },
+    /// Nothing is wrong with the files, but the change was not made: it could not be kept,
+    /// or another one awaits its confirmation.
+    NotMade {
+        /// Number of the running table.
+        generation: u64,
+        /// Why, as a sentence.
+        cause: String,
+    },
+}
+
+/// What the gates of the running table have to say in a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateRule {
+    /// One that does not hold refuses the change, unless the new table accepts it by name.
+    Ask,
+    /// One that does not hold is a warning: somebody takes the change upon himself.
+    Force,
+    /// They are not asked: a table comes back that has served.
+    Skip,
+}
+
+/// A table that is about to serve, and what it was made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted<'a> {
+    /// The table.
+    pub table: &'a RoutingTable,
+    /// Its files, as they were read.
+    pub files: &'a Sources,
+    /// How much was read.
+    pub summary: Summary,
 }
 
 impl TableStore {
@@ -57,17 +88,23 @@ impl TableStore {
             table,
             summary,
             report,
+            ..
         } = load(folder);
-        let Some(table) = table else {
-            return Err(report);
-        };
-        let snapshot = Snapshot::new(Arc::new(table.with_generation(1)));
-        let store = Self {
+        match table {
+            Some(table) => Ok((Self::serving(folder, table, 1), summary, report)),
+            None => Err(report),
+        }
+    }
+
+    /// Serves this table as this generation; reloads read `folder`.
+    #[must_use]
+    pub fn serving(folder: &Path, table: RoutingTable, generation: u64) -> Self {
+        let snapshot = Snapshot::new(Arc::new(table.with_generation(generation)));
+        Self {
             folder: folder.to_owned(),
             current: ArcSwap::from_pointee(snapshot),
             reloading: Mutex::new(()),
-        };
-        Ok((store, summary, report))
+        }
     }
 
     /// The folder the table is read from.
@@ -88,11 +125,25 @@ impl TableStore {
         Arc::clone(&self.current.load().table)
     }
 
-    /// Reads the folder again. Swaps only when the new table has no error, differs, and the
-    /// gates of the running one let the change pass or it was accepted by name;
-    /// calls that began with the old table finish with it. Blocks for as long as loading
-    /// takes: not for a call path.
+    /// Reads the folder again and swaps, as [`Self::change`] does. The new generation is
+    /// the next number, and nothing is kept of it.
     pub fn reload(&self) -> Reload {
+        let next = |_: &Accepted<'_>| Ok(self.current().generation() + 1);
+        self.change(&self.folder, GateRule::Ask, next)
+    }
+
+    /// Reads a folder. Swaps only when its table has no error, differs, and the gates of the
+    /// running one let the change pass or it was accepted by name; calls that began with the
+    /// old table finish with it.
+    ///
+    /// `keep` is asked last, and gives the number of the new generation, or a sentence why
+    /// it must not serve. Blocks for as long as all that takes: not for a call path.
+    pub fn change(
+        &self,
+        from: &Path,
+        gates: GateRule,
+        keep: impl FnOnce(&Accepted<'_>) -> Result<u64, String>,
+    ) -> Reload {
         let _one_at_a_time = self
             .reloading
             .lock()
@@ -100,9 +151,10 @@ impl TableStore {
         let begun = Instant::now();
         let Loaded {
             table,
+            files,
             summary,
             report,
-        } = load(&self.folder);
+        } = load(from);
         let running = self.current();
         let Some(table) = table else {
             return Reload::Refused {
@@ -115,14 +167,28 @@ impl TableStore {
                 generation: running.generation(),
             };
         }
-        let report = gates::check(&running, &table, Timestamp::now(), report);
+        let report = gates::check(&running, &table, Timestamp::now(), gates, report);
         if report.has_errors() {
             return Reload::Refused {
                 generation: running.generation(),
                 report,
             };
         }
-        let generation = running.generation() + 1;
+        let accepted = Accepted {
+            table: &table,
+            files: &files,
+            summary,
+        };
+        let generation = match keep(&accepted) {
+            Ok(generation) => generation,
+            Err(cause) => {
+                return Reload::NotMade {
+                    generation: running.generation(),
+                    cause,
+                };
+            }
+        };
+        drop(files);
         let table = Arc::new(table.with_generation(generation));
         // What is known of a trunk stays known when the table leaves it as it was.
         let availability = self.snapshot().availability.carried_over(&running, &table);

@@ -84,6 +84,11 @@ impl Daemon {
         self.folder.path().join("config")
     }
 
+    /// Where its tables stand.
+    pub(crate) fn tables(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Ends it without a word.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
@@ -128,7 +133,7 @@ impl Daemon {
     }
 }
 
-fn redirect(more: &str) -> String {
+pub(crate) fn redirect(more: &str) -> String {
     format!(
         "tables = \"..\"\nworkers = 2\n[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\nmode = \"redirect\"\n{more}"
     )
@@ -386,5 +391,46 @@ fn the_service_manager_is_told() {
     );
     signal(&process, "TERM");
     assert_eq!(told(), "STOPPING=1\n");
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_service_manager_is_told_of_a_trial_and_of_what_comes_back() {
+    let folder = tables();
+    let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let told = || {
+        let mut room = [0; 4096];
+        let length = manager.recv(&mut room).unwrap();
+        String::from_utf8(room[..length].to_vec()).unwrap()
+    };
+    let config = redirect("[state]\ndir = \"state\"\n[control]\nsocket = \"sock\"\n");
+    let mut process = Daemon::command(folder.path(), &config)
+        .env("NOTIFY_SOCKET", folder.path().join("notify"))
+        .spawn()
+        .unwrap();
+    told();
+    let fewer = ROUTES.replace("\"teams\", ", "");
+    write(folder.path(), "routes.toml", &fewer);
+    let reload = Command::new(env!("CARGO_BIN_EXE_trunkline"))
+        .args(["reload", "--confirm", "1", "--socket"])
+        .arg(folder.path().join("config/sock"))
+        .output()
+        .unwrap();
+    assert_eq!(reload.status.code(), Some(0), "{reload:?}");
+    assert!(told().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    let trial = told();
+    assert!(
+        trial.starts_with("READY=1\nSTATUS=table gen 2, 0 DIDs, 3 rules; returns to gen 1 at 2"),
+        "{trial}"
+    );
+    assert!(told().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(
+        told(),
+        "READY=1\nSTATUS=table gen 3, 0 DIDs, 3 rules; NOT the table folder, until the next reload\n"
+    );
+    signal(&process, "TERM");
     assert_eq!(process.wait().unwrap().code(), Some(0));
 }

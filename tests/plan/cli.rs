@@ -113,7 +113,13 @@ fn exit_codes() {
     assert_eq!(code(&["--detailed-exitcode", EXAMPLE, EXAMPLE]), 0);
     assert_eq!(code(&[EXAMPLE, &new]), 0);
     assert_eq!(code(&["--detailed-exitcode", EXAMPLE, &new]), 2);
-    assert_eq!(code(&[EXAMPLE]), 2, "wrong usage");
+    assert_eq!(code(&[]), 2, "wrong usage");
+    let nowhere = [EXAMPLE, "--socket", "/nowhere/control.sock"];
+    assert_eq!(
+        code(&nowhere),
+        69,
+        "no server serves what it is compared with"
+    );
     assert_eq!(code(&[EXAMPLE, &new, "--since", "x"]), 2, "wrong usage");
     let bad = "tests/diagnostics/bad/T004-unknown-group-in-csv";
     for folders in [[EXAMPLE, bad], [bad, EXAMPLE]] {

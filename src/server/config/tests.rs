@@ -45,8 +45,48 @@ fn reads_every_key() {
 }
 
 #[test]
+fn reads_what_is_kept_and_who_may_ask() {
+    let text = format!(
+        "tables = \"t\"\n{LISTEN}[state]\ndir = \"state\"\nkeep = 7\n\
+         [control]\nsocket = \"sock\"\nusers = [\"root\", \"1001\"]\ngroups = [\"50\"]\n"
+    );
+    let config = read(&text).unwrap();
+    assert!(config.keeping.folder.as_ref().unwrap().ends_with("state"));
+    assert_eq!(config.keeping.keep, 7);
+    assert!(config.control.socket.as_ref().unwrap().ends_with("sock"));
+    assert_eq!(
+        (&*config.control.users, &*config.control.groups),
+        (&[0, 1001][..], &[50][..])
+    );
+    let own = (config.keeping.clone(), config.control.clone());
+    let config = config.in_folders(Some("/var/lib/x".into()), Some("/run/x".into()));
+    assert_eq!(
+        (config.keeping, config.control),
+        own,
+        "what is named is used"
+    );
+    let plain = read(&format!("tables = \"t\"\n{LISTEN}")).unwrap();
+    let unmanaged = plain.clone().in_folders(None, Some("".into()));
+    assert_eq!(
+        (unmanaged.keeping.folder, unmanaged.control.socket),
+        (None, None)
+    );
+    let managed = plain.in_folders(Some("/var/lib/x:/var/lib/y".into()), Some("/run/x".into()));
+    assert_eq!(managed.keeping.folder, Some("/var/lib/x".into()));
+    assert_eq!(managed.control.socket, Some("/run/x/control.sock".into()));
+}
+
+#[test]
 fn tells_every_mistake_with_its_place() {
     let cases = [
+        ("[state]\nkeep = 1\n", "2 to 1000"),
+        ("[state]\nfolder = \"x\"\n", "T005"),
+        ("[control]\nsocket = 7\n", "T006"),
+        ("[control]\nusers = [\"rooot\"]\n", "did you mean \"root\"?"),
+        (
+            "[control]\ngroups = [\"no such group\"]\n",
+            "is no group of /etc/group",
+        ),
         ("", "T007"),
         ("tables = \"t\"\n", "\"listen\""),
         ("tables = 5\n", "T006"),

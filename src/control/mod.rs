@@ -1,0 +1,19 @@
+//! The control socket: a local door to a running server.
+//!
+//! One connection, one request, one line of JSON each way (docs/control.md). [`Socket`]
+//! takes connections and knows who is at the other end; what is answered is for the
+//! [`Desk`] behind it. [`ask`] is the other side.
+
+mod access;
+pub mod accounts;
+mod client;
+mod files;
+mod protocol;
+mod socket;
+
+pub use access::{Access, Peer};
+pub use client::{NoAnswer, ask, ask_for_files};
+pub use protocol::{
+    Answer, Change, Changed, LastRefused, Refused, Reply, Request, SCHEMA, Status, TrialStatus,
+};
+pub use socket::{Answering, Desk, NoSocket, Socket};

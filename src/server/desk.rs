@@ -1,0 +1,283 @@
+//! What the control socket is answered with.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use super::daemon::service;
+use super::reloading::{self, Bench, Changes};
+use crate::control::{
+    Access, Answer, Answering, Change, Changed as Made, Desk, LastRefused, Peer, Refused, Request,
+    Status, TrialStatus, accounts,
+};
+use crate::generations::{Asked, Denied, Generations, clocks};
+use crate::limits::DIAGNOSTICS_MAX;
+use crate::tables::Reload;
+use crate::tables::diagnostic::{Code, Diagnostic, Report, Severity};
+
+/// A change that was tried, and how it went.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub(super) outcome: Result<Reload, Denied>,
+    answer: Answer,
+}
+
+impl Changed {
+    pub(super) fn new(generations: &Generations, outcome: Result<Reload, Denied>) -> Self {
+        Self {
+            answer: answer(generations, &outcome),
+            outcome,
+        }
+    }
+
+    /// Why nothing was changed, if something should have been.
+    pub(super) fn refused(&self) -> Option<String> {
+        match &self.outcome {
+            Ok(Reload::Refused { report, .. }) => Some(reloading::summary(report)),
+            Ok(Reload::NotMade { cause, .. }) => Some(cause.clone()),
+            Ok(Reload::Swapped { .. } | Reload::Unchanged { .. }) => None,
+            Err(denied) => Some(denied.to_string()),
+        }
+    }
+}
+
+/// The desk of a running server.
+#[derive(Debug)]
+pub(super) struct ServerDesk {
+    pub(super) bench: Bench,
+    pub(super) changes: Changes,
+    pub(super) access: Access,
+    pub(super) started: Timestamp,
+    pub(super) listening: Vec<String>,
+    pub(super) workers: usize,
+    pub(super) state: Option<PathBuf>,
+}
+
+/// The last attempt to change the table, if it failed. All who change it tell of it here.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastOutcome(Arc<Mutex<Option<LastRefused>>>);
+
+impl LastOutcome {
+    /// Notes how a change went.
+    pub(super) fn note(&self, by: &str, refused: Option<String>) {
+        let told = refused.map(|why| LastRefused {
+            at: format!("{:.0}", Timestamp::now()),
+            by: by.to_owned(),
+            why,
+        });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    }
+
+    /// The failed attempt, if nothing came of the last one.
+    pub(super) fn get(&self) -> Option<LastRefused> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Desk for ServerDesk {
+    fn take(&self, request: Request, peer: &Peer) -> Answering {
+        let may_change = self.access.may_change(peer);
+        if request.changes() && !may_change {
+            let message = "only root, the server's own user, and who is listed in [control] \
+                           may change what serves";
+            return self.refuse("not_allowed", message);
+        }
+        match request {
+            Request::Status {} => Answering::Now(self.status(may_change)),
+            Request::History { number } => {
+                let ledger = self.bench.generations.ledger();
+                let newest = ledger.generations().iter().rev();
+                let generations = newest.take(number.unwrap_or(usize::MAX)).cloned();
+                let generations = generations.collect();
+                Answering::Now(Answer::History { generations })
+            }
+            Request::Files { generation } => self.files(generation),
+            Request::Reload(how) => self.change("reload", how, peer, Generations::reload),
+            Request::Undo(how) => self.change("undo", how, peer, Generations::undo),
+            Request::Rollback { generation, how } => {
+                self.change("rollback", how, peer, move |generations, asked| {
+                    generations.rollback(generation, asked)
+                })
+            }
+            Request::Confirm {} => self.confirm(peer),
+        }
+    }
+}
+
+impl ServerDesk {
+    fn status(&self, may_change: bool) -> Answer {
+        let ledger = self.bench.generations.ledger();
+        let Some(serving) = ledger.serving() else {
+            return Answer::Refused(Refused::new("starting", "nothing serves yet", 0));
+        };
+        Answer::Status(Box::new(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: format!("{:.0}", self.started),
+            listening: self.listening.clone(),
+            workers: self.workers,
+            tables: absolute(self.bench.generations.store().folder()),
+            state: self.state.as_deref().map(absolute),
+            generation: serving.clone(),
+            before: ledger.before().map(|before| before.number),
+            held: ledger.is_held(),
+            trial: ledger
+                .trial()
+                .map(|trial| TrialStatus::of(trial, &clocks())),
+            refused: self.bench.last.get(),
+            may_change,
+        }))
+    }
+
+    fn files(&self, generation: Option<u64>) -> Answering {
+        let serving = self.serving();
+        match self
+            .bench
+            .generations
+            .files_of(generation.unwrap_or(serving))
+        {
+            Ok((generation, folder)) => Answering::Files(Box::new(generation), folder),
+            Err(denied) => Answering::Now(Answer::Refused(Refused::new(
+                denied.as_str(),
+                denied.to_string(),
+                serving,
+            ))),
+        }
+    }
+
+    fn change(
+        &self,
+        verb: &'static str,
+        how: Change,
+        peer: &Peer,
+        make: impl FnOnce(&Generations, &Asked) -> Result<Reload, Denied> + Send + 'static,
+    ) -> Answering {
+        let asked = Asked {
+            by: accounts::user_name(peer.uid),
+            message: how.message,
+            confirm_s: how.confirm_s,
+            force: how.force,
+        };
+        self.hand_in(move |bench| bench.change(verb, &asked, make).answer)
+    }
+
+    fn confirm(&self, peer: &Peer) -> Answering {
+        let by = accounts::user_name(peer.uid);
+        self.hand_in(move |bench| {
+            let generations = &bench.generations;
+            let answer = match generations.confirm() {
+                Ok(Ok(generation)) => {
+                    tracing::info!("confirm gen {} by={by}", generation.number);
+                    Answer::Confirmed { generation }
+                }
+                Ok(Err(cause)) => {
+                    tracing::error!("confirm failed: {cause}");
+                    Answer::Refused(Refused::new("not_kept", cause, serving(generations)))
+                }
+                Err(denied) => refused(generations, denied),
+            };
+            service::ready(&reloading::status(generations, None));
+            answer
+        })
+    }
+
+    /// Has the thread that changes tables do something, and answers when it has.
+    fn hand_in(&self, make: impl FnOnce(&Bench) -> Answer + Send + 'static) -> Answering {
+        let (done, answer) = oneshot::channel();
+        let had_room = self.changes.hand_in(move |bench| {
+            // Whoever asked may have gone: what was done is done.
+            let _ = done.send(make(bench));
+        });
+        if had_room {
+            Answering::Later(answer)
+        } else {
+            self.refuse("busy", "too many changes wait already")
+        }
+    }
+
+    fn refuse(&self, reason: &str, message: &str) -> Answering {
+        Answering::Now(Answer::Refused(Refused::new(
+            reason,
+            message,
+            self.serving(),
+        )))
+    }
+
+    fn serving(&self) -> u64 {
+        serving(&self.bench.generations)
+    }
+}
+
+/// A path as it can be pasted elsewhere.
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path);
+    let shown = absolute.as_deref().unwrap_or(path);
+    shown.display().to_string()
+}
+
+fn serving(generations: &Generations) -> u64 {
+    generations.store().current().generation()
+}
+
+fn refused(generations: &Generations, denied: Denied) -> Answer {
+    let message = denied.to_string();
+    Answer::Refused(Refused::new(denied.as_str(), message, serving(generations)))
+}
+
+fn answer(generations: &Generations, outcome: &Result<Reload, Denied>) -> Answer {
+    match outcome {
+        Ok(Reload::Swapped {
+            generation,
+            report,
+            load_time,
+            ..
+        }) => {
+            let ledger = generations.ledger();
+            let Some(made) = ledger.get(*generation) else {
+                return Answer::Unchanged {
+                    generation: *generation,
+                };
+            };
+            Answer::Changed(Box::new(Made {
+                generation: made.clone(),
+                former: generation.saturating_sub(1),
+                trial: ledger
+                    .trial()
+                    .map(|trial| TrialStatus::of(trial, &clocks())),
+                held: ledger.is_held(),
+                took_ms: u64::try_from(load_time.as_millis()).unwrap_or(u64::MAX),
+                warnings: findings(report),
+            }))
+        }
+        Ok(Reload::Unchanged { generation }) => Answer::Unchanged {
+            generation: *generation,
+        },
+        Ok(Reload::Refused { generation, report }) => {
+            let mut errors = report
+                .diagnostics
+                .iter()
+                .filter(|found| found.severity == Severity::Error);
+            let only_gates = errors.all(|found| found.code == Code::OverGate);
+            let reason = if only_gates { "gates" } else { "table" };
+            Answer::Refused(Refused {
+                findings: findings(report),
+                ..Refused::new(reason, reloading::summary(report), *generation)
+            })
+        }
+        Ok(Reload::NotMade { generation, cause }) => {
+            Answer::Refused(Refused::new("not_kept", cause, *generation))
+        }
+        Err(denied) => refused(generations, *denied),
+    }
+}
+
+/// As many as are kept.
+fn findings(report: &Report) -> Vec<String> {
+    let kept = report.diagnostics.iter().take(DIAGNOSTICS_MAX);
+    kept.map(Diagnostic::short).collect()
+}
