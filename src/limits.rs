@@ -249,3 +249,12 @@ pub const PLAN_WITNESS_TRIES_MAX: usize = 20_000;
 /// Days a comparison looks ahead: 28 years and a bit, in which every date falls on every
 /// weekday, leap days too.
 pub const PLAN_DAYS_AHEAD: i64 = 28 * 366;
+
+/// Different conditions of rules (besides `from` and `called`) that are compared with each
+/// other to find rules that can never decide; beyond, only equal ones are. The work is this
+/// squared for each schedule; real tables have a few dozens.
+pub const RULE_CONDITIONS_COMPARED_MAX: usize = 256;
+
+/// Blocks of a hundred numbers with one free number of which a check still speaks: where
+/// there are more, free numbers are how the site is and not a slip.
+pub const HOLES_MAX: usize = 10;

@@ -126,6 +126,7 @@ fn check_as_json() {
         "sha256",
         "read",
         "diagnostics",
+        "infos",
         "left_out",
     ];
     documented.sort_unstable();

@@ -103,13 +103,13 @@ fn finding(gates: &Gates, found: &str) -> Diagnostic {
     };
     let diagnostic = match severity {
         Severity::Error => Diagnostic::error(Code::OverGate, message),
-        Severity::Warning => Diagnostic::warning(Code::OverGate, message),
+        Severity::Warning | Severity::Info => Diagnostic::warning(Code::OverGate, message),
     };
     match severity {
         Severity::Error => diagnostic.help(format!(
             "look at it with `trunkline plan`; to let it pass write accept = \"{change}\" \
              into [policy] of the new table"
         )),
-        Severity::Warning => diagnostic.note("the new table accepts it"),
+        Severity::Warning | Severity::Info => diagnostic.note("the new table accepts it"),
     }
 }

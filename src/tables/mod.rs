@@ -4,6 +4,7 @@
 //! its cases. A table with an error is never served. [`TableStore`] holds the running table
 //! and is the one door through which it changes.
 
+mod analysis;
 mod cases;
 mod compile;
 mod damage;

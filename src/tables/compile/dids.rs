@@ -28,6 +28,10 @@ pub(super) fn read(schema: &Schema, sources: &mut Sources, diagnostics: &Diagnos
         .map(|section| read_one(section, &mut rows, sources, diagnostics))
         .collect();
     rows.check_overlaps(sources, diagnostics);
+    // A row that could not be read may be what fills the hole.
+    if !diagnostics.has_errors() {
+        rows.check_holes(sources, diagnostics);
+    }
     Lists { rows, by_section }
 }
 
