@@ -8,6 +8,7 @@
 //! Start reading at [`routing::route`], then [`proxy::RedirectServer`], then [`tables::load`].
 
 pub mod cli;
+pub mod import;
 pub mod limits;
 pub mod observe;
 pub mod plan;

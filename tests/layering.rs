@@ -32,12 +32,14 @@ const LAYERS: &[Layer] = &[
     Layer { module: "transaction", pure: true,  total: true,  may_use: &["limits", "sip"] },
     // Of sip the reader of addresses only: a trunk's address is a SIP URI.
     Layer { module: "tables",      pure: false, total: true,  may_use: &["limits", "routing", "plan", "sip::uri", "sip::Uri", "sip::Host", "sip::Scheme"] },
+    // Text in, text out, and what it is compared with.
+    Layer { module: "import",      pure: true,  total: true,  may_use: &["limits", "routing"] },
     Layer { module: "proxy",       pure: true,  total: true,  may_use: &["limits", "sip", "routing", "transaction"] },
     Layer { module: "transport",   pure: false, total: true,  may_use: &["limits", "system", "sip::frame", "proxy"] },
     Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused", "proxy::ProxiedCall", "proxy::AttemptReport", "proxy::ProbeReport", "proxy::ProbeMiss", "proxy::EndedBy", "proxy::ProxyDrop", "proxy::ProxyEvent", "proxy::ProxyRefusal", "proxy::ProxyRefused"] },
     Layer { module: "http",        pure: false, total: false, may_use: &["limits", "routing", "tables", "observe"] },
     Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "http"] },
-    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "sip", "routing", "plan", "transaction", "tables", "proxy", "transport", "observe", "http", "server"] },
+    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "sip", "routing", "plan", "transaction", "tables", "import", "proxy", "transport", "observe", "http", "server"] },
 ];
 
 /// Paths a pure module never names.

@@ -3,12 +3,17 @@
 mod check;
 mod color;
 mod demo;
+mod explain;
+mod import;
+mod pages;
 mod plan;
 mod plan_json;
 mod plan_text;
 mod route;
 mod route_text;
 mod run;
+mod search;
+mod table_folder;
 
 use std::process::ExitCode;
 
@@ -30,10 +35,20 @@ enum Verb {
     Route(Box<route::RouteCall>),
     /// Show what a change of the table does to calls, before it does it
     Plan(plan::Plan),
+    /// Show where a number, a range, a rule or a comment stands
+    Search(search::Search),
+    /// Show what a code of `check` means
+    Explain(explain::Explain),
+    /// Make a table of the configuration of another machine
+    Import(import::Import),
     /// Answer calls until a signal ends it
     Run(run::Run),
     /// Play the example: real calls, a number that moves, a table with a mistake
     Demo(demo::Demo),
+    /// Print what a shell needs to complete the command line
+    Completions(pages::Completions),
+    /// Print the manual page, or write those of all verbs
+    Man(pages::Man),
 }
 
 impl Cli {
@@ -44,8 +59,13 @@ impl Cli {
             Verb::Check(check) => check.execute(),
             Verb::Route(route) => route.execute(),
             Verb::Plan(plan) => plan.execute(),
+            Verb::Search(search) => search.execute(),
+            Verb::Explain(explain) => explain.execute(),
+            Verb::Import(import) => import.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Demo(demo) => demo.execute(),
+            Verb::Completions(completions) => completions.execute(),
+            Verb::Man(man) => man.execute(),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use super::color::ColorChoice;
 use super::route_text;
+use super::table_folder::table_folder;
 use crate::proxy::{CallFacts, call_hash};
 use crate::routing::explanation::Report;
 use crate::routing::{
     Dialled, Explanation, GroupId, RequestFacts, RoutingTable, Snapshot, classify,
 };
-use crate::server::config::Config;
 use crate::sip::Message;
 use crate::tables::{self, diagnostic::nearest};
 use anyhow::{Context as _, bail};
@@ -138,7 +138,7 @@ impl RouteCall {
     }
 
     fn reports(&self) -> Result<Vec<Report>, Failure> {
-        let folder = self.folder()?;
+        let folder = table_folder(self.table.as_deref())?;
         let loaded = tables::load(&folder);
         let Some(table) = loaded.table else {
             return Err(Failure::Table(loaded.report));
@@ -153,20 +153,6 @@ impl RouteCall {
             Some(file) => Ok(vec![self.of_invite(&snapshot, file, at)?]),
             None => Ok(self.of_number(&snapshot, at)?),
         }
-    }
-
-    fn folder(&self) -> anyhow::Result<PathBuf> {
-        if let Some(folder) = &self.table {
-            return Ok(folder.clone());
-        }
-        let places = ["trunkline.toml", "/etc/trunkline/trunkline.toml"];
-        let Some(file) = places.iter().map(Path::new).find(|path| path.exists()) else {
-            bail!("which table? say --table DIR, or run where trunkline.toml is");
-        };
-        let config = Config::read(file).map_err(|report| {
-            anyhow::anyhow!("{} has errors:\n{}", file.display(), report.text(false))
-        })?;
-        Ok(config.tables)
     }
 
     fn of_number(&self, snapshot: &Snapshot, at: Timestamp) -> anyhow::Result<Vec<Report>> {

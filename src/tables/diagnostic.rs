@@ -131,6 +131,31 @@ codes! {
     PremiumRate = "T046", "premium-rate numbers can be called";
 }
 
+/// The page every code has a section of.
+const MANUAL: &str = include_str!("../../docs/diagnostics.md");
+
+impl Code {
+    /// The code that is printed so, case apart.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let same = |code: &&Self| code.as_str().eq_ignore_ascii_case(text.trim());
+        Self::ALL.iter().find(same).copied()
+    }
+
+    /// Its section of `docs/diagnostics.md`, from the heading to the next one.
+    #[must_use]
+    pub fn manual(self) -> &'static str {
+        let heading = format!("## {} ", self.as_str());
+        let start = MANUAL.find(&heading).unwrap_or(MANUAL.len());
+        let section = MANUAL.get(start..).unwrap_or_default();
+        let end = section.get(1..).and_then(|rest| rest.find("\n## "));
+        section
+            .get(..end.map_or(section.len(), |end| end + 1))
+            .unwrap_or_default()
+            .trim()
+    }
+}
+
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -567,8 +592,15 @@ mod tests {
 
     #[test]
     fn every_code_has_its_section_in_the_manual() {
-        let manual = include_str!("../../docs/diagnostics.md");
-        let headings: Vec<&str> = manual
+        for code in Code::ALL {
+            let section = code.manual();
+            assert!(section.starts_with(&format!("## {} {}\n", code.as_str(), code.title())));
+            assert!(section.lines().count() > 2, "{section}");
+            assert_eq!(section.matches("## T").count(), 1, "{section}");
+            assert_eq!(Code::named(&code.as_str().to_lowercase()), Some(*code));
+        }
+        assert_eq!(Code::named("T999"), None);
+        let headings: Vec<&str> = MANUAL
             .lines()
             .filter_map(|line| line.strip_prefix("## T"))
             .collect();

@@ -16,6 +16,7 @@ mod names;
 pub mod pattern;
 pub mod render;
 mod schema;
+pub mod search;
 pub mod source;
 mod store;
 pub mod toml_reader;

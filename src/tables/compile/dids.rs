@@ -35,6 +35,15 @@ pub(super) fn read(schema: &Schema, sources: &mut Sources, diagnostics: &Diagnos
     Lists { rows, by_section }
 }
 
+/// The rows of every list that can be read, by themselves.
+pub(in crate::tables) fn did_rows(
+    schema: &Schema,
+    sources: &mut Sources,
+    diagnostics: &Diagnostics,
+) -> DidRows {
+    read(schema, sources, diagnostics).rows
+}
+
 fn read_one(
     section: &DidSection,
     rows: &mut DidRows,

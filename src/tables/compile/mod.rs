@@ -9,6 +9,7 @@ mod rules;
 mod schedules;
 mod trunks;
 
+pub(super) use dids::did_rows;
 pub(super) use schedules::time_zone;
 
 use super::analysis::analyse;

@@ -44,37 +44,38 @@ impl DidRows {
     }
 
     fn holes(&self) -> Vec<(Number, DidRow)> {
+        let numbers = self.rows.partition_point(|row| row.size == 0);
+        let (_, rows) = self.rows.split_at_checked(numbers).unwrap_or_default();
         let mut of_ranges = self.parts_of_ranges();
         let mut holes = Vec::new();
-        let mut current: Option<(Block, Listed)> = None;
-        for row in self.assigning().filter(|row| row.size == 1) {
-            let Some((block, bit)) = place_in_block(row.first, row.symbols()) else {
-                continue;
+        let mut left = rows;
+        while let Some(block) = left.first().map(block_of) {
+            // A block that has 99 rows has one 98 rows on: the others are passed over.
+            let Some(ahead) = left.get(HUNDRED as usize - 2).map(block_of) else {
+                break;
             };
-            match &mut current {
-                Some((known, listed)) if *known == block => listed.bits |= bit,
-                _ => {
-                    if let Some((block, listed)) = current.take() {
-                        self.look_at(block, listed, &mut of_ranges, &mut holes);
-                    }
-                    current = Some((
-                        block,
-                        Listed {
-                            bits: bit,
-                            by: *row,
-                        },
-                    ));
-                }
+            let wanted = |row: &DidRow| match ahead == block {
+                true => block_of(row) == block,
+                false => block_of(row) < ahead,
+            };
+            let (passed, rest) = left
+                .split_at_checked(left.partition_point(wanted))
+                .unwrap_or_default();
+            if ahead == block {
+                let ranges = of_ranges.remove(&block);
+                self.look_at(block, passed, ranges, &mut holes);
             }
+            left = rest;
             if holes.len() > HOLES_MAX {
                 return holes;
             }
         }
-        if let Some((block, listed)) = current {
-            self.look_at(block, listed, &mut of_ranges, &mut holes);
-        }
-        for (block, listed) in std::mem::take(&mut of_ranges) {
-            self.look_at(block, listed, &mut BTreeMap::new(), &mut holes);
+        for (block, ranges) in of_ranges {
+            let start = rows.partition_point(|row| block_of(row) < block);
+            let (_, from_here) = rows.split_at_checked(start).unwrap_or_default();
+            let end = from_here.partition_point(|row| block_of(row) == block);
+            let (of_block, _) = from_here.split_at_checked(end).unwrap_or_default();
+            self.look_at(block, of_block, Some(ranges), &mut holes);
             if holes.len() > HOLES_MAX {
                 break;
             }
@@ -113,19 +114,27 @@ impl DidRows {
     fn look_at(
         &self,
         block: Block,
-        listed: Listed,
-        of_ranges: &mut BTreeMap<Block, Listed>,
+        rows: &[DidRow],
+        ranges: Option<Listed>,
         holes: &mut Vec<(Number, DidRow)>,
     ) {
-        let ranges = of_ranges.remove(&block).map_or(0, |ranges| ranges.bits);
-        let bits = listed.bits | ranges;
+        let assigns = |row: &&DidRow| self.list(row.list).is_some_and(super::List::assigns);
+        let mut listed = ranges;
+        for row in rows.iter().filter(|row| row.size == 1).filter(assigns) {
+            if let Some((_, bit)) = place_in_block(row.first, row.symbols()) {
+                listed.get_or_insert(Listed { bits: 0, by: *row }).bits |= bit;
+            }
+        }
+        let Some(Listed { bits, by }) = listed else {
+            return;
+        };
         if bits.count_ones() != HUNDRED - 1 {
             return;
         }
         if let Some(missing) = number_of(block, bits.trailing_ones())
             && !self.is_listed_otherwise(&missing)
         {
-            holes.push((missing, listed.by));
+            holes.push((missing, by));
         }
     }
 
@@ -140,6 +149,15 @@ impl DidRows {
                 }
                 _ => false,
             })
+    }
+}
+
+/// Rows are sorted by it. Of numbers too short to have one it is 0.
+const fn block_of(row: &DidRow) -> Block {
+    let symbols = row.symbols();
+    match u128::BITS.checked_sub(4 * symbols) {
+        Some(behind) if symbols > 2 => (symbols, row.first >> (behind + 8)),
+        _ => (symbols, 0),
     }
 }
 
