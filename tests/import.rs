@@ -144,7 +144,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// Whatever rows there are: the table that is made has no error and answers the same.
     #[test]
@@ -195,4 +195,115 @@ proptest! {
             prop_assert!((1..=lines + 20).contains(&finding.line), "{finding:?}");
         }
     }
+}
+
+fn trunkline(arguments: &[&str]) -> Ran {
+    let mut command = Command::cargo_bin("trunkline").unwrap();
+    let output = command.args(arguments).output().unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The lists of two platforms and a carrier against the example table.
+#[test]
+fn lists_are_compared_with_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let teams = write(
+        "teams.csv",
+        "TelephoneNumber,NumberType\n+442079460123,DirectRouting\n+442079460124,DirectRouting\n\
+         +442079460300,DirectRouting\n+442079469999,DirectRouting\n",
+    );
+    let genesys = write("genesys.csv", "phoneNumber\n+442079460124\n+442079460301\n");
+    let blocks = write("blocks.csv", "first,last\n+442079460000,+442079460999\n");
+    let table = "routing-tables/example";
+    let all = [
+        "reconcile",
+        "--table",
+        table,
+        "--teams",
+        &teams,
+        "--genesys",
+        &genesys,
+        "--genesys-group",
+        "genesys-london",
+        "--blocks",
+        &blocks,
+        "--csv",
+    ];
+    let ran = trunkline(&all);
+    assert_eq!((ran.code, &*ran.err), (1, ""));
+    for line in [
+        "on both platforms,+442079460124,+442079460124,1,Teams and Genesys,teams",
+        "routed against its owner,+442079460300,+442079460300,1,Teams,genesys-london",
+        "not in the table,+442079469999,+442079469999,1,Teams,",
+        "in no block,+442079469999,+442079469999,1,Teams,",
+        "free,+442079460900,+442079460999,100,,",
+        "owned by nobody,+442079460500,+442079460899,400,,teams",
+    ] {
+        assert!(
+            ran.out.lines().any(|had| had == line),
+            "{line}\n{}",
+            ran.out
+        );
+    }
+    let page = trunkline(&all[..all.len() - 1]);
+    assert!(
+        page.out.contains("on both platforms: 1 numbers"),
+        "{}",
+        page.out
+    );
+    // What agrees is no finding.
+    let own = write("own.csv", "number\n+442079460000 to +442079460999\n");
+    let agreeing = trunkline(&[
+        "reconcile",
+        "--table",
+        "routing-tables/minimal",
+        "--blocks",
+        &own,
+    ]);
+    assert_eq!(agreeing.code, 0, "{}{}", agreeing.out, agreeing.err);
+    assert_eq!(trunkline(&["reconcile", "--table", table]).code, 2);
+    let unknown = trunkline(&[
+        "reconcile",
+        "--table",
+        table,
+        "--teams",
+        &teams,
+        "--teams-group",
+        "x",
+    ]);
+    assert_eq!(unknown.code, 2);
+}
+
+/// A list of another system becomes one of ours that a table can read.
+#[test]
+fn a_number_list_becomes_a_did_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("teams.csv");
+    fs::write(
+        &file,
+        "TelephoneNumber;Name\n+442079460123;Alice\n4.42E+11;Bob\n",
+    )
+    .unwrap();
+    let ran = trunkline(&[
+        "import",
+        "numbers",
+        file.to_str().unwrap(),
+        "--group",
+        "teams",
+    ]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        ran.out,
+        "number,trunk_group,comment\n+442079460123,teams,Alice\n"
+    );
+    assert!(ran.err.contains("teams.csv:3: \"4.42E+11\""), "{}", ran.err);
 }

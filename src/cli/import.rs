@@ -1,6 +1,7 @@
 //! `trunkline import`: configurations of other machines as tables.
 
-use crate::import::{self, Finding, Names, Original, proof};
+use super::reconcile::read_list;
+use crate::import::{self, Finding, Names, Original, lists, proof};
 use crate::limits::{IMPORT_PASSES_MAX, TABLE_FILE_BYTES_MAX};
 use crate::tables::diagnostic::{Code, Severity};
 use crate::tables::{self, Loaded};
@@ -21,6 +22,36 @@ pub(super) struct Import {
 enum From {
     /// The ini file of an AudioCodes SBC (7.0, 7.2, 7.4)
     Audiocodes(Audiocodes),
+    /// A number list of Teams, Genesys, a carrier or a dial plan, as a DID list
+    Numbers(Numbers),
+}
+
+/// Make a DID list of a number list, on standard output.
+///
+/// Columns are known by their names: TelephoneNumber (Get-CsPhoneNumberAssignment | Export-Csv),
+/// phoneNumber or startPhoneNumber and endPhoneNumber (Genesys), first and last (carriers),
+/// Prefix and Tag (AudioCodes dial plan). Exits with 1 when a row could not be read.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  trunkline import numbers teams-export.csv --group teams > table/dids/teams.csv
+  trunkline import numbers dialplan.csv > table/dids/all.csv          # tags are trunk groups")]
+struct Numbers {
+    /// The list
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Trunk group of all rows; without it, that of the column Tag
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+}
+
+impl Numbers {
+    fn import(&self) -> anyhow::Result<ExitCode> {
+        let (listed, is_whole) = read_list(&self.file)?;
+        let written = lists::did_csv(&listed, self.group.as_deref());
+        // A closed pipe is no reason to complain.
+        let _ = std::io::stdout().write_all(written.as_bytes());
+        Ok(ExitCode::from(u8::from(!is_whole)))
+    }
 }
 
 /// Make a table of the ini file of an AudioCodes SBC.
@@ -47,8 +78,11 @@ struct Audiocodes {
 
 impl Import {
     pub(super) fn execute(&self) -> ExitCode {
-        let From::Audiocodes(audiocodes) = &self.from;
-        match audiocodes.import() {
+        let imported = match &self.from {
+            From::Audiocodes(audiocodes) => audiocodes.import(),
+            From::Numbers(numbers) => numbers.import(),
+        };
+        match imported {
             Ok(code) => code,
             Err(error) => {
                 eprintln!("trunkline: {error:#}");
@@ -110,7 +144,7 @@ impl Audiocodes {
 }
 
 /// The text of a file of bounded size. Bytes that are no UTF-8 are said, and replaced.
-fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
+pub(super) fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
     let size = std::fs::metadata(file)
         .with_context(|| file.display().to_string())?
         .len();
@@ -176,7 +210,7 @@ fn imported_line(toml: &str, line: u32) -> Option<u32> {
     head.rsplit("line ").next()?.parse().ok()
 }
 
-fn print_findings(file: &Path, mut findings: Vec<Finding>) {
+pub(super) fn print_findings(file: &Path, mut findings: Vec<Finding>) {
     findings.sort();
     findings.dedup();
     let mut err = String::new();

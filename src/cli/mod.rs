@@ -9,6 +9,7 @@ mod pages;
 mod plan;
 mod plan_json;
 mod plan_text;
+mod reconcile;
 mod route;
 mod route_text;
 mod run;
@@ -41,6 +42,8 @@ enum Verb {
     Explain(explain::Explain),
     /// Make a table of the configuration of another machine
     Import(import::Import),
+    /// Compare number lists of Teams, Genesys and the carriers with a table
+    Reconcile(reconcile::Reconcile),
     /// Answer calls until a signal ends it
     Run(run::Run),
     /// Play the example: real calls, a number that moves, a table with a mistake
@@ -62,6 +65,7 @@ impl Cli {
             Verb::Search(search) => search.execute(),
             Verb::Explain(explain) => explain.execute(),
             Verb::Import(import) => import.execute(),
+            Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Demo(demo) => demo.execute(),
             Verb::Completions(completions) => completions.execute(),

@@ -7,9 +7,11 @@
 
 mod audiocodes;
 mod ini;
+pub mod lists;
 mod notation;
 mod original;
 pub mod proof;
+pub mod reconcile;
 mod write;
 
 pub use original::{Original, Target};
