@@ -59,6 +59,13 @@ pub const DATAGRAM_BATCH_MAX: usize = 32;
 /// a full disk never stops a call.
 pub const LOG_LINES_QUEUED_MAX: usize = 65_536;
 
+/// Bytes of log lines that are written at once.
+pub const LOG_BATCH_BYTES_MAX: usize = 64 << 10;
+
+/// Milliseconds between two writes of the log: short for whoever reads along, long enough for
+/// the lines of many calls. At 10,000 lines a second 50 of them wait meanwhile.
+pub const LOG_PAUSE_MS: u64 = 5;
+
 /// Receive buffer asked of the kernel per UDP socket, in bytes: 4 MiB hold about
 /// 2,000 INVITEs (the kernel charges some 2 kB each) while a worker is elsewhere.
 pub const UDP_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
@@ -186,6 +193,24 @@ pub const TIMER_C_MS: u64 = 181_000;
 /// state lives for ever.
 pub const RINGING_MS_MAX: u64 = 3_600_000;
 
+/// Calls a second that a table may let begin on one trunk: a place each is kept for.
+pub const CALLS_PER_SECOND_MAX: u16 = 10_000;
+
+/// Longest time a call counts as one of its trunk's, in seconds, where no session timer ends
+/// it sooner: if its BYE was lost on both sides, its place is free again after half a day.
+pub const HELD_CALL_S_MAX: u64 = 12 * 3_600;
+
+/// Shortest session that is believed, in seconds: RFC 4028 §4.
+pub const SESSION_S_MIN: u64 = 90;
+
+/// Seconds after the end of a session that its call still counts: the BYE that ends it is on
+/// its way (RFC 4028 §10).
+pub const SESSION_GRACE_S: u64 = 32;
+
+/// Dialogs of one INVITE whose 2xx and ACK are repeated: phones that ring at once behind a
+/// trunk and are picked up in the same second. Those beyond go from end to end only.
+pub const ACCEPTANCES_MAX: usize = 8;
+
 /// Challenges (WWW-Authenticate, Proxy-Authenticate) collected for one response, in bytes.
 pub const CHALLENGES_BYTES_MAX: usize = 4_096;
 
@@ -276,3 +301,30 @@ pub const PROOF_STATES_MAX: usize = 200_000;
 /// Times an imported table is made anew without the rows that can never decide: all of them
 /// are mostly seen at once, and [`DIAGNOSTICS_MAX`] are always.
 pub const IMPORT_PASSES_MAX: usize = 250;
+
+/// Places of one name that are kept. A platform has a handful; a call tries no more than it
+/// has routes.
+pub const LOCATIONS_PER_NAME_MAX: usize = 16;
+
+/// Places of names known to be out at a time, for each proxy worker; beyond it the one that
+/// comes back first is forgotten.
+pub const LOCATIONS_OUT_MAX: usize = 256;
+
+/// How long one question to DNS may take. Whoever calls waits for none: an answer that is
+/// late leaves things as they were.
+pub const DNS_ANSWER_MS_MAX: u64 = 2_000;
+
+/// Names asked for at once.
+pub const DNS_QUESTIONS_AT_ONCE_MAX: usize = 16;
+
+/// A name is asked for again no sooner, whatever its time to live says.
+pub const DNS_TTL_MS_MIN: u64 = 5_000;
+
+/// And no later: who moves an address is heard within that time.
+pub const DNS_TTL_MS_MAX: u64 = 3_600_000;
+
+/// A name without an answer is asked for again after so long, and what was known of it holds.
+pub const DNS_RETRY_MS: u64 = 5_000;
+
+/// Name servers of a configuration: systems have three.
+pub const DNS_SERVERS_MAX: usize = 8;

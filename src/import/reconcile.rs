@@ -290,6 +290,7 @@ mod tests {
             dial_plan: None,
             inbound: Box::default(),
             outbound: Box::default(),
+            max_calls: None,
             search: Box::default(),
             alternative_routing: None,
             origin: Origin { file: 0, line: 0 },

@@ -1,8 +1,10 @@
 //! The stateful proxy of RFC 3261 §16 as a function of time, input and table.
 
+mod accepted;
 mod answers;
 mod calls;
 mod contexts;
+mod places;
 mod requests;
 mod timers;
 
@@ -18,6 +20,8 @@ use super::Now;
 use super::branch::Branch;
 use super::facts::is_answerable;
 use super::flow::{Flow, FlowTransport, Listeners, ProxyListener};
+use super::held::HeldCalls;
+use super::locations::Locations;
 use super::prober::{self, Prober};
 use super::proxy_event::{ProxyDrop, ProxyEvent};
 use super::response_context::ResponseContext;
@@ -34,6 +38,7 @@ use crate::transaction::{Action, Actions, Timers, Transport};
 
 pub(super) use answers::retry_after_s;
 use contexts::Contexts;
+use places::PlacesOut;
 use timers::TimerQueue;
 
 /// A stateful proxy: one per worker, pure. It is given what happened ([`Engine::handle`])
@@ -55,9 +60,10 @@ use timers::TimerQueue;
 /// A snapshot with another table is for new calls: a call keeps the table it began with.
 /// The shell makes the next snapshot's availability with [`Availability::carried_over`].
 ///
-/// Every call costs about twice the size of its INVITE and 1 KiB until it is answered, and
-/// nothing 32 seconds after: an answered call keeps no state here. Requests inside its
-/// dialog find their way by the Record-Route we put into its INVITE.
+/// Every call costs about twice the size of its INVITE and 1 KiB until it is answered, its
+/// ACK and little more until 32 seconds after, then nothing: an answered call keeps no state
+/// here. Requests inside its dialog find their way by the Record-Route we put into its
+/// INVITE.
 ///
 /// [`response_owner`]: super::response_owner
 #[derive(Debug)]
@@ -71,9 +77,14 @@ pub struct Engine {
     server_header: Option<Box<str>>,
     contexts: Contexts,
     by_key: HashMap<crate::transaction::TransactionKey, u32, RandomState>,
+    /// INVITEs that were answered 2xx, by the mark of their dialog.
+    by_dialog: HashMap<u64, u32, RandomState>,
+    held: HeldCalls,
     queue: TimerQueue,
     outputs: VecDeque<Output>,
     view: Arc<TableView>,
+    locations: Arc<Locations>,
+    places_out: PlacesOut,
     availability: Arc<Availability>,
     strangers: Strangers,
     sources: Sources,
@@ -82,6 +93,8 @@ pub struct Engine {
     draining: bool,
     calls_max: usize,
     contexts_max: usize,
+    #[cfg(test)]
+    defect: bool,
 }
 
 /// How an [`Engine`] works.
@@ -148,6 +161,7 @@ pub enum Output {
 /// What came out of one step of a transaction, besides what was sent.
 #[derive(Debug, Default, Clone, Copy)]
 struct Told {
+    sent: bool,
     delivered: bool,
     timed_out: bool,
     failed: bool,
@@ -169,11 +183,14 @@ impl Engine {
             calls_max,
         } = settings;
         let calls_max = calls_max.min(PROXY_CALLS_MAX);
+        let locations = Arc::<Locations>::default();
         Self {
             worker,
             secret: Secret::new(secret),
             by_key: HashMap::with_hasher(key.clone()),
+            by_dialog: HashMap::with_hasher(key.clone()),
             sources: Sources::new(key.clone()),
+            held: HeldCalls::new(key.clone()),
             key,
             epoch,
             timers,
@@ -182,7 +199,12 @@ impl Engine {
             contexts: Contexts::default(),
             queue: TimerQueue::default(),
             outputs: VecDeque::new(),
-            view: Arc::new(TableView::new(Arc::clone(&snapshot.table))),
+            view: Arc::new(TableView::new(
+                Arc::clone(&snapshot.table),
+                Arc::clone(&locations),
+            )),
+            locations,
+            places_out: PlacesOut::default(),
             availability: Arc::clone(&snapshot.availability),
             strangers: Strangers::default(),
             prober: None,
@@ -191,6 +213,8 @@ impl Engine {
             calls_max,
             // The reserve for dialogs and emergencies keeps its share of any bound.
             contexts_max: (2 * calls_max).min(PROXY_CONTEXTS_MAX),
+            #[cfg(test)]
+            defect: false,
         }
     }
 
@@ -204,6 +228,7 @@ impl Engine {
             Input::SendFailed { bytes, .. } => self.send_failed(now.instant, bytes),
             Input::TimerDue => {
                 self.timer_due(now.instant);
+                self.held.due(now.instant);
                 self.probing(|prober, told| {
                     prober.due(now.instant, told);
                     true
@@ -222,7 +247,29 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let probe = self.prober.as_ref().map(Prober::poll_timeout);
-        [self.queue.first(), probe].into_iter().flatten().min()
+        let held = self.held.deadline();
+        [self.queue.first(), probe, held]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// After [`Engine::handle`] has panicked, which only a defect makes it do: the request it
+    /// was about is forgotten with all it held, and what was to be sent. All others go on.
+    pub fn recover(&mut self) {
+        self.outputs.clear();
+        let Some(lost) = self.contexts.lost() else {
+            return;
+        };
+        self.by_key.retain(|_, place| *place != lost);
+        self.by_dialog.retain(|_, place| *place != lost);
+        self.contexts.free(lost);
+    }
+
+    /// The next transaction that has something to do panics.
+    #[cfg(test)]
+    pub(crate) const fn plant_defect(&mut self) {
+        self.defect = true;
     }
 
     /// From now on new calls are answered 503 and no trunk is probed; everything else goes
@@ -253,6 +300,14 @@ impl Engine {
         self.sources.set(calls_per_second);
     }
 
+    /// From the next input on the names of trunks are where `locations` says. A call in
+    /// progress keeps the places it began with.
+    pub fn locate(&mut self, locations: &Arc<Locations>) {
+        if !Arc::ptr_eq(&self.locations, locations) {
+            self.locations = Arc::clone(locations);
+        }
+    }
+
     /// Requests in progress and their echoes. After 0 nothing will be sent any more.
     #[must_use]
     pub fn in_progress(&self) -> usize {
@@ -267,8 +322,9 @@ impl Engine {
 
     /// Takes notice of the time and of a table that may have changed.
     fn look_at(&mut self, now: Now, snapshot: &Snapshot) {
-        if !Arc::ptr_eq(&self.view.table, &snapshot.table) {
-            self.view = Arc::new(TableView::new(Arc::clone(&snapshot.table)));
+        if !self.view.is_of(&snapshot.table, &self.locations) {
+            let locations = Arc::clone(&self.locations);
+            self.view = Arc::new(TableView::new(Arc::clone(&snapshot.table), locations));
         }
         if !Arc::ptr_eq(&self.availability, &snapshot.availability) {
             self.availability = Arc::clone(&snapshot.availability);
@@ -350,6 +406,7 @@ impl Engine {
 
     /// Puts a context back with its next timer in the queue, or forgets it.
     fn settle(&mut self, now: Instant, mut context: Box<ResponseContext>) {
+        context.shrink();
         let place = context.place;
         let deadline = context.deadline();
         debug_assert!(
@@ -360,6 +417,7 @@ impl Engine {
             if let Some(key) = context.key {
                 self.by_key.remove(&key);
             }
+            self.forget_mark(&context);
             self.contexts.free(place);
             return;
         }
@@ -373,10 +431,13 @@ impl Engine {
 
     /// Sends what the actions of a transaction want sent, and says what else they want.
     fn perform(&mut self, flow: Flow, actions: Actions) -> Told {
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut self.defect), "planted");
         let mut told = Told::default();
         for action in actions {
             match action {
                 Action::SendRequest(bytes) | Action::SendResponse(bytes) => {
+                    told.sent = true;
                     self.transmit(flow, bytes);
                 }
                 Action::SendTrying => told.wants_trying = true,

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use super::Engine;
+use crate::proxy::proxy_event::{ProxyEvent, ProxyRepeat};
 use crate::proxy::response_context::{Candidate, ResponseContext, Stage};
 use crate::routing::Ending;
 use crate::routing::table::Cause;
@@ -59,6 +60,7 @@ impl Engine {
         if context.server.deadline().is_some_and(|(at, _)| at <= now) {
             self.step_server(now, context, Event::TimerDue);
         }
+        self.accepted_due(now, context);
         // An attempt that begins meanwhile has nothing due.
         for place in 0..context.attempts.len() {
             self.attempt_due(now, context, place);
@@ -75,11 +77,17 @@ impl Engine {
             && is_due(cancel.deadline().map(|(at, _)| at))
         {
             let actions = cancel.step(now, Event::TimerDue);
-            self.perform(flow, actions);
+            if self.perform(flow, actions).sent {
+                self.event(ProxyEvent::Repeated(ProxyRepeat::Attempt));
+            }
         }
         if is_due(attempt.client.deadline().map(|(at, _)| at)) {
             let actions = attempt.client.step(now, Event::TimerDue);
-            if self.perform(flow, actions).timed_out {
+            let told = self.perform(flow, actions);
+            if told.sent {
+                self.event(ProxyEvent::Repeated(ProxyRepeat::Attempt));
+            }
+            if told.timed_out {
                 return self.attempt_silent(now, context, place, Stage::Ended);
             }
         }
@@ -112,7 +120,7 @@ impl Engine {
         let Some(attempt) = context.attempts.get_mut(place) else {
             return;
         };
-        let (was, report) = (attempt.stage, attempt.report);
+        let (was, report, peer) = (attempt.stage, attempt.report, attempt.flow.peer);
         let rang = attempt.ends_by.is_some();
         attempt.leave(stage);
         if was != Stage::Active {
@@ -129,7 +137,9 @@ impl Engine {
         };
         if let Some(call) = &mut context.call {
             call.note_ending(report, ending);
-            if let Some(route) = call.route_of(report).filter(|_| !rang) {
+            if let Some(route) = call.route_of(report).filter(|_| !rang)
+                && self.place_failed(now, call, route, peer, None)
+            {
                 call.availability.stayed_silent(route.trunk);
             }
         }
