@@ -406,6 +406,32 @@ pub const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
 
 /// Groups of one peer that are looked at: what Linux allows a process at most.
 pub const PEER_GROUPS_MAX: usize = 65_536;
+/// Different conditions of rules (besides `from` and `called`) that are compared with each
+/// other to find rules that can never decide; beyond, only equal ones are. The work is this
+/// squared for each schedule; real tables have a few dozens.
+pub const RULE_CONDITIONS_COMPARED_MAX: usize = 256;
+
+/// Blocks of a hundred numbers with one free number of which a check still speaks: where
+/// there are more, free numbers are how the site is and not a slip.
+pub const HOLES_MAX: usize = 10;
+
+/// Lines a search shows: nobody reads more, and `+4*` is in every row of a large table.
+pub const SEARCH_HITS_MAX: usize = 1_000;
+
+/// Rows of a configuration that is imported: a large SBC has a few thousand.
+pub const IMPORT_ROWS_MAX: usize = 100_000;
+
+/// Numbers and prefixes that one row of a configuration may stand for: `x` written out ten
+/// times for each place grows fast, and nobody reads a rule of more.
+pub const IMPORT_ITEMS_MAX: usize = 1_000;
+
+/// States in which the patterns of an original and of its table together can be while a
+/// number is read; each is asked about once.
+pub const PROOF_STATES_MAX: usize = 200_000;
+
+/// Times an imported table is made anew without the rows that can never decide: all of them
+/// are mostly seen at once, and [`DIAGNOSTICS_MAX`] are always.
+pub const IMPORT_PASSES_MAX: usize = 250;
 
 /// Places of one name that are kept. A platform has a handful; a call tries no more than it
 /// has routes.

@@ -136,6 +136,7 @@ fn check_as_json() {
         "sha256",
         "read",
         "diagnostics",
+        "infos",
         "left_out",
     ];
     documented.sort_unstable();
@@ -472,4 +473,66 @@ fn route_shows_the_errors_of_a_table() {
         ran.err
             .ends_with("trunkline: the table has errors; nothing was routed\n")
     );
+}
+
+#[test]
+fn every_code_is_explained_from_the_manual() {
+    let list = trunkline(&["explain"]);
+    assert_eq!(list.code, 0);
+    let manual = fs::read_to_string("docs/diagnostics.md").unwrap();
+    for code in list.out.lines().map(|line| &line[..4]) {
+        let ran = trunkline(&["explain", code]);
+        assert_eq!(ran.code, 0);
+        assert!(ran.out.starts_with(&format!("## {code} ")), "{}", ran.out);
+        assert!(manual.contains(ran.out.trim()), "{code}");
+    }
+    let unknown = trunkline(&["explain", "T01"]);
+    assert_eq!((unknown.code, unknown.out.is_empty()), (2, true));
+}
+
+#[test]
+fn search_shows_file_and_line() {
+    let number = trunkline(&["search", "+442079460123", "--table", EXAMPLE]);
+    assert_eq!(number.code, 0);
+    let row = "dids/teams.csv:9:1: +442079460123,teams,Alice Example";
+    assert!(number.out.lines().any(|line| line == row), "{}", number.out);
+    let nothing = trunkline(&["search", "no such thing", "--table", EXAMPLE]);
+    assert_eq!((nothing.code, &*nothing.out), (1, ""));
+    assert_eq!(
+        trunkline(&["search", "x", "--table", "no-such-folder"]).code,
+        2
+    );
+}
+
+/// Every verb and every option of its own is in what a shell completes, and has a page.
+#[test]
+fn completions_and_pages_know_every_verb() {
+    let help = trunkline(&["--help"]).out;
+    let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs: Vec<&str> = verbs
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(
+        verbs.contains(&"check") && verbs.contains(&"search"),
+        "{verbs:?}"
+    );
+    for shell in ["bash", "zsh", "fish"] {
+        let script = trunkline(&["completions", shell]);
+        assert_eq!(script.code, 0);
+        for verb in &verbs {
+            assert!(script.out.contains(verb), "{shell} {verb}");
+        }
+    }
+    assert!(trunkline(&["man"]).out.contains(".TH trunkline 1"));
+    let folder = tempfile::tempdir().unwrap();
+    let written = trunkline(&["man", "--dir", folder.path().to_str().unwrap()]);
+    assert_eq!(written.code, 0, "{}", written.err);
+    for verb in verbs.iter().filter(|verb| **verb != "help") {
+        let page = folder.path().join(format!("trunkline-{verb}.1"));
+        assert!(
+            fs::read_to_string(&page).unwrap().contains("SYNOPSIS"),
+            "{verb}"
+        );
+    }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use trunkline::tables::diagnostic::{Code, Report};
+use trunkline::tables::diagnostic::{Code, Diagnostic, Report};
 use trunkline::tables::{Reload, TableStore, load};
 
 /// Relative to the package, where cargo runs tests: diagnostics show the path as given.
@@ -34,7 +34,16 @@ fn code_of(folder: &Path) -> &str {
 }
 
 fn answer(report: &Report) -> String {
-    format!("{}{RULER}{}", report.text(false), report.short())
+    let mut answer = format!("{}{RULER}{}", report.text(false), report.short());
+    // Of a table without mistakes infos are all there is to say; elsewhere they are noise.
+    for info in report.infos.iter().filter(|_| report.is_empty()) {
+        answer.push_str(&format!("{}\n{}\n", info.text(false), info.short()));
+    }
+    answer
+}
+
+fn findings(report: &Report) -> impl Iterator<Item = &Diagnostic> {
+    report.diagnostics.iter().chain(&report.infos)
 }
 
 #[test]
@@ -62,10 +71,7 @@ fn every_bad_table_is_answered_as_expected() {
 fn every_bad_table_shows_its_code() {
     for folder in folders(BAD) {
         let loaded = load(&folder);
-        let codes: BTreeSet<&str> = loaded
-            .report
-            .diagnostics
-            .iter()
+        let codes: BTreeSet<&str> = findings(&loaded.report)
             .map(|found| found.code.as_str())
             .collect();
         assert!(
@@ -109,7 +115,7 @@ fn every_code_has_its_section_in_the_documentation() {
 #[test]
 fn every_place_is_in_its_file() {
     for folder in folders(BAD) {
-        for found in load(&folder).report.diagnostics {
+        for found in findings(&load(&folder).report) {
             assert!(!found.places.is_empty(), "{}", found.message);
             for place in found.places.iter().filter(|place| !place.is_whole_file()) {
                 let bytes = std::fs::read(folder.join(&place.file)).unwrap();
@@ -134,6 +140,57 @@ fn a_sound_table_is_answered_with_nothing() {
             loaded.report.text(false)
         );
     }
+}
+
+/// What the marks of a file say: a line, and the code of a fault in it.
+fn marks(folder: &Path, name: &str) -> Vec<(String, u32, String)> {
+    let text = std::fs::read_to_string(folder.join(name)).unwrap();
+    let mut marks = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let codes = line.split("! ").skip(1).map(str::trim);
+        let codes = codes.filter(|code| code.len() == 4 && code.starts_with('T'));
+        marks.extend(codes.map(|code| (name.to_owned(), number, code.to_owned())));
+    }
+    marks
+}
+
+/// A table with many faults: each is found at its line, and nothing else is.
+#[test]
+fn every_planted_fault_is_found_and_nothing_else() {
+    let folder = Path::new("tests/diagnostics/planted");
+    let files = [
+        "trunks.toml",
+        "routes.toml",
+        "dids/users.csv",
+        "dids/branches.csv",
+        "dids/old.csv",
+    ];
+    let mut planted: Vec<_> = files.iter().flat_map(|name| marks(folder, name)).collect();
+    let report = load(folder).report;
+    assert_eq!(report.errors, 0, "{}", report.text(false));
+    let mut found: Vec<_> = findings(&report)
+        .map(|found| {
+            let place = found.place().unwrap();
+            (
+                place.file.clone(),
+                place.line,
+                found.code.as_str().to_owned(),
+            )
+        })
+        .collect();
+    planted.sort();
+    found.sort();
+    let only = |these: &[(String, u32, String)], those: &[(String, u32, String)]| {
+        let only: Vec<String> = these
+            .iter()
+            .filter(|one| !those.contains(one))
+            .map(|(file, line, code)| format!("{file}:{line} {code}"))
+            .collect();
+        only.join("\n")
+    };
+    let (missed, invented) = (only(&planted, &found), only(&found, &planted));
+    assert_eq!(found, planted, "missed:\n{missed}\nmore:\n{invented}");
+    assert!(planted.len() >= 40, "{}", planted.len());
 }
 
 /// A table folder that is changed while it serves.

@@ -24,6 +24,9 @@ pub(super) struct Check {
     /// How findings are written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Show also what is no mistake but worth to know (T045, T046)
+    #[arg(long)]
+    info: bool,
     /// Say nothing but findings
     #[arg(short, long)]
     quiet: bool,
@@ -53,6 +56,8 @@ struct CheckReport<'a> {
     sha256: Option<String>,
     read: Summary,
     diagnostics: &'a [Diagnostic],
+    /// What is no mistake.
+    infos: &'a [Diagnostic],
     /// Findings beyond the number that is kept, by code.
     left_out: BTreeMap<&'static str, u64>,
 }
@@ -63,13 +68,19 @@ impl Check {
         let loaded = tables::load(&self.folder);
         let took = begun.elapsed();
         let mut out = std::io::stdout().lock();
-        let written = match self.format {
+        let color = self.color.for_stream(&std::io::stdout());
+        let mut written = match self.format {
             Format::Json => self.json(&loaded),
             Format::Short => loaded.report.short(),
-            Format::Text => loaded
-                .report
-                .text(self.color.for_stream(&std::io::stdout())),
+            Format::Text => loaded.report.text(color),
         };
+        for found in loaded.report.infos.iter().filter(|_| self.info) {
+            match self.format {
+                Format::Json => {}
+                Format::Short => written.push_str(&format!("{}\n", found.short())),
+                Format::Text => written.push_str(&format!("{}\n\n", found.text(color))),
+            }
+        }
         // A closed pipe is no reason to complain.
         let _ = out.write_all(written.as_bytes());
         if self.format != Format::Json && !self.quiet {
@@ -91,6 +102,7 @@ impl Check {
             sha256: loaded.table.as_ref().map(|table| table.hash().to_string()),
             read: loaded.summary,
             diagnostics: &loaded.report.diagnostics,
+            infos: &loaded.report.infos,
             left_out: loaded
                 .report
                 .left_out

@@ -5,17 +5,23 @@ mod color;
 mod confirm;
 mod demo;
 mod diff;
+mod explain;
 mod history;
+mod import;
+mod pages;
 mod plan;
 mod plan_json;
 mod plan_text;
+mod reconcile;
 mod reload;
 mod rollback;
 mod route;
 mod route_text;
 mod run;
+mod search;
 mod server;
 mod status;
+mod table_folder;
 mod undo;
 
 use std::path::Path;
@@ -39,6 +45,14 @@ enum Verb {
     Route(Box<route::RouteCall>),
     /// Show what a change of the table does to calls, before it does it
     Plan(plan::Plan),
+    /// Show where a number, a range, a rule or a comment stands
+    Search(search::Search),
+    /// Show what a code of `check` means
+    Explain(explain::Explain),
+    /// Make a table of the configuration of another machine
+    Import(import::Import),
+    /// Compare number lists of Teams, Genesys and the carriers with a table
+    Reconcile(reconcile::Reconcile),
     /// Answer calls until a signal ends it
     Run(run::Run),
     /// Show what a running server serves, and whether anything waits for you
@@ -57,6 +71,10 @@ enum Verb {
     Diff(diff::Diff),
     /// Play the example: real calls, a number that moves, a table with a mistake
     Demo(demo::Demo),
+    /// Print what a shell needs to complete the command line
+    Completions(pages::Completions),
+    /// Print the manual page, or write those of all verbs
+    Man(pages::Man),
 }
 
 impl Cli {
@@ -68,6 +86,10 @@ impl Cli {
             Verb::Check(check) => check.execute(),
             Verb::Route(route) => route.execute(),
             Verb::Plan(plan) => plan.execute(),
+            Verb::Search(search) => search.execute(),
+            Verb::Explain(explain) => explain.execute(),
+            Verb::Import(import) => import.execute(),
+            Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Status(status) => status.execute(),
             Verb::Reload(reload) => reload.execute(),
@@ -77,6 +99,8 @@ impl Cli {
             Verb::History(history) => history.execute(),
             Verb::Diff(diff) => diff.execute(),
             Verb::Demo(demo) => demo.execute(),
+            Verb::Completions(completions) => completions.execute(),
+            Verb::Man(man) => man.execute(),
         }
     }
 }

@@ -3,12 +3,12 @@
 use super::color::ColorChoice;
 use super::route_text;
 use super::server::Server;
+use super::table_folder::table_folder;
 use crate::proxy::{CallFacts, call_hash};
 use crate::routing::explanation::Report;
 use crate::routing::{
     Dialled, Explanation, GroupId, RequestFacts, RoutingTable, Snapshot, classify,
 };
-use crate::server::config::Config;
 use crate::sip::Message;
 use crate::tables::{self, diagnostic::nearest};
 use anyhow::{Context as _, bail};
@@ -146,7 +146,7 @@ impl RouteCall {
 
     fn reports(&self) -> Result<Vec<Report>, Failure> {
         let loaded = match self.generation {
-            None => tables::load(&self.folder()?),
+            None => tables::load(&table_folder(self.table.as_deref(), self.server.config())?),
             Some(_) => {
                 let kept = self.server.table_of(self.generation);
                 tables::load(kept.map_err(Failure::Told)?.path())
@@ -165,20 +165,6 @@ impl RouteCall {
             Some(file) => Ok(vec![self.of_invite(&snapshot, file, at)?]),
             None => Ok(self.of_number(&snapshot, at)?),
         }
-    }
-
-    fn folder(&self) -> anyhow::Result<PathBuf> {
-        if let Some(folder) = &self.table {
-            return Ok(folder.clone());
-        }
-        let named = self.server.config().or_else(|| super::configs().next());
-        let Some(file) = named else {
-            bail!("which table? say --table DIR or --config FILE, or run where trunkline.toml is");
-        };
-        let config = Config::read(file).map_err(|report| {
-            anyhow::anyhow!("{} has errors:\n{}", file.display(), report.text(false))
-        })?;
-        Ok(config.tables)
     }
 
     fn of_number(&self, snapshot: &Snapshot, at: Timestamp) -> anyhow::Result<Vec<Report>> {

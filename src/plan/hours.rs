@@ -5,6 +5,7 @@
 //! which every weekday falls on every date, and one of each kind is gone through.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
@@ -21,33 +22,52 @@ pub(super) fn hours(
     tables: [&RoutingTable; 2],
     since: Timestamp,
 ) -> Result<Vec<Timestamp>, TooComplex> {
+    let mut found = BTreeMap::new();
+    each_hour(&tables, since, |at| {
+        let earliest = found.entry(states(tables, at)).or_insert(at);
+        *earliest = at.min(*earliest);
+        match found.len() > PLAN_CLASSES_MAX {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    match found.len() > PLAN_CLASSES_MAX {
+        true => Err(TooComplex::Hours),
+        false => Ok(found.into_values().collect()),
+    }
+}
+
+/// Shows `since`, and instants after it such that every state in which the tables' schedules
+/// ever are together from then on is the state at one of them, until told to stop.
+pub fn each_hour(
+    tables: &[&RoutingTable],
+    since: Timestamp,
+    mut visit: impl FnMut(Timestamp) -> ControlFlow<()>,
+) {
     let mut zones = Zone::all(tables);
-    let mut found = BTreeMap::from([(states(tables, since), since)]);
     let mut kinds = BTreeSet::new();
-    let mut next = Day::of(TimeZone::UTC.to_datetime(since).date());
-    for _ in 0..days_ahead(&zones) {
+    let first = Day::of(TimeZone::UTC.to_datetime(since).date());
+    let mut next = first;
+    let mut come = vec![since];
+    for days in 0..=days_ahead(&zones) {
+        for at in come.drain(..).filter(|at| *at >= since) {
+            if visit(at).is_break() {
+                return;
+            }
+        }
         let Some(day) = next else {
-            break;
+            return;
         };
         next = day.next();
         let kind: Vec<Kind> = zones
             .iter_mut()
             .filter_map(|zone| zone.kind(&day))
             .collect();
-        if !kinds.insert(kind) {
-            continue;
-        }
-        for at in zones.iter().flat_map(|zone| zone.boundaries(&day)) {
-            if at >= since {
-                let earliest = found.entry(states(tables, at)).or_insert(at);
-                *earliest = at.min(*earliest);
-            }
-        }
-        if found.len() > PLAN_CLASSES_MAX {
-            return Err(TooComplex::Hours);
+        // The first day is not seen whole: another of its kind is.
+        if days == 0 || kinds.insert(kind) {
+            come.extend(zones.iter().flat_map(|zone| zone.boundaries(&day)));
         }
     }
-    Ok(found.into_values().collect())
 }
 
 /// Which schedules are open.
@@ -139,7 +159,7 @@ struct Kind {
 }
 
 impl<'t> Zone<'t> {
-    fn all(tables: [&'t RoutingTable; 2]) -> Vec<Self> {
+    fn all(tables: &[&'t RoutingTable]) -> Vec<Self> {
         let mut zones: Vec<Self> = Vec::new();
         let named = tables.iter().flat_map(|table| table.schedules());
         for schedule in named.map(|named| &named.schedule) {
@@ -297,6 +317,17 @@ mod tests {
         }
         assert!(came.is_subset(&found), "{:?}", came.difference(&found));
         assert!(came.len() == found.len(), "{came:?}");
+    }
+
+    /// What comes only on the weekday that is today, earlier than now, comes again in a week.
+    #[test]
+    fn the_day_that_is_half_over_comes_again_whole() {
+        for open in ["Mon 08:00-18:00", "12-28 08:00-18:00"] {
+            let table = table(&[("UTC", &[open], &[])]);
+            let monday_evening: Timestamp = "2026-12-28T20:00:00Z".parse().unwrap();
+            let hours = hours([&table, &table], monday_evening).unwrap();
+            assert_eq!(hours.len(), 2, "{open}: {hours:?}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod texts;
 pub use arrivals::{ArrivalChange, ArrivalKind};
 pub use changes::{Change, Line, OpenPrefix, Range, RowPlace};
 pub use gates::{Verdict, change_id, verdicts};
+pub use hours::each_hour;
 #[doc(hidden)]
 pub use laws::{Call, law_compare};
 pub use outcome::{Kind, Outcome, Stage};

@@ -192,6 +192,7 @@ pub(super) fn log_findings(report: &Report) {
         match finding.severity {
             Severity::Error => tracing::error!("{}", finding.short()),
             Severity::Warning => tracing::warn!("{}", finding.short()),
+            Severity::Info => tracing::info!("{}", finding.short()),
         }
     }
     let told = report.diagnostics.len().min(RELOAD_DIAGNOSTICS_LOGGED_MAX) as u64;

@@ -107,6 +107,53 @@ codes! {
     KeyChoice = "T034", "keys exclude each other or one is needed";
     /// A change that a gate of the running table does not let pass.
     OverGate = "T035", "change over a gate";
+    /// An item of a rule that can never decide.
+    ItemNeverDecides = "T036", "part of a rule can never decide";
+    /// Assigned numbers that no rule holds for.
+    InNoRulesReach = "T037", "numbers in no rule's reach";
+    /// A number that is missing in a block all of which is assigned otherwise.
+    Hole = "T038", "hole in a block of numbers";
+    /// The same number, with + and without, assigned to two trunk groups.
+    TwoForms = "T039", "number assigned in two forms";
+    /// A rule that sends calls back to the group they came from.
+    GoesBack = "T040", "calls go back where they came from";
+    /// A schedule, or the hours of a rule, that never come.
+    NeverOpen = "T041", "hours that never come";
+    /// A step of a manipulation, or an extension, that never leaves a number that can be dialled.
+    ImpossibleNumber = "T042", "impossible number";
+    /// A step of a manipulation that is never reached.
+    StepNeverApplies = "T043", "step never applies";
+    /// An emergency call that may go to another country.
+    EmergencyAbroad = "T044", "emergency call may leave the country";
+    /// A trunk group of one trunk.
+    SingleTrunk = "T045", "single trunk";
+    /// Premium-rate numbers that can be called.
+    PremiumRate = "T046", "premium-rate numbers can be called";
+}
+
+/// The page every code has a section of.
+const MANUAL: &str = include_str!("../../docs/diagnostics.md");
+
+impl Code {
+    /// The code that is printed so, case apart.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let same = |code: &&Self| code.as_str().eq_ignore_ascii_case(text.trim());
+        Self::ALL.iter().find(same).copied()
+    }
+
+    /// Its section of `docs/diagnostics.md`, from the heading to the next one.
+    #[must_use]
+    pub fn manual(self) -> &'static str {
+        let heading = format!("## {} ", self.as_str());
+        let start = MANUAL.find(&heading).unwrap_or(MANUAL.len());
+        let section = MANUAL.get(start..).unwrap_or_default();
+        let end = section.get(1..).and_then(|rest| rest.find("\n## "));
+        section
+            .get(..end.map_or(section.len(), |end| end + 1))
+            .unwrap_or_default()
+            .trim()
+    }
 }
 
 /// How much a finding matters.
@@ -116,15 +163,18 @@ pub enum Severity {
     Error,
     /// The table is served; someone should look.
     Warning,
+    /// Nothing is wrong; shown to who asks for it.
+    Info,
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `info`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Info => "info",
         }
     }
 }
@@ -200,6 +250,12 @@ impl Diagnostic {
         Self::new(code, Severity::Warning, message.into())
     }
 
+    /// A finding that is no mistake.
+    #[must_use]
+    pub fn info(code: Code, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Info, message.into())
+    }
+
     const fn new(code: Code, severity: Severity, message: String) -> Self {
         Self {
             code,
@@ -260,6 +316,7 @@ pub struct Diagnostics {
 #[derive(Debug, Default)]
 struct Collected {
     kept: Vec<Diagnostic>,
+    infos: Vec<Diagnostic>,
     kept_of: BTreeMap<Code, usize>,
     left_out: BTreeMap<Code, u64>,
     errors: u64,
@@ -286,6 +343,10 @@ impl Diagnostics {
             // Not borrowed while the caller's code runs: it may look at the collector.
             let diagnostic = write();
             let inner = &mut *self.inner.borrow_mut();
+            if diagnostic.severity == Severity::Info {
+                inner.infos.push(diagnostic);
+                return;
+            }
             *inner.kept_of.entry(diagnostic.code).or_default() += 1;
             inner.kept.push(diagnostic);
         }
@@ -295,6 +356,14 @@ impl Diagnostics {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.inner.borrow().errors > 0
+    }
+
+    /// Whether there is a finding of this kind.
+    #[must_use]
+    pub fn has(&self, code: Code) -> bool {
+        let inner = self.inner.borrow();
+        inner.kept_of.get(&code).is_some_and(|count| *count > 0)
+            || inner.left_out.contains_key(&code)
     }
 
     /// Errors so far, those not kept included.
@@ -308,14 +377,17 @@ impl Diagnostics {
     pub fn into_report(self) -> Report {
         let Collected {
             mut kept,
+            mut infos,
             left_out,
             errors,
             warnings,
             ..
         } = self.inner.into_inner();
         kept.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        infos.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
         Report {
             diagnostics: kept,
+            infos,
             left_out: left_out.into_iter().collect(),
             errors,
             warnings,
@@ -337,6 +409,8 @@ impl Collected {
         match severity {
             Severity::Error => self.errors += 1,
             Severity::Warning => self.warnings += 1,
+            // Beyond the limit nobody reads them; they are not counted.
+            Severity::Info => return self.infos.len() < limits::DIAGNOSTICS_MAX,
         }
         if self.kept.len() < limits::DIAGNOSTICS_MAX {
             return true;
@@ -382,8 +456,10 @@ impl Collected {
 /// What a check found, in order of file and line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The findings that were kept.
+    /// The errors and warnings that were kept.
     pub diagnostics: Vec<Diagnostic>,
+    /// What is no mistake but worth to know; neither counted nor rendered with the others.
+    pub infos: Vec<Diagnostic>,
     /// How many more of each kind there were.
     pub left_out: Vec<(Code, u64)>,
     /// Errors, those not kept included.
@@ -399,7 +475,7 @@ impl Report {
         self.errors > 0
     }
 
-    /// Whether there is nothing to say.
+    /// Whether there is neither an error nor a warning.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.errors == 0 && self.warnings == 0
@@ -516,8 +592,15 @@ mod tests {
 
     #[test]
     fn every_code_has_its_section_in_the_manual() {
-        let manual = include_str!("../../docs/diagnostics.md");
-        let headings: Vec<&str> = manual
+        for code in Code::ALL {
+            let section = code.manual();
+            assert!(section.starts_with(&format!("## {} {}\n", code.as_str(), code.title())));
+            assert!(section.lines().count() > 2, "{section}");
+            assert_eq!(section.matches("## T").count(), 1, "{section}");
+            assert_eq!(Code::named(&code.as_str().to_lowercase()), Some(*code));
+        }
+        assert_eq!(Code::named("T999"), None);
+        let headings: Vec<&str> = MANUAL
             .lines()
             .filter_map(|line| line.strip_prefix("## T"))
             .collect();

@@ -7,6 +7,7 @@
 mod csv_header;
 mod csv_list;
 mod csv_pieces;
+mod holes;
 mod overlaps;
 
 use std::collections::HashMap;

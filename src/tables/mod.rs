@@ -4,6 +4,7 @@
 //! its cases. A table with an error is never served. [`TableStore`] holds the running table
 //! and is the one door through which it changes.
 
+mod analysis;
 mod cases;
 mod compile;
 mod damage;
@@ -15,6 +16,7 @@ mod names;
 pub mod pattern;
 pub mod render;
 mod schema;
+pub mod search;
 pub mod source;
 mod store;
 pub mod toml_reader;

@@ -288,7 +288,7 @@ fn number(text: &str) -> Result<Number, PatternError> {
 }
 
 /// E.164 §6: a number has at most 15 digits. More, with a dash among them, are two.
-const E164_DIGITS_MAX: usize = 15;
+pub(super) const E164_DIGITS_MAX: usize = 15;
 
 fn why_no_number(text: &str) -> PatternError {
     let symbol = |c: char| c.is_ascii_digit() || matches!(c, '+' | '*' | '#');

@@ -28,7 +28,20 @@ pub(super) fn read(schema: &Schema, sources: &mut Sources, diagnostics: &Diagnos
         .map(|section| read_one(section, &mut rows, sources, diagnostics))
         .collect();
     rows.check_overlaps(sources, diagnostics);
+    // A row that could not be read may be what fills the hole.
+    if !diagnostics.has_errors() {
+        rows.check_holes(sources, diagnostics);
+    }
     Lists { rows, by_section }
+}
+
+/// The rows of every list that can be read, by themselves.
+pub(in crate::tables) fn did_rows(
+    schema: &Schema,
+    sources: &mut Sources,
+    diagnostics: &Diagnostics,
+) -> DidRows {
+    read(schema, sources, diagnostics).rows
 }
 
 fn read_one(

@@ -9,13 +9,14 @@ mod rules;
 mod schedules;
 mod trunks;
 
+pub(super) use dids::did_rows;
 pub(super) use schedules::time_zone;
 
-use super::diagnostic::{Code, Diagnostic, Diagnostics, Place, quoted};
+use super::analysis::analyse;
+use super::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use super::names::{Context, Names};
 use super::schema::Schema;
-use super::source::{Sources, Spot};
-use super::unreachable::unreachable_rules;
+use super::source::Sources;
 use crate::routing::RoutingTable;
 use crate::routing::table::TableParts;
 
@@ -25,8 +26,6 @@ pub(super) struct Compiled {
     parts: TableParts,
     /// Groups that calls can arrive on by their source.
     arrival_groups: Vec<u16>,
-    /// Where the name of each rule stands.
-    rule_spots: Vec<Spot>,
 }
 
 /// The names of everything that can be referred to.
@@ -68,7 +67,6 @@ pub(super) fn compile(
     names.report_unused(&context, &compiled);
     compiled.parts.files = sources.iter().map(|file| file.name().into()).collect();
     compiled.parts.hash = sources.content_hash().0;
-    let rule_spots = compiled.rule_spots;
     let table = RoutingTable::new(compiled.parts);
     let context = Context {
         sources,
@@ -77,8 +75,8 @@ pub(super) fn compile(
     };
     if !diagnostics.has_errors() {
         // These read the rules as a whole: of half a table they would say what is not so.
-        report_unreachable(&context, &table, &rule_spots);
         emergency::check(&context, &table, schema);
+        analyse(&context, &table, schema);
     }
     table
 }
@@ -174,38 +172,4 @@ fn check_not_empty(context: &Context<'_>, schema: &Schema) {
     context
         .diagnostics
         .push(diagnostic.help("begin with the smallest example table"));
-}
-
-/// Of the rules that together cover one: nobody reads more carets than these.
-const COVERING_RULES_SHOWN: usize = 4;
-
-fn report_unreachable(context: &Context<'_>, table: &RoutingTable, spots: &[Spot]) {
-    for found in unreachable_rules(table) {
-        let name = |id| quoted(table.rule_name(id));
-        let Some(spot) = spots.get(found.rule.index()) else {
-            continue;
-        };
-        let message = format!("rule {} can never decide", name(found.rule));
-        let place = |label: &str| context.sources.place(*spot, label);
-        let diagnostic = Diagnostic::error(Code::NeverDecides, message);
-        if found.covered_by.is_empty() {
-            let label = "what it asks for is what it excludes with !";
-            context.diagnostics.push(diagnostic.at(place(label)));
-            continue;
-        }
-        let mut diagnostic = diagnostic
-            .at(place("every call it matches is taken above"))
-            .help("move it up, narrow the rule above, or delete it");
-        let takes = match found.covered_by.len() {
-            1 => "takes its calls",
-            _ => "takes some of its calls",
-        };
-        for id in found.covered_by.iter().take(COVERING_RULES_SHOWN) {
-            if let Some(by) = spots.get(id.index()) {
-                let label = format!("{} {takes}", name(*id));
-                diagnostic = diagnostic.at(context.sources.place(*by, label));
-            }
-        }
-        context.diagnostics.push(diagnostic);
-    }
 }

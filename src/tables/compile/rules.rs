@@ -40,9 +40,6 @@ pub(super) fn compile(
     for section in &schema.rules {
         if let Some(rule) = rule(context, names, schema, section) {
             compiled.parts.rules.push(rule);
-            compiled
-                .rule_spots
-                .push(section.name.as_ref().map_or(section.spot, |name| name.spot));
         }
     }
 }

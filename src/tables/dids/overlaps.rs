@@ -19,11 +19,11 @@ type Order = (bool, u32, u128, Reverse<u64>, u16, u32);
 
 impl DidRow {
     /// Symbols of the number: a packed one has 4 bits for each, the rest is 0.
-    const fn symbols(&self) -> u32 {
+    pub(super) const fn symbols(&self) -> u32 {
         (u128::BITS - self.first.trailing_zeros()).div_ceil(4)
     }
 
-    const fn is_range(&self) -> bool {
+    pub(super) const fn is_range(&self) -> bool {
         self.size > 1
     }
 
@@ -112,7 +112,7 @@ impl DidRows {
     }
 
     /// Rows of lists that assign trunk groups, in the order the rows stand in.
-    fn assigning(&self) -> impl Iterator<Item = &DidRow> {
+    pub(super) fn assigning(&self) -> impl Iterator<Item = &DidRow> {
         self.rows
             .iter()
             .filter(|row| self.list(row.list).is_some_and(super::List::assigns))

@@ -1,0 +1,227 @@
+//! `trunkline import`: configurations of other machines as tables.
+
+use super::reconcile::read_list;
+use crate::import::{self, Finding, Names, Original, lists, proof};
+use crate::limits::{IMPORT_PASSES_MAX, TABLE_FILE_BYTES_MAX};
+use crate::tables::diagnostic::{Code, Severity};
+use crate::tables::{self, Loaded};
+use anyhow::{Context as _, bail};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Make a table of the configuration of another machine, and compare the two.
+#[derive(Debug, clap::Args)]
+pub(super) struct Import {
+    #[command(subcommand)]
+    from: From,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum From {
+    /// The ini file of an AudioCodes SBC (7.0, 7.2, 7.4)
+    Audiocodes(Audiocodes),
+    /// A number list of Teams, Genesys, a carrier or a dial plan, as a DID list
+    Numbers(Numbers),
+}
+
+/// Make a DID list of a number list, on standard output.
+///
+/// Columns are known by their names: TelephoneNumber (Get-CsPhoneNumberAssignment | Export-Csv),
+/// phoneNumber or startPhoneNumber and endPhoneNumber (Genesys), first and last (carriers),
+/// Prefix and Tag (AudioCodes dial plan). Exits with 1 when a row could not be read.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  trunkline import numbers teams-export.csv --group teams > table/dids/teams.csv
+  trunkline import numbers dialplan.csv > table/dids/all.csv          # tags are trunk groups")]
+struct Numbers {
+    /// The list
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Trunk group of all rows; without it, that of the column Tag
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+}
+
+impl Numbers {
+    fn import(&self) -> anyhow::Result<ExitCode> {
+        let (listed, is_whole) = read_list(&self.file)?;
+        let written = lists::did_csv(&listed, self.group.as_deref());
+        // A closed pipe is no reason to complain.
+        let _ = std::io::stdout().write_all(written.as_bytes());
+        Ok(ExitCode::from(u8::from(!is_whole)))
+    }
+}
+
+/// Make a table of the ini file of an AudioCodes SBC.
+///
+/// IP groups, proxy sets, IP-to-IP routing rows, manipulations and release causes become
+/// routing.toml; what a table cannot say is left out and listed with its line. The table is
+/// then compared with the original over every number. Exits with 1 when something was left out
+/// or does something else.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  trunkline import audiocodes sbc.ini --dry-run
+  trunkline import audiocodes sbc.ini --to table")]
+struct Audiocodes {
+    /// The ini file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// New folder for the table
+    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+    to: Option<PathBuf>,
+    /// Show the table, write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Import {
+    pub(super) fn execute(&self) -> ExitCode {
+        let imported = match &self.from {
+            From::Audiocodes(audiocodes) => audiocodes.import(),
+            From::Numbers(numbers) => numbers.import(),
+        };
+        match imported {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("trunkline: {error:#}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+impl Audiocodes {
+    fn import(&self) -> anyhow::Result<ExitCode> {
+        if let Some(to) = self.to.as_ref().filter(|to| to.exists()) {
+            bail!("{} is there already; name a new folder", to.display());
+        }
+        let (text, mut findings) = read(&self.file)?;
+        let (mut original, found) = import::import(&text);
+        findings.extend(found);
+        if original.size().0 == 0 {
+            print_findings(&self.file, findings);
+            bail!("there is no routing row that could be imported");
+        }
+        let (toml, names, loaded) = settled(&mut original, &mut findings)?;
+        let mut out = String::new();
+        if self.dry_run {
+            let _ = writeln!(out, "{toml}");
+        }
+        let Some(table) = &loaded.table else {
+            let _ = write!(out, "{}", loaded.report.text(false));
+            let _ = std::io::stdout().write_all(out.as_bytes());
+            bail!("the table that was made has errors; it was not written");
+        };
+        let proof = proof::compare(&original, &names, table);
+        let is_whole = findings.is_empty() && proof.differences.is_empty() && proof.is_complete;
+        let (rows, changes) = original.size();
+        print_findings(&self.file, findings);
+        for difference in &proof.differences {
+            let _ = writeln!(out, "differs: {difference}");
+        }
+        let _ = writeln!(
+            out,
+            "{rows} routing rows, {changes} manipulations; {} kinds of numbers, {} calls compared: {}",
+            proof.numbers,
+            proof.compared,
+            match (proof.differences.len(), proof.is_complete) {
+                (_, false) => String::from("too many to compare all"),
+                (0, true) => String::from("the same answers"),
+                (count, true) => format!("{count} differences"),
+            }
+        );
+        // A closed pipe is no reason to complain.
+        let _ = std::io::stdout().write_all(out.as_bytes());
+        if let Some(to) = self.to.as_ref().filter(|_| !self.dry_run) {
+            std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+            let path = to.join("routing.toml");
+            std::fs::write(&path, toml).with_context(|| path.display().to_string())?;
+        }
+        Ok(ExitCode::from(u8::from(!is_whole)))
+    }
+}
+
+/// The text of a file of bounded size. Bytes that are no UTF-8 are said, and replaced.
+pub(super) fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
+    let size = std::fs::metadata(file)
+        .with_context(|| file.display().to_string())?
+        .len();
+    if size > TABLE_FILE_BYTES_MAX {
+        bail!(
+            "{} is larger than {TABLE_FILE_BYTES_MAX} bytes",
+            file.display()
+        );
+    }
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let mut findings = Vec::new();
+    for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
+        if std::str::from_utf8(line).is_err() {
+            let message = String::from("not UTF-8 text; what is not was replaced");
+            findings.push(Finding {
+                line: number,
+                message,
+            });
+        }
+    }
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), findings))
+}
+
+/// The table without rows that can never decide: a table with one would be refused, and in the
+/// original they do nothing either.
+fn settled(
+    original: &mut Original,
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<(String, Names, Loaded)> {
+    let folder = std::env::temp_dir().join(format!("trunkline-import-{}", std::process::id()));
+    std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+    let path = folder.join("routing.toml");
+    let mut passes = 0;
+    let settled = loop {
+        passes += 1;
+        let mut said = Vec::new();
+        let (toml, names) = original.write(&mut said);
+        if let Err(error) = std::fs::write(&path, &toml) {
+            break Err(error).with_context(|| path.display().to_string());
+        }
+        let loaded = tables::load(&folder);
+        let lines: Vec<u32> = loaded
+            .report
+            .diagnostics
+            .iter()
+            .filter(|found| found.code == Code::NeverDecides && found.severity == Severity::Error)
+            .filter_map(|found| imported_line(&toml, found.place()?.line))
+            .collect();
+        if lines.is_empty() || passes >= IMPORT_PASSES_MAX {
+            findings.extend(said);
+            break Ok((toml, names, loaded));
+        }
+        original.leave_out(&lines, findings);
+    };
+    let _ = std::fs::remove_dir_all(&folder);
+    settled
+}
+
+/// The line of the original that a line of a rule came from.
+fn imported_line(toml: &str, line: u32) -> Option<u32> {
+    let before = toml.lines().take(line as usize);
+    let head = before.filter(|line| line.starts_with("[[rule]]")).last()?;
+    head.rsplit("line ").next()?.parse().ok()
+}
+
+pub(super) fn print_findings(file: &Path, mut findings: Vec<Finding>) {
+    findings.sort();
+    findings.dedup();
+    let mut err = String::new();
+    for finding in &findings {
+        let _ = writeln!(
+            err,
+            "{}:{}: {}",
+            file.display(),
+            finding.line,
+            finding.message
+        );
+    }
+    let _ = std::io::stderr().write_all(err.as_bytes());
+}

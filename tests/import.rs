@@ -1,0 +1,309 @@
+//! Configurations of other machines: made-up ini files of three releases, with the faults of
+//! real ones; random ones, whose tables must answer the same; and bytes that are none.
+#![allow(clippy::unwrap_used)] // a test says so by failing
+
+use assert_cmd::Command;
+use proptest::prelude::*;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use trunkline::import::{import, proof};
+use trunkline::tables::load;
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn import_file(arguments: &[&str]) -> Ran {
+    let mut command = Command::cargo_bin("trunkline").unwrap();
+    let output = command
+        .args(["import", "audiocodes"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// What is left out is said with its line; what is imported answers the same.
+#[test]
+fn a_configuration_with_faults() {
+    let ran = import_file(&["tests/import/main-office.ini", "--dry-run"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    let answer = format!("{}──── left out ────\n{}", ran.out, ran.err);
+    let expected = Path::new("tests/import/main-office.expected.txt");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(expected, &answer).unwrap();
+    }
+    assert_eq!(answer, fs::read_to_string(expected).unwrap());
+    assert!(answer.contains("the same answers"));
+}
+
+#[test]
+fn each_release_by_its_format_line() {
+    for release in ["7.0", "7.4"] {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("table");
+        let file = format!("tests/import/release-{release}.ini");
+        let ran = import_file(&[&file, "--to", to.to_str().unwrap()]);
+        assert_eq!((ran.code, &*ran.err), (0, ""), "{}", ran.out);
+        let report = load(&to).report;
+        assert_eq!(report.errors, 0, "{}", report.text(false));
+        // A folder that is there is never written over.
+        assert_eq!(import_file(&[&file, "--to", to.to_str().unwrap()]).code, 2);
+    }
+    assert_eq!(import_file(&["tests/no-such.ini", "--dry-run"]).code, 2);
+    assert_eq!(import_file(&["README.md", "--dry-run"]).code, 2);
+}
+
+/// The comparison finds what is changed in a table that was imported well.
+#[test]
+fn a_table_that_differs_is_found_out() {
+    let text = fs::read_to_string("tests/import/main-office.ini").unwrap();
+    let (mut original, mut findings) = import(&text);
+    original.leave_out(&[50], &mut findings);
+    let (toml, names) = original.write(&mut findings);
+    let differences = |toml: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("routing.toml"), toml).unwrap();
+        let loaded = load(folder.path());
+        let table = loaded
+            .table
+            .unwrap_or_else(|| panic!("{}", loaded.report.text(false)));
+        proof::compare(&original, &names, &table).differences
+    };
+    assert_eq!(differences(&toml), Vec::<String>::new());
+    for (was, is) in [
+        ("+442079460149\"", "+442079460148\""),
+        ("\"+4411323*\"", "\"+44113230*\""),
+        (
+            "route_to = [\"contact-centre\", \"ms-teams\"]",
+            "route_to = [\"contact-centre\"]",
+        ),
+        ("\"009*\"", "\"00*\""),
+        ("prefix = \"09\", strip = 1", "prefix = \"09\", strip = 2"),
+        ("length = 13, keep_right = 4", "length = 12, keep_right = 4"),
+        (
+            "prefix = \"+44\", strip = 1, prepend = \"00\"",
+            "prefix = \"+44\", strip = 3, prepend = \"0\"",
+        ),
+    ] {
+        assert!(toml.contains(was), "{was}");
+        let found = differences(&toml.replacen(was, is, 1));
+        assert!(!found.is_empty(), "{was} -> {is}");
+    }
+}
+
+const FORMATS: &str = r#"
+[ ProxySet ]
+FORMAT ProxySet_Index = ProxySet_ProxyName;
+ProxySet 0 = "a";
+ProxySet 1 = "b";
+[ \ProxySet ]
+[ ProxyIp ]
+FORMAT ProxyIp_Index = ProxyIp_ProxySetId, ProxyIp_IpAddress;
+ProxyIp 0 = "0", "192.0.2.1";
+ProxyIp 1 = "1", "192.0.2.2:5070";
+[ \ProxyIp ]
+[ IPGroup ]
+FORMAT IPGroup_Index = IPGroup_Name, IPGroup_ProxySetName;
+IPGroup 0 = "A b", "a";
+IPGroup 1 = "A-b", "b";
+[ \IPGroup ]
+[ IP2IPRouting ]
+FORMAT IP2IPRouting_Index = IP2IPRouting_RouteName, IP2IPRouting_SrcIPGroupName, IP2IPRouting_SrcUsernamePrefix, IP2IPRouting_DestUsernamePrefix, IP2IPRouting_DestHost, IP2IPRouting_DestIPGroupName, IP2IPRouting_AltRouteOptions;
+"#;
+
+fn notation() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        4 => "[12+]{1,2}", 1 => Just("x".to_owned()), 1 => Just("[1,3]".to_owned()),
+        1 => Just("[09-21]".to_owned()), 1 => Just("*".to_owned()),
+    ];
+    let some = prop::collection::vec(part, 1..4);
+    let some = (some, prop::sample::select(vec!["", "#"])).prop_map(|(p, end)| p.concat() + end);
+    prop_oneof![1 => Just("*".to_owned()), 4 => some]
+}
+
+prop_compose! {
+    fn row()(
+        name in prop::sample::select(vec!["Out", "In \\\"x\\\"", ""]),
+        from in prop::sample::select(vec!["Any", "A b", "A-b", "Gone"]),
+        calling in prop_oneof![3 => Just("*".to_owned()), 1 => notation()],
+        called in notation(),
+        host in prop::sample::select(vec!["*", "*", "h.example"]),
+        to in prop::sample::select(vec!["A b", "A-b", "Gone"]),
+        alternative in prop::sample::select(vec!["0", "0", "1", "2"]),
+    ) -> String {
+        format!("\"{name}\", \"{from}\", \"{calling}\", \"{called}\", \"{host}\", \"{to}\", {alternative}")
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever rows there are: the table that is made has no error and answers the same.
+    #[test]
+    fn a_random_configuration_answers_the_same(rows in prop::collection::vec(row(), 1..8)) {
+        let mut text = FORMATS.to_owned();
+        for (row, index) in rows.iter().zip(0..) {
+            writeln!(text, "IP2IPRouting {index} = {row};").unwrap();
+        }
+        if import(&text).0.size().0 == 0 {
+            return Ok(());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sbc.ini");
+        fs::write(&file, &text).unwrap();
+        let to = folder.path().join("table");
+        let ran = import_file(&[file.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+        prop_assert!(ran.out.contains("the same answers"), "{text}\n{}{}", ran.out, ran.err);
+        let report = load(&to).report;
+        prop_assert_eq!(report.errors, 0, "{}", report.text(false));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}") {
+        let (original, mut findings) = import(&text);
+        let _ = original.write(&mut findings);
+    }
+
+    /// A good file with some bytes of it replaced.
+    #[test]
+    fn no_damage_panics(
+        places in prop::collection::vec((0..9_000_usize, any::<u8>()), 0..20),
+        end in 0..9_000_usize,
+    ) {
+        let mut bytes = include_bytes!("import/main-office.ini").to_vec();
+        for (at, byte) in places {
+            if let Some(slot) = bytes.get_mut(at) {
+                *slot = byte;
+            }
+        }
+        bytes.truncate(end);
+        let (original, mut findings) = import(&String::from_utf8_lossy(&bytes));
+        let _ = original.write(&mut findings);
+        let lines = bytes.split(|byte| *byte == b'\n').count() as u32;
+        // Bytes that became other characters may have made further lines.
+        for finding in findings {
+            prop_assert!((1..=lines + 20).contains(&finding.line), "{finding:?}");
+        }
+    }
+}
+
+fn trunkline(arguments: &[&str]) -> Ran {
+    let mut command = Command::cargo_bin("trunkline").unwrap();
+    let output = command.args(arguments).output().unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The lists of two platforms and a carrier against the example table.
+#[test]
+fn lists_are_compared_with_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let teams = write(
+        "teams.csv",
+        "TelephoneNumber,NumberType\n+442079460123,DirectRouting\n+442079460124,DirectRouting\n\
+         +442079460300,DirectRouting\n+442079469999,DirectRouting\n",
+    );
+    let genesys = write("genesys.csv", "phoneNumber\n+442079460124\n+442079460301\n");
+    let blocks = write("blocks.csv", "first,last\n+442079460000,+442079460999\n");
+    let table = "routing-tables/example";
+    let all = [
+        "reconcile",
+        "--table",
+        table,
+        "--teams",
+        &teams,
+        "--genesys",
+        &genesys,
+        "--genesys-group",
+        "genesys-london",
+        "--blocks",
+        &blocks,
+        "--csv",
+    ];
+    let ran = trunkline(&all);
+    assert_eq!((ran.code, &*ran.err), (1, ""));
+    for line in [
+        "on both platforms,+442079460124,+442079460124,1,Teams and Genesys,teams",
+        "routed against its owner,+442079460300,+442079460300,1,Teams,genesys-london",
+        "not in the table,+442079469999,+442079469999,1,Teams,",
+        "in no block,+442079469999,+442079469999,1,Teams,",
+        "free,+442079460900,+442079460999,100,,",
+        "owned by nobody,+442079460500,+442079460899,400,,teams",
+    ] {
+        assert!(
+            ran.out.lines().any(|had| had == line),
+            "{line}\n{}",
+            ran.out
+        );
+    }
+    let page = trunkline(&all[..all.len() - 1]);
+    assert!(
+        page.out.contains("on both platforms: 1 numbers"),
+        "{}",
+        page.out
+    );
+    // What agrees is no finding.
+    let own = write("own.csv", "number\n+442079460000 to +442079460999\n");
+    let agreeing = trunkline(&[
+        "reconcile",
+        "--table",
+        "routing-tables/minimal",
+        "--blocks",
+        &own,
+    ]);
+    assert_eq!(agreeing.code, 0, "{}{}", agreeing.out, agreeing.err);
+    assert_eq!(trunkline(&["reconcile", "--table", table]).code, 2);
+    let unknown = trunkline(&[
+        "reconcile",
+        "--table",
+        table,
+        "--teams",
+        &teams,
+        "--teams-group",
+        "x",
+    ]);
+    assert_eq!(unknown.code, 2);
+}
+
+/// A list of another system becomes one of ours that a table can read.
+#[test]
+fn a_number_list_becomes_a_did_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("teams.csv");
+    fs::write(
+        &file,
+        "TelephoneNumber;Name\n+442079460123;Alice\n4.42E+11;Bob\n",
+    )
+    .unwrap();
+    let ran = trunkline(&[
+        "import",
+        "numbers",
+        file.to_str().unwrap(),
+        "--group",
+        "teams",
+    ]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        ran.out,
+        "number,trunk_group,comment\n+442079460123,teams,Alice\n"
+    );
+    assert!(ran.err.contains("teams.csv:3: \"4.42E+11\""), "{}", ran.err);
+}
