@@ -24,7 +24,7 @@ const TABLES: [(usize, usize); 3] = [(1_000, 10), (1_000_000, 1_000), (1_000_000
 const MESSAGES: usize = 256;
 
 /// Sets of so many messages, one for each turn: no number comes twice.
-const SETS: usize = 200;
+const SETS: usize = 400;
 
 fn main() {
     let turns = env::var("TURNS").ok().and_then(|turns| turns.parse().ok());
@@ -37,7 +37,7 @@ fn main() {
         let table = format!("{dids} DIDs, {rules} rules");
         let first = numbers.first().expect("a number");
         let same = vec![*first; MESSAGES];
-        let turns = turns.unwrap_or(SETS);
+        let turns = turns.unwrap_or(SETS / 2);
         measure(&table, "the same", turns, &mut site, &[&same]);
         let sets: Vec<&[Number]> = numbers.chunks(MESSAGES).collect();
         measure(&table, "random", turns, &mut site, &sets);
@@ -45,10 +45,9 @@ fn main() {
 }
 
 fn measure(table: &str, which: &str, turns: usize, site: &mut Site, sets: &[&[Number]]) {
-    let mut fastest = [f64::MAX; 3];
+    let mut fastest = [f64::MAX; 4];
     for turn in 0..turns {
-        let numbers = sets.get(turn % sets.len()).copied().unwrap_or_default();
-        let messages: Vec<Vec<u8>> = numbers.iter().map(sites::invite).collect();
+        let messages = fresh(sets, 2 * turn);
         let as_http: Vec<Vec<u8>> = messages.iter().map(|bytes| http(bytes)).collect();
         let took = [
             each(&as_http, |bytes| split(bytes)),
@@ -56,18 +55,42 @@ fn measure(table: &str, which: &str, turns: usize, site: &mut Site, sets: &[&[Nu
             each(&messages, |bytes| {
                 black_box(site.answer(bytes));
             }),
+            batches(site, &fresh(sets, 2 * turn + 1)),
         ];
         for (fastest, took) in fastest.iter_mut().zip(took) {
             *fastest = fastest.min(took);
         }
     }
     let [reference, ..] = fastest;
-    for (what, ns) in ["httparse, split", "read", "redirect"].iter().zip(fastest) {
+    for (what, ns) in WHATS.iter().zip(fastest) {
         println!(
             "| {table} | {which} | {what} | {ns:.0} | {:.2} |",
             ns / reference
         );
     }
+}
+
+/// What is measured, in this order.
+const WHATS: [&str; 4] = [
+    "httparse, split",
+    "read",
+    "redirect, one by one",
+    "redirect, 32 at once",
+];
+
+/// Messages to numbers that were not asked for lately.
+fn fresh(sets: &[&[Number]], turn: usize) -> Vec<Vec<u8>> {
+    let numbers = sets.get(turn % sets.len()).copied().unwrap_or_default();
+    numbers.iter().map(sites::invite).collect()
+}
+
+/// Nanoseconds for each of the messages, answered in batches.
+fn batches(site: &mut Site, messages: &[Vec<u8>]) -> f64 {
+    let begun = Instant::now();
+    for batch in messages.chunks(sites::BATCH_MAX) {
+        black_box(site.answer_batch(black_box(batch)));
+    }
+    begun.elapsed().as_nanos() as f64 / messages.len() as f64
 }
 
 /// Nanoseconds for each of the messages.

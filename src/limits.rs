@@ -249,3 +249,11 @@ pub const PLAN_WITNESS_TRIES_MAX: usize = 20_000;
 /// Days a comparison looks ahead: 28 years and a bit, in which every date falls on every
 /// weekday, leap days too.
 pub const PLAN_DAYS_AHEAD: i64 = 28 * 366;
+
+/// Bytes of number tables that a processor's second cache is taken to hold: lookups in more
+/// wait for memory, and calls of a batch are then looked at before they are decided.
+pub const NEAR_BYTES_MAX: usize = 256 * 1024;
+
+/// Calls that are looked at together. More waits do not overlap: a processor has room for
+/// about so many.
+pub const FORESEEN_CALLS_MAX: usize = 16;

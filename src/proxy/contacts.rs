@@ -37,12 +37,15 @@ impl Contacts {
         facts.write_carried(&mut self.carried);
         let mut place = 0;
         for route in routes {
+            let elsewhere = table.trunk(route.trunk).is_some_and(|trunk| {
+                goes_elsewhere(trunk.target.host_and_parameters.as_bytes(), facts)
+            });
             let kept = self.lines.push_written(b"Contact", |out| {
                 out.push(b'<');
                 let start = out.len();
                 table.write_request_uri(route, decision, &self.carried, out);
                 let uri = out.get(start..).unwrap_or_default();
-                let leads_on = !uri.is_empty() && !leads_back(uri, facts);
+                let leads_on = !uri.is_empty() && (elsewhere || !leads_back(uri, facts));
                 out.extend_from_slice(&quality(place));
                 leads_on
             });
@@ -70,26 +73,19 @@ const fn quality(place: u8) -> [u8; 7] {
 }
 
 fn leads_back(uri: &[u8], facts: &CallFacts<'_>) -> bool {
-    !goes_elsewhere(uri, facts)
-        && Uri::parse(uri).is_ok_and(|uri| uri.equivalent(&facts.request_uri))
+    Uri::parse(uri).is_ok_and(|uri| uri.equivalent(&facts.request_uri))
 }
 
-/// Whether the URI is seen at a glance to name another host than the Request-URI: names
-/// and IPv4 addresses are the same only when they are written the same, but for case
-/// (RFC 3261 §19.1.4). An IPv6 address can be written in many ways.
-fn goes_elsewhere(uri: &[u8], facts: &CallFacts<'_>) -> bool {
+/// Whether what begins with a host is seen at a glance to name another one than the
+/// Request-URI: names and IPv4 addresses are the same only when they are written the same,
+/// but for case (RFC 3261 §19.1.4). An IPv6 address can be written in many ways.
+fn goes_elsewhere(host: &[u8], facts: &CallFacts<'_>) -> bool {
     let wanted = facts.host;
     if wanted.is_empty() || matches!(facts.request_uri.host, Host::Ipv6(_)) {
         return false;
     }
-    let Some(at) = memchr::memchr(b'@', uri) else {
-        return false;
-    };
-    let host = uri.get(at + 1..).unwrap_or_default();
-    let same = host
-        .split_at_checked(wanted.len())
-        .is_some_and(|(start, _)| start.eq_ignore_ascii_case(wanted));
-    !same
+    let start = host.split_at_checked(wanted.len()).map(|(start, _)| start);
+    !start.is_some_and(|start| start.eq_ignore_ascii_case(wanted))
 }
 
 const _: () = assert!(ROUTES_MAX < 10, "each q value has one digit");
@@ -124,14 +120,11 @@ mod tests {
             let message = Message::parse_datagram(text.as_bytes()).unwrap();
             let facts = CallFacts::read(&message).unwrap();
             for uri in URIS {
-                let same = Uri::parse(uri.as_bytes())
-                    .unwrap()
-                    .equivalent(&facts.request_uri);
-                assert_eq!(
-                    leads_back(uri.as_bytes(), &facts),
-                    same,
-                    "{uri} {request_uri}"
-                );
+                let same = leads_back(uri.as_bytes(), &facts);
+                let behind = uri.split_once('@').or_else(|| uri.split_once(':'));
+                let (_, host) = behind.unwrap();
+                let elsewhere = goes_elsewhere(host.as_bytes(), &facts);
+                assert!(!(same && elsewhere), "{uri} {request_uri}");
             }
         }
     }

@@ -77,23 +77,6 @@ impl<'a> CallFacts<'a> {
         }
     }
 
-    /// What classification reads where no classification asks for more than where the
-    /// request came from.
-    #[must_use]
-    pub(super) fn bare_arrival<'b>(&self, source: SocketAddr, listener: &'b str) -> Arrival<'b>
-    where
-        'a: 'b,
-    {
-        Arrival {
-            source: source.ip(),
-            listener,
-            contact_host: b"",
-            from_host: b"",
-            request_host: self.host,
-            labels: [Label::default(), Label::default(), self.label],
-        }
-    }
-
     /// What routing asks of a call that arrived on `from` at `at`. Every door goes through
     /// here, so that the server, the proxy and the command line ask the same.
     #[must_use]
@@ -263,14 +246,21 @@ fn label<'a>(uri: &Uri<'a>) -> Label<'a> {
 #[must_use]
 pub fn call_hash(call_id: &[u8]) -> u64 {
     let (words, tail) = call_id.as_chunks();
-    let mut last = [0; 8];
-    last.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
-    // No Call-ID has a NUL: what is filled up with them is like no other.
-    let words = words.iter().chain((!tail.is_empty()).then_some(&last));
-    let folded = words.fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| {
-        let mixed = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let fold = |hash: u64, word: u64| {
+        let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ (mixed >> 32)
+    };
+    let folded = words.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| {
+        fold(hash, u64::from_le_bytes(*word))
     });
+    let last = tail
+        .iter()
+        .fold(0, |last, byte| last << 8 | u64::from(*byte));
+    let folded = if tail.is_empty() {
+        folded
+    } else {
+        fold(folded, last)
+    };
     let stirred = (folded ^ (folded >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     stirred ^ (stirred >> 33)
 }

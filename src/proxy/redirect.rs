@@ -14,11 +14,12 @@ use super::strangers::Strangers;
 use super::to_tag::{to_tag, to_tag_of};
 use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
 use crate::routing::{
-    self, Decision, GroupId, Outcome, RoutingTable, Snapshot, User, rule::Action,
+    self, Arrival, Decision, Foresight, GroupId, Outcome, RoutingTable, Snapshot, User,
+    rule::Action,
 };
 use crate::sip::{
     HeaderLines, HeaderName, Message, Method, ParseError, Reply, RequestHead, StartLine,
-    StatusCode, reply_target,
+    StatusCode, glimpse_number, reply_target,
 };
 use crate::transaction::{AnswerPath, TransactionKey, TransactionTable};
 
@@ -97,6 +98,27 @@ impl RedirectServer {
             draining: false,
             unkept: 0,
         }
+    }
+
+    /// Looks at datagrams that will be handed to [`RedirectServer::handle`] one after the
+    /// other, so that what all of them need of a large table comes together. Decides
+    /// nothing, and may be left out.
+    pub fn foresee(&self, datagrams: &[Datagram<'_>], snapshot: &Snapshot) {
+        let table = &*snapshot.table;
+        let Some(mut foresight) = Foresight::new(table).filter(|_| datagrams.len() > 1) else {
+            return;
+        };
+        let by_source = routing::is_by_source_only(table);
+        for datagram in datagrams {
+            let Some(dialled) = glimpse_number(datagram.bytes) else {
+                continue;
+            };
+            let arrival = || Arrival::of_source(datagram.source.ip(), datagram.listener);
+            foresight.add(dialled, || {
+                by_source.then(|| routing::classify(table, &arrival(), |_| None))?
+            });
+        }
+        foresight.look();
     }
 
     /// Takes one datagram. `out` is emptied, and holds what to send when the fate is
@@ -512,7 +534,7 @@ impl<'a> Asked<'_, 'a> {
         if routing::is_by_source_only(table) {
             return routing::classify(
                 table,
-                &facts.bare_arrival(datagram.source, datagram.listener),
+                &Arrival::of_source(datagram.source.ip(), datagram.listener),
                 header,
             );
         }

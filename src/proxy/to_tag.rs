@@ -48,13 +48,23 @@ fn drawn<const N: usize>(key: &RandomState, parts: [&[u8]; N]) -> [u8; 16] {
 }
 
 fn hex(number: u64) -> [u8; 16] {
-    let digit = |value: u8| value + if value > 9 { b'a' - 10 } else { b'0' };
     let mut text = [0; 16];
-    let (pairs, _) = text.as_chunks_mut();
-    for (pair, byte) in pairs.iter_mut().zip(number.to_be_bytes()) {
-        *pair = [digit(byte >> 4), digit(byte & 0xf)];
+    let (halves, _) = text.as_chunks_mut();
+    for (half, number) in halves.iter_mut().zip([number >> 32, number & 0xffff_ffff]) {
+        *half = eight_digits(number);
     }
     text
+}
+
+/// The digits of a number of 32 bits, all at once: a byte for each.
+fn eight_digits(number: u64) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let fours = (number | number << 16) & 0x0000_ffff_0000_ffff;
+    let pairs = (fours | fours << 8) & 0x00ff_00ff_00ff_00ff;
+    let values = (pairs | pairs << 4) & (0x0f * EACH);
+    let letters = (values + 6 * EACH) >> 4 & EACH;
+    let from_nine_to_a = u64::from(b'a' - b'9' - 1);
+    (values + u64::from(b'0') * EACH + letters * from_nine_to_a).to_be_bytes()
 }
 
 #[cfg(test)]

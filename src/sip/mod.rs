@@ -80,7 +80,7 @@ pub use name::HeaderName;
 pub use param::{Param, Params};
 pub use reply_target::reply_target;
 pub use request_write::{OptionsProbe, write_ack, write_cancel};
-pub use start_line::StartLine;
+pub use start_line::{StartLine, glimpse_number};
 pub use status::StatusCode;
 pub use uri::{Scheme, Uri, UserPart};
 pub use via::{Transport, Via};

@@ -39,6 +39,16 @@ impl StartLine<'_> {
     }
 }
 
+/// What an INVITE seems to be for: the number of its Request-URI, up to 31 bytes, if it is
+/// written as nearly everybody does. Checks nothing, and is good for guesses only.
+pub fn glimpse_number(datagram: &[u8]) -> Option<&[u8]> {
+    const NUMBER_BYTES_MAX: usize = 31;
+    let rest = datagram.strip_prefix(b"INVITE sip:")?;
+    let rest = rest.get(..=NUMBER_BYTES_MAX)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'@' | b';'))?;
+    rest.get(..end)
+}
+
 pub(super) type FirstLine<'a> = (StartLine<'a>, bool, usize);
 
 /// The start line, whether its version is ours, and where the next line begins.
