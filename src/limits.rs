@@ -257,3 +257,30 @@ pub const NEAR_BYTES_MAX: usize = 256 * 1024;
 /// Calls that are looked at together. More waits do not overlap: a processor has room for
 /// about so many.
 pub const FORESEEN_CALLS_MAX: usize = 16;
+
+/// Places of one name that are kept. A platform has a handful; a call tries no more than it
+/// has routes.
+pub const LOCATIONS_PER_NAME_MAX: usize = 16;
+
+/// Places of names known to be out at a time, for each proxy worker; beyond it the one that
+/// comes back first is forgotten.
+pub const LOCATIONS_OUT_MAX: usize = 256;
+
+/// How long one question to DNS may take. Whoever calls waits for none: an answer that is
+/// late leaves things as they were.
+pub const DNS_ANSWER_MS_MAX: u64 = 2_000;
+
+/// Names asked for at once.
+pub const DNS_QUESTIONS_AT_ONCE_MAX: usize = 16;
+
+/// A name is asked for again no sooner, whatever its time to live says.
+pub const DNS_TTL_MS_MIN: u64 = 5_000;
+
+/// And no later: who moves an address is heard within that time.
+pub const DNS_TTL_MS_MAX: u64 = 3_600_000;
+
+/// A name without an answer is asked for again after so long, and what was known of it holds.
+pub const DNS_RETRY_MS: u64 = 5_000;
+
+/// Name servers of a configuration: systems have three.
+pub const DNS_SERVERS_MAX: usize = 8;

@@ -309,15 +309,35 @@ pub fn take_send_error<'r>(
 /// How much the calling thread gives way to others, 0 to 19: `nice` of setpriority(2).
 const RELOAD_NICENESS: libc::c_int = 10;
 
+/// How long a turn the calling thread asks for, in nanoseconds: the most there is, see
+/// `sched_runtime` of sched_setattr(2).
+const RELOAD_TURN_NS: u64 = 100_000_000;
+
 /// The calling thread, and those it starts from now on, give way to the workers where there
 /// are not processors for all: calls are answered first. About a tenth of a processor is
 /// theirs in any case, so they are never starved. What the system says against it is no
 /// reason not to go on.
+///
+/// Being nice decides how much of a processor a thread gets, not who waits for whom: since
+/// Linux 6.6 a thread that wakes up waits until the turn of the running one is over. Since
+/// 6.12 it does not, where it asks for shorter turns than the running one, as every thread
+/// does that asks for nothing.
 pub fn give_way_to_calls() {
-    // SAFETY: takes three integers and touches no memory of ours. 0 names the calling
-    // thread: on Linux niceness is a thread's own.
+    let wish = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_OTHER as u32,
+        sched_flags: 0,
+        sched_nice: RELOAD_NICENESS,
+        sched_priority: 0,
+        sched_runtime: RELOAD_TURN_NS,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the pointer is to a `sched_attr` that states its own size, lives on this stack
+    // until the call returns and is only read. 0 names the calling thread: on Linux turns
+    // and niceness are a thread's own.
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, RELOAD_NICENESS);
+        libc::syscall(libc::SYS_sched_setattr, 0, ptr::from_ref(&wish), 0);
     }
 }
 

@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod contexts;
+mod places;
 mod requests;
 mod timers;
 
@@ -18,6 +19,7 @@ use super::Now;
 use super::branch::Branch;
 use super::facts::is_answerable;
 use super::flow::{Flow, FlowTransport, Listeners, ProxyListener};
+use super::locations::Locations;
 use super::prober::{self, Prober};
 use super::proxy_event::{ProxyDrop, ProxyEvent};
 use super::response_context::ResponseContext;
@@ -34,6 +36,7 @@ use crate::transaction::{Action, Actions, Timers, Transport};
 
 pub(super) use answers::retry_after_s;
 use contexts::Contexts;
+use places::PlacesOut;
 use timers::TimerQueue;
 
 /// A stateful proxy: one per worker, pure. It is given what happened ([`Engine::handle`])
@@ -74,6 +77,8 @@ pub struct Engine {
     queue: TimerQueue,
     outputs: VecDeque<Output>,
     view: Arc<TableView>,
+    locations: Arc<Locations>,
+    places_out: PlacesOut,
     availability: Arc<Availability>,
     strangers: Strangers,
     sources: Sources,
@@ -169,6 +174,7 @@ impl Engine {
             calls_max,
         } = settings;
         let calls_max = calls_max.min(PROXY_CALLS_MAX);
+        let locations = Arc::<Locations>::default();
         Self {
             worker,
             secret: Secret::new(secret),
@@ -182,7 +188,12 @@ impl Engine {
             contexts: Contexts::default(),
             queue: TimerQueue::default(),
             outputs: VecDeque::new(),
-            view: Arc::new(TableView::new(Arc::clone(&snapshot.table))),
+            view: Arc::new(TableView::new(
+                Arc::clone(&snapshot.table),
+                Arc::clone(&locations),
+            )),
+            locations,
+            places_out: PlacesOut::default(),
             availability: Arc::clone(&snapshot.availability),
             strangers: Strangers::default(),
             prober: None,
@@ -253,6 +264,14 @@ impl Engine {
         self.sources.set(calls_per_second);
     }
 
+    /// From the next input on the names of trunks are where `locations` says. A call in
+    /// progress keeps the places it began with.
+    pub fn locate(&mut self, locations: &Arc<Locations>) {
+        if !Arc::ptr_eq(&self.locations, locations) {
+            self.locations = Arc::clone(locations);
+        }
+    }
+
     /// Requests in progress and their echoes. After 0 nothing will be sent any more.
     #[must_use]
     pub fn in_progress(&self) -> usize {
@@ -267,8 +286,9 @@ impl Engine {
 
     /// Takes notice of the time and of a table that may have changed.
     fn look_at(&mut self, now: Now, snapshot: &Snapshot) {
-        if !Arc::ptr_eq(&self.view.table, &snapshot.table) {
-            self.view = Arc::new(TableView::new(Arc::clone(&snapshot.table)));
+        if !self.view.is_of(&snapshot.table, &self.locations) {
+            let locations = Arc::clone(&self.locations);
+            self.view = Arc::new(TableView::new(Arc::clone(&snapshot.table), locations));
         }
         if !Arc::ptr_eq(&self.availability, &snapshot.availability) {
             self.availability = Arc::clone(&snapshot.availability);

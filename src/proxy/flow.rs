@@ -56,7 +56,7 @@ pub(super) struct Target {
 pub(super) enum NoTarget {
     /// Its scheme or transport is none we send requests over.
     Scheme,
-    /// A name: nobody resolves names yet.
+    /// A name: where it is, [`Locations`](super::Locations) may know.
     Name,
     /// A crowd, nowhere, or port 0.
     Unanswerable,
@@ -67,6 +67,16 @@ impl FlowTransport {
     #[must_use]
     pub const fn is_reliable(self) -> bool {
         !matches!(self, Self::Udp)
+    }
+
+    /// Its name in configurations and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
     }
 
     /// As a Via spells it.
@@ -87,7 +97,9 @@ impl FlowTransport {
         }
     }
 
-    pub(super) const fn default_port(self) -> u16 {
+    /// The port that is meant where none is written: RFC 3261 §19.1.2.
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
         match self {
             Self::Tls => 5061,
             Self::Udp | Self::Tcp => 5060,
@@ -99,16 +111,7 @@ impl Target {
     /// Where a request to this URI goes: RFC 3261 §19.1.1 (maddr, port, transport),
     /// RFC 3263 as far as it needs no DNS.
     pub(super) fn of(uri: &Uri<'_>) -> Result<Self, NoTarget> {
-        let asked = match uri.param(b"transport") {
-            None => None,
-            Some(name) => match ViaTransport::from_bytes(name) {
-                ViaTransport::Udp => Some(FlowTransport::Udp),
-                ViaTransport::Tcp => Some(FlowTransport::Tcp),
-                ViaTransport::Tls => Some(FlowTransport::Tls),
-                _ => return Err(NoTarget::Scheme),
-            },
-        };
-        let transport = match (uri.scheme, asked) {
+        let transport = match (uri.scheme, asked_transport(uri)?) {
             (Scheme::Sip, asked) => asked.unwrap_or(FlowTransport::Udp),
             (Scheme::Sips, None | Some(FlowTransport::Tcp | FlowTransport::Tls)) => {
                 FlowTransport::Tls
@@ -126,6 +129,19 @@ impl Target {
         } else {
             Err(NoTarget::Unanswerable)
         }
+    }
+}
+
+/// The transport that the URI names: RFC 3261 §19.1.1.
+pub(super) fn asked_transport(uri: &Uri<'_>) -> Result<Option<FlowTransport>, NoTarget> {
+    let Some(name) = uri.param(b"transport") else {
+        return Ok(None);
+    };
+    match ViaTransport::from_bytes(name) {
+        ViaTransport::Udp => Ok(Some(FlowTransport::Udp)),
+        ViaTransport::Tcp => Ok(Some(FlowTransport::Tcp)),
+        ViaTransport::Tls => Ok(Some(FlowTransport::Tls)),
+        _ => Err(NoTarget::Scheme),
     }
 }
 

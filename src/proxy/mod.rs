@@ -24,6 +24,7 @@ mod facts;
 mod flow;
 mod forwarding;
 mod laws;
+mod locations;
 mod prober;
 mod proxy_event;
 mod redirect;
@@ -45,6 +46,7 @@ pub use facts::{CallFacts, UserText, call_hash, is_answerable};
 pub use flow::{Flow, FlowTransport, ProxyListener};
 #[doc(hidden)]
 pub use laws::fuzz_redirect;
+pub use locations::{Location, Locations, NameQuery, Question, Service};
 pub use proxy_event::{
     AttemptReport, EndedBy, ProbeMiss, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent,
     ProxyRefusal, ProxyRefused,

@@ -10,26 +10,28 @@ use bytes::Bytes;
 
 use super::branch::{Branch, push_hex};
 use super::engine::{Output, repeats, retry_after_s};
-use super::flow::{Flow, Listeners};
+use super::flow::{Flow, Listeners, Target};
+use super::locations::{Ordered, ordered};
 use super::proxy_event::{ProbeMiss, ProbeReport, ProxyEvent};
 use super::secret::Secret;
-use super::table_view::TableView;
+use super::table_view::{Place, TableView};
 use crate::limits::{
     PROBE_LOOK_MS, PROBES_AT_ONCE_MAX, PROXY_CONTEXTS_MAX, TRUNK_RETRY_AFTER_S_MAX,
 };
-use crate::routing::{Availability, ProbeRecord, Probing, RoutingTable, Trunk, TrunkId};
+use crate::routing::{Availability, ProbeRecord, Probing, Trunk, TrunkId};
 use crate::sip::{Message, Method, OptionsProbe, StatusCode};
 use crate::transaction::{Action, Actions, ClientNonInvite, Event, Timers};
 
-/// Probes every trunk whose table says so and whose address is an IP over a transport of
-/// ours. One in the whole process: all workers share what it finds out.
+/// Probes every trunk whose table says so and which is somewhere that a transport of ours
+/// reaches. Of a name all places are asked in turn: one that answers is enough, and none is a
+/// miss. One in the whole process: all workers share what it finds out.
 ///
 /// Only a probe that turns its trunk changes [`Availability`], and a 503 that asks for quiet.
 #[derive(Debug)]
 pub(super) struct Prober {
     voice: Voice,
-    /// The table the probes are for.
-    table: Option<Arc<RoutingTable>>,
+    /// The table the probes are for, and where its trunks are.
+    view: Option<Arc<TableView>>,
     /// By a number that is never used again: branches carry it.
     probes: BTreeMap<u32, ProbedTrunk>,
     drawn: u32,
@@ -59,7 +61,10 @@ struct ProbedTrunk {
     name: Arc<str>,
     uri: Box<[u8]>,
     probing: Probing,
-    way: Way,
+    /// Where it is, at least one; the first of them is asked next.
+    ways: VecDeque<Way>,
+    /// Places in a row that were no hit.
+    missed_places: usize,
     record: ProbeRecord,
     /// CSeq of the last one, and how many there were.
     sequence: u32,
@@ -84,6 +89,7 @@ struct Way {
 #[derive(Debug)]
 struct Sent {
     unique: u64,
+    flow: Flow,
     client: ClientNonInvite,
     /// When it is missed; `None` once it was noted.
     missed_at: Option<Instant>,
@@ -129,7 +135,7 @@ impl Prober {
                 timers,
                 user_agent,
             },
-            table: None,
+            view: None,
             probes: BTreeMap::new(),
             drawn: 0,
             due: BTreeSet::new(),
@@ -142,14 +148,14 @@ impl Prober {
     pub(super) fn notice(
         &mut self,
         now: Instant,
-        view: &TableView,
+        view: &Arc<TableView>,
         listeners: &Listeners,
         availability: &Availability,
     ) {
-        if (self.table.as_ref()).is_some_and(|table| Arc::ptr_eq(table, &view.table)) {
+        if (self.view.as_ref()).is_some_and(|known| Arc::ptr_eq(known, view)) {
             return;
         }
-        self.table = Some(Arc::clone(&view.table));
+        self.view = Some(Arc::clone(view));
         let before = std::mem::take(&mut self.probes);
         let mut known: BTreeMap<Arc<str>, ProbedTrunk> = before
             .into_values()
@@ -177,21 +183,24 @@ impl Prober {
         known: &mut BTreeMap<Arc<str>, ProbedTrunk>,
     ) -> Option<ProbedTrunk> {
         let probing = trunk.probing.clone()?;
-        let way = Way::to(id, view, listeners)?;
+        let ways = Way::all(id, view, listeners);
+        let way = ways.front()?.flow;
         let target = &trunk.target;
         let uri: Box<[u8]> = [&*target.scheme, &*target.host_and_parameters]
             .concat()
             .into_bytes()
             .into();
-        let was = known
-            .remove(&*trunk.name)
-            .filter(|probed| probed.uri == uri && probed.way.flow == way.flow);
+        let was = known.remove(&*trunk.name).filter(|probed| {
+            let is_there = probed.ways.iter().any(|was| was.flow == way);
+            probed.uri == uri && (is_there || view.is_named(id))
+        });
         if let Some(mut probed) = was {
             if probed.probing != probing {
                 let interval = Duration::from_millis(u64::from(probing.interval_ms));
                 probed.next = probed.next.min(now + interval).max(probed.quiet_until);
             }
             (probed.id, probed.probing, probed.queued) = (id, probing, None);
+            probed.ways = ways;
             return Some(probed);
         }
         self.drawn = (self.drawn + 1) % (Branch::STATELESS - Branch::PROBES);
@@ -204,7 +213,8 @@ impl Prober {
             name,
             uri,
             probing,
-            way,
+            ways,
+            missed_places: 0,
             record: ProbeRecord::default(),
             sequence: 0,
             begun: now,
@@ -302,8 +312,8 @@ impl Prober {
 
 impl Voice {
     /// An OPTIONS outside any dialog: RFC 3261 §11.1.
-    fn request(&self, probed: &ProbedTrunk, branch: &Branch) -> Bytes {
-        let mut via = probed.way.via.to_vec();
+    fn request(&self, probed: &ProbedTrunk, way: &Way, branch: &Branch) -> Bytes {
+        let mut via = way.via.to_vec();
         branch.write(&mut via);
         let word = |what: &str| {
             let mut word = Vec::new();
@@ -314,7 +324,7 @@ impl Voice {
         OptionsProbe {
             uri: &probed.uri,
             via: &via,
-            from: &probed.way.from,
+            from: &way.from,
             from_tag: &word("tag"),
             call_id: &word("Call-ID"),
             sequence: probed.sequence,
@@ -345,7 +355,7 @@ impl ProbedTrunk {
         if let Some(sent) = &mut self.sent {
             if sent.client.deadline().is_some_and(|(at, _)| at <= now) {
                 let actions = sent.client.step(now, Event::TimerDue);
-                perform(self.way.flow, actions, told);
+                perform(sent.flow, actions, told);
             }
             if sent.missed_at.is_some_and(|at| at <= now) {
                 self.sent = None;
@@ -369,16 +379,18 @@ impl ProbedTrunk {
             unique: (voice.key).hash_one((voice.worker, self.number, self.sequence, "probe")),
             loop_mark: 0,
         };
-        let request = voice.request(self, &branch);
+        let Some(way) = self.ways.front() else { return };
+        let (request, flow) = (voice.request(self, way, &branch), way.flow);
         self.begun = now;
         self.next = now + voice.delay(self);
-        let transport = repeats(self.way.flow.transport);
+        let transport = repeats(flow.transport);
         self.sent = Some(Sent {
             unique: branch.unique,
+            flow,
             client: ClientNonInvite::new(now, request.clone(), transport, &voice.timers),
             missed_at: Some(self.next.min(now + voice.timers.f())),
         });
-        told.transmit(self.way.flow, request);
+        told.transmit(flow, request);
     }
 
     /// A response to the last probe came.
@@ -391,7 +403,7 @@ impl ProbedTrunk {
     ) -> Option<()> {
         let sent = self.sent.as_mut()?;
         let actions = sent.client.step(now, Event::Response(message));
-        perform(self.way.flow, actions, told);
+        perform(sent.flow, actions, told);
         let status = message.status().filter(|status| !status.is_provisional())?;
         // One that is repeated says nothing new.
         sent.missed_at.take()?;
@@ -419,6 +431,17 @@ impl ProbedTrunk {
 
     /// Notes how the last probe ended, and tells whoever has to know.
     fn note(&mut self, now: Instant, voice: &Voice, miss: Option<ProbeMiss>, told: &mut Told<'_>) {
+        if miss.is_some() {
+            // Another place of its name may answer: it is asked at once, and all of them make
+            // one miss.
+            self.ways.rotate_left(1);
+            self.missed_places += 1;
+            if self.missed_places < self.ways.len() {
+                self.next = now.max(self.quiet_until);
+                return;
+            }
+        }
+        self.missed_places = 0;
         let turn = self.record.note(&self.probing, miss.is_none());
         if turn.is_some() {
             (told.availability).set_out_by_probes(self.id, self.record.is_out());
@@ -444,9 +467,20 @@ impl ProbedTrunk {
 }
 
 impl Way {
-    /// `None` where no listener of ours reaches the trunk: a name, or another transport.
-    fn to(id: TrunkId, view: &TableView, listeners: &Listeners) -> Option<Self> {
-        let flow = listeners.flow_to(view.target(id)?, 0)?;
+    /// The ways to a trunk, best first; none where no listener of ours reaches it.
+    fn all(id: TrunkId, view: &TableView, listeners: &Listeners) -> VecDeque<Self> {
+        let targets = match view.place(id) {
+            Place::At(target) => Ordered::from_iter([*target]),
+            Place::Named(found) => ordered(found, 0),
+            Place::Nowhere => Ordered::new(),
+        };
+        let ways = targets.into_iter();
+        ways.filter_map(|target| Self::to(target, listeners))
+            .collect()
+    }
+
+    fn to(target: Target, listeners: &Listeners) -> Option<Self> {
+        let flow = listeners.flow_to(target, 0)?;
         let own = listeners.get(flow.listener)?;
         let from = format!("sip:{}", own.listener.advertised);
         Some(Self {

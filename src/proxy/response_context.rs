@@ -74,6 +74,8 @@ pub(super) struct Call {
     /// The group whose alternative routing holds.
     pub(super) policy_of: Option<GroupId>,
     pub(super) tried: usize,
+    /// Places of the trunk's name that were tried, if it has one.
+    pub(super) places_tried: Vec<SocketAddr>,
     pub(super) reports: ArrayVec<AttemptReport, ROUTES_MAX>,
 }
 

@@ -1,5 +1,7 @@
 //! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
 
+mod dns;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +36,8 @@ pub struct Config {
     pub server_header: Option<String>,
     /// What all proxy listeners have in common.
     pub proxy: ProxyConfig,
+    /// Name servers for the names of trunks; those of the system where there are none.
+    pub dns_servers: Vec<SocketAddr>,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -98,6 +102,7 @@ impl Config {
             drain_timeout: DRAIN_TIMEOUT,
             server_header: None,
             proxy: ProxyConfig::default(),
+            dns_servers: Vec::new(),
         }
     }
 
@@ -184,6 +189,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let (log, log_decisions) = read_log(&mut root, folder);
     let mask_numbers = read_privacy(&mut root);
     let proxy = read_proxy(&mut root, folder);
+    let dns_servers = dns::read_dns(&mut root);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -197,6 +203,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         drain_timeout: drain.map_or(DRAIN_TIMEOUT, |(ms, _)| Duration::from_millis(ms)),
         server_header,
         proxy,
+        dns_servers,
     })
 }
 

@@ -5,6 +5,7 @@
 
 pub mod config;
 mod daemon;
+mod locating;
 mod post;
 mod proxying;
 mod reloading;
@@ -37,6 +38,7 @@ use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
 use crate::transport::{UdpListener, udp};
+use locating::Published;
 use post::Post;
 use proxying::{Door, ProxyTask, Unanswered};
 use secret::Secret;
@@ -109,13 +111,14 @@ impl Server {
             .iter()
             .filter_map(|sockets| sockets.first()?.local_addr().ok())
             .collect();
-        let shared = Shared {
+        let mut shared = Shared {
             proxy_listeners: proxy_listeners(config, &addresses),
             config,
             key: RandomState::new(),
             secret,
             epoch: Instant::now(),
             unanswered: Unanswered::new(config.workers),
+            locations: Published::default(),
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
@@ -123,12 +126,16 @@ impl Server {
             orders,
             addresses,
             threads: Vec::new(),
+            locating: None,
             counters: Vec::new(),
             errors: Arc::new(PeerErrors::new(Instant::now())),
             ended: Arc::new(Notify::new()),
             reload_soon: None,
             is_proxy: is_proxy(config),
         };
+        if handle.is_proxy {
+            handle.locate(&mut shared).map_err(StartError::System)?;
+        }
         let offices = Post::offices(config.workers);
         for (post, sockets) in offices.into_iter().zip(by_worker(bound)) {
             handle
@@ -148,6 +155,8 @@ pub struct ServerHandle {
     orders: watch::Sender<Order>,
     addresses: Vec<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
+    /// Asks DNS.
+    locating: Option<JoinHandle<()>>,
     counters: Vec<Arc<Counters>>,
     errors: Arc<PeerErrors>,
     ended: Arc<Notify>,
@@ -213,6 +222,23 @@ impl ServerHandle {
             // A worker that panicked has said so, and has been reported when it ended.
             let _ = thread.join();
         }
+        if let Some(locating) = self.locating.take() {
+            // The workers have drained: nobody needs a name any more.
+            self.order(Order::Stop);
+            let _ = locating.join();
+        }
+    }
+
+    /// Has the names of trunks looked after from now on.
+    fn locate(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+        let spoken = shared.proxy_listeners.iter();
+        let spoken = spoken.map(|listener| listener.transport).collect();
+        let (store, orders) = (Arc::clone(&self.store), self.orders.subscribe());
+        let servers = &shared.config.dns_servers;
+        let (locations, thread) = locating::start(store, servers, spoken, orders)?;
+        shared.locations = locations;
+        self.locating = Some(thread);
+        Ok(())
     }
 
     fn start_worker(
@@ -264,6 +290,7 @@ impl ServerHandle {
             engine: shared.engine(number, &self.store.snapshot()),
             post,
             unanswered: shared.unanswered.clone(),
+            locations: Arc::clone(&shared.locations),
             store: Arc::clone(&self.store),
             counters: Arc::clone(&counters),
             errors: Arc::clone(&self.errors),
@@ -289,6 +316,8 @@ struct Shared<'c> {
     epoch: Instant,
     proxy_listeners: Vec<ProxyListener>,
     unanswered: Unanswered,
+    /// Where the trunks' names are.
+    locations: Published,
 }
 
 impl Shared<'_> {

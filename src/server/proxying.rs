@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 
+use super::locating::Published;
 use super::post::{Handed, Post};
 use super::worker::{CallLog, Order};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX, ROUTES_MAX};
@@ -36,6 +37,7 @@ pub(super) struct ProxyTask {
     pub(super) engine: Engine,
     pub(super) post: Post,
     pub(super) unanswered: Unanswered,
+    pub(super) locations: Published,
     pub(super) store: Arc<TableStore>,
     pub(super) counters: Arc<Counters>,
     pub(super) errors: Arc<PeerErrors>,
@@ -136,6 +138,7 @@ impl ProxyTask {
             wall: Timestamp::now(),
         };
         let snapshot = self.store.snapshot();
+        self.engine.locate(&self.locations.load());
         let mut taken = 0;
         for place in 0..self.doors.len() {
             taken += self.batch(place, now, &snapshot, work);

@@ -248,26 +248,6 @@ impl<'a> Edit<'a> {
         self.push_number(HeaderName::ContentLength, length)
     }
 
-    /// This tag for To, in the place of the one it may have.
-    ///
-    /// # Errors
-    /// [`EditError::Missing`] without To, [`EditError::Unreadable`] for a damaged one,
-    /// [`EditError::Text`] for a tag that is no token.
-    pub fn set_to_tag(&mut self, tag: &'a [u8]) -> Result<(), EditError> {
-        is_token(tag)?;
-        let value = self
-            .message
-            .first(HeaderName::To)
-            .ok_or(EditError::Missing)?;
-        match NameAddr::parse(value).map_err(EditError::Unreadable)?.tag() {
-            Some(old) if !old.is_empty() => self.splice(old, Text::Bytes(tag)),
-            _ => {
-                let end = value.get(value.len()..).unwrap_or_default();
-                self.splice(end, Text::Tag(tag))
-            }
-        }
-    }
-
     /// Writes into the top Via where the request came from: `received` where RFC 3261
     /// §18.2.1 wants it, the port where `rport` asks for it (RFC 3581 §4); what a
     /// client claimed of either goes.

@@ -163,6 +163,13 @@ mod tests {
     }
 
     #[test]
+    fn a_version_in_mixed_case_is_answered_like_any_other() {
+        let text = "REGIS x:y SIp/2.0\r\nVia: SIP/2.0/UDP 192.0.2.15\r\nVia: no\r\n\r\n";
+        assert!(Message::parse_datagram(text.as_bytes()).is_ok());
+        assert!(Message::salvage(text.as_bytes()).is_some());
+    }
+
+    #[test]
     fn too_many_headers_do_not_hide_the_needed_ones() {
         let fillers = "X: y\r\n".repeat(500);
         let vias = "Via: SIP/2.0/UDP h\r\n".repeat(10);

@@ -1,6 +1,6 @@
 //! The first line of a message (RFC 3261 §7.1, §7.2).
 
-use memchr::{memchr3, memmem, memrchr};
+use memchr::{memchr2_iter, memchr3, memrchr};
 
 use super::line::plain_request_line;
 use super::{Method, ParseError, ParseErrorKind, Parsed, StatusCode, scan};
@@ -149,8 +149,45 @@ fn is_version(text: &[u8]) -> bool {
     is_status_line(text) && parts.next().is_some_and(digits) && parts.next().is_some_and(digits)
 }
 
-/// Whether the line is meant as SIP, right or wrong.
+/// Whether the line is meant as SIP, right or wrong; letters in either case, as in
+/// [`is_version`].
 pub(super) fn speaks_sip(line: &[u8]) -> bool {
-    const SIGNS: [&[u8]; 4] = [b"SIP/", b"sip/", b"sip:", b"sips:"];
-    SIGNS.iter().any(|sign| memmem::find(line, sign).is_some())
+    const SIGNS: [&[u8]; 3] = [b"SIP/", b"sip:", b"sips:"];
+    memchr2_iter(b's', b'S', line).any(|at| {
+        let rest = line.get(at..).unwrap_or_default();
+        let begins_with = |sign: &&[u8]| {
+            rest.get(..sign.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(sign))
+        };
+        SIGNS.iter().any(begins_with)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_glimpsed_where_it_usually_stands() {
+        for (datagram, number) in [
+            (
+                "INVITE sip:+442079460123@10.20.0.50;user=phone SIP/2.0",
+                Some("+442079460123"),
+            ),
+            (
+                "INVITE sip:02079460123;phone-context=x@sbc.example SIP/2.0",
+                Some("02079460123"),
+            ),
+            (
+                "INVITE sip:sbc.example.of-a-very-long-name.example.net SIP/2.0",
+                None,
+            ),
+            ("OPTIONS sip:+442079460123@10.20.0.50 SIP/2.0", None),
+            ("INVITE sip:1@h", None),
+            ("", None),
+        ] {
+            let number = number.map(str::as_bytes);
+            assert_eq!(glimpse_number(datagram.as_bytes()), number, "{datagram}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod listener;
 mod outbox;
+pub mod resolver;
 pub mod udp;
 
 pub use listener::{UdpListener, Unsent};

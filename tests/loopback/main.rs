@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
 mod daemon;
+mod names;
 mod phone;
 mod proxy;
 mod proxy_life;

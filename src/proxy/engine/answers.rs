@@ -74,6 +74,7 @@ impl Engine {
             && let Some(route) = call.route_of(report)
         {
             call.availability.answered(route.trunk);
+            self.place_answered(flow.peer);
         }
         if self.perform(flow, actions).delivered {
             match status.class() {
@@ -159,7 +160,7 @@ impl Engine {
         let was = attempt.stage;
         // What we cancelled for our own reasons ends with 487: that is no answer.
         let is_ours = attempt.cancel.is_some() && !context.cancelled && was != Stage::Active;
-        let report = attempt.report;
+        let (report, peer) = (attempt.report, attempt.flow.peer);
         attempt.leave(Stage::Ended);
         let ending = Ending::status(status.code(), q850(message));
         if let Some(call) = &mut context.call {
@@ -167,6 +168,7 @@ impl Engine {
             if status == StatusCode::SERVICE_UNAVAILABLE
                 && let (Some(route), Some(seconds)) =
                     (call.route_of(report), retry_after_s(message))
+                && self.place_failed(now, call, route, peer, Some(seconds))
             {
                 call.availability.retry_after(route.trunk, seconds);
             }
@@ -219,12 +221,14 @@ impl Engine {
         let Some(attempt) = context.attempts.get_mut(place) else {
             return;
         };
-        let (was, report) = (attempt.stage, attempt.report);
+        let (was, report, peer) = (attempt.stage, attempt.report, attempt.flow.peer);
         attempt.leave(Stage::Ended);
         let ending = Ending::without_response(Cause::TransportError);
         if let Some(call) = &mut context.call {
             call.note_ending(report, ending);
-            if let Some(route) = call.route_of(report) {
+            if let Some(route) = call.route_of(report)
+                && self.place_failed(now, call, route, peer, None)
+            {
                 call.availability.unreachable(route.trunk);
             }
         }
@@ -243,7 +247,8 @@ impl Engine {
         if context.cancelled {
             return self.conclude(now, context, EndedBy::Caller);
         }
-        match context.next(ending) {
+        let another = self.has_another_place(now, context, ending).map(Next::Try);
+        match another.or_else(|| context.next(ending)) {
             Some(Next::Try(place)) => self.try_routes(now, context, place),
             Some(Next::Stop(stop)) => self.conclude(now, context, EndedBy::Search(stop)),
             None => self.conclude(now, context, EndedBy::Answer),

@@ -10,6 +10,7 @@ use super::Engine;
 use super::requests::{Asked, overload};
 use crate::limits::{MESSAGE_BYTES_MAX, TRUNK_TIMEOUT_MS_DEFAULT};
 use crate::proxy::facts::{CallFacts, UserText};
+use crate::proxy::flow::Target;
 use crate::proxy::forwarding::{self, Departure};
 use crate::proxy::proxy_event::{AttemptReport, EndedBy, ProxiedCall, ProxyRefusal};
 use crate::proxy::response_context::{Attempt, Call, Candidate, ResponseContext, Stage};
@@ -120,6 +121,7 @@ impl Engine {
             outcome: decision.outcome,
             policy_of,
             tried: 0,
+            places_tried: Vec::new(),
             reports: ArrayVec::new(),
         })
     }
@@ -141,6 +143,9 @@ impl Engine {
             let Some(route) = call.routes().get(place).copied() else {
                 return self.conclude(now, context, EndedBy::Search(routing::Stop::NoneLeft));
             };
+            if call.tried != place + 1 {
+                call.places_tried.clear();
+            }
             call.tried = place + 1;
             let report = u8::try_from(call.reports.len()).ok();
             let new = AttemptReport {
@@ -159,7 +164,8 @@ impl Engine {
                 call.note_ending(report, ending);
             }
             context.consider(Candidate::silent(StatusCode::SERVICE_UNAVAILABLE));
-            match context.next(ending) {
+            let another = self.has_another_place(now, context, ending).map(Next::Try);
+            match another.or_else(|| context.next(ending)) {
                 Some(Next::Try(next)) => place = next,
                 Some(Next::Stop(stop)) => {
                     return self.conclude(now, context, EndedBy::Search(stop));
@@ -178,7 +184,13 @@ impl Engine {
         report: Option<u8>,
     ) -> Result<(), Unreachable> {
         let branch = self.branch(context.place, context.loop_mark);
-        let (to, bytes) = self.departure(context, route, branch)?;
+        let target = self.target_for(now, context, route).ok_or(Unreachable)?;
+        if let Some(call) = &mut context.call
+            && call.view.is_named(route.trunk)
+        {
+            call.places_tried.push(target.address);
+        }
+        let (to, bytes) = self.departure(context, route, target, branch)?;
         let timeout_ms = context
             .call
             .as_ref()
@@ -210,12 +222,12 @@ impl Engine {
         &self,
         context: &ResponseContext,
         route: Route,
+        target: Target,
         branch: super::Branch,
     ) -> Result<(super::Flow, Bytes), Unreachable> {
         let call = context.call.as_ref().ok_or(Unreachable)?;
         let request = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
         let facts = CallFacts::read(&request).map_err(|_| Unreachable)?;
-        let target = call.view.target(route.trunk).ok_or(Unreachable)?;
         if self.listeners.is_own_address(target.address) {
             return Err(Unreachable);
         }

@@ -11,7 +11,7 @@ use crate::proxy::Now;
 use crate::proxy::branch::Branch;
 use crate::proxy::event::MethodKind;
 use crate::proxy::facts::is_answerable;
-use crate::proxy::flow::{Flow, NoTarget, Target};
+use crate::proxy::flow::{Flow, NoTarget};
 use crate::proxy::forwarding::{self, Departure};
 use crate::proxy::proxy_event::{ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused};
 use crate::proxy::response_context::{Attempt, ResponseContext, Stage};
@@ -169,7 +169,7 @@ impl Engine {
             return Err(no_dialog);
         }
         let refused = |status| Unfit::new(ProxyRefusal::NextHop, status);
-        let target = Target::of(&way.next_hop).map_err(|no_target| {
+        let target = self.view.target_of(&way.next_hop).map_err(|no_target| {
             refused(match no_target {
                 NoTarget::Scheme => StatusCode::UNSUPPORTED_URI_SCHEME,
                 NoTarget::Name => StatusCode::SERVER_INTERNAL_ERROR,

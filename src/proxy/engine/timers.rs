@@ -112,7 +112,7 @@ impl Engine {
         let Some(attempt) = context.attempts.get_mut(place) else {
             return;
         };
-        let (was, report) = (attempt.stage, attempt.report);
+        let (was, report, peer) = (attempt.stage, attempt.report, attempt.flow.peer);
         let rang = attempt.ends_by.is_some();
         attempt.leave(stage);
         if was != Stage::Active {
@@ -129,7 +129,9 @@ impl Engine {
         };
         if let Some(call) = &mut context.call {
             call.note_ending(report, ending);
-            if let Some(route) = call.route_of(report).filter(|_| !rang) {
+            if let Some(route) = call.route_of(report).filter(|_| !rang)
+                && self.place_failed(now, call, route, peer, None)
+            {
                 call.availability.stayed_silent(route.trunk);
             }
         }

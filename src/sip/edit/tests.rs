@@ -138,7 +138,7 @@ fn fields_are_set_removed_and_added() {
     );
     assert_eq!(
         edited(INVITE, |edit| {
-            edit.set_to_tag(b"t")?;
+            edit.set_user(HeaderName::To, 0, b"t")?;
             edit.set_header(b"To", b"<sip:x@y>")
         }),
         with("<sip:+442071838750@h>", "<sip:x@y>"),
@@ -231,21 +231,6 @@ fn one_value_of_a_list_is_replaced() {
 }
 
 #[test]
-fn a_tag_is_added_or_replaced() {
-    let to = "To: <sip:+442071838750@h>";
-    let tagged = with(to, "To: <sip:+442071838750@h>;tag=t");
-    assert_eq!(edited(INVITE, |edit| edit.set_to_tag(b"t")), tagged);
-    assert_eq!(
-        edited(&tagged, |edit| edit.set_to_tag(b"u")),
-        with(to, "To: <sip:+442071838750@h>;tag=u")
-    );
-    assert_eq!(
-        refused(INVITE, |edit| edit.set_to_tag(b"t;x=y")),
-        EditError::Text
-    );
-}
-
-#[test]
 fn hops_are_counted_down_to_nothing() {
     let none = INVITE.replace("Max-Forwards:  70 \r\n", "");
     assert_eq!(
@@ -302,7 +287,6 @@ fn no_text_breaks_its_line() {
             Err(EditError::Text)
         );
         assert_eq!(edit.set_request_uri(wrong), Err(EditError::Text));
-        assert_eq!(edit.set_to_tag(wrong), Err(EditError::Text));
         assert_eq!(
             edit.set_user(HeaderName::From, 0, wrong),
             Err(EditError::Text)

@@ -20,8 +20,6 @@ pub(super) enum Text<'a> {
     Decimal(u32),
     /// A user and its `@`.
     User(&'a [u8]),
-    /// `;tag=` and its value.
-    Tag(&'a [u8]),
     /// The parameters of a Via, told where the request came from.
     Seen {
         params: &'a [u8],
@@ -37,7 +35,6 @@ impl Text<'_> {
             Text::Bytes(bytes) => out.extend_from_slice(bytes),
             Text::Decimal(number) => drop(write!(out, "{number}")),
             Text::User(user) => out.extend([user, b"@"].into_iter().flatten()),
-            Text::Tag(tag) => out.extend([b";tag=", tag].into_iter().flatten()),
             Text::Seen {
                 params,
                 source,
