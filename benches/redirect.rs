@@ -50,8 +50,8 @@ fn measure(table: &str, which: &str, turns: usize, site: &mut Site, sets: &[&[Nu
         let messages = fresh(sets, 2 * turn);
         let as_http: Vec<Vec<u8>> = messages.iter().map(|bytes| http(bytes)).collect();
         let took = [
-            each(&as_http, |bytes| split(bytes)),
-            each(&messages, |bytes| read(bytes)),
+            each(&as_http, split),
+            each(&messages, read),
             each(&messages, |bytes| {
                 black_box(site.answer(bytes));
             }),
