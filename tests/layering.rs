@@ -34,7 +34,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "tables",      pure: false, total: true,  may_use: &["limits", "routing", "plan", "sip::uri", "sip::Uri", "sip::Host", "sip::Scheme"] },
     Layer { module: "proxy",       pure: true,  total: true,  may_use: &["limits", "sip", "routing", "transaction"] },
     Layer { module: "transport",   pure: false, total: true,  may_use: &["limits", "system", "sip::frame", "proxy"] },
-    Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused", "proxy::ProxiedCall", "proxy::AttemptReport", "proxy::ProbeReport", "proxy::ProbeMiss", "proxy::EndedBy", "proxy::ProxyDrop", "proxy::ProxyEvent", "proxy::ProxyRefusal", "proxy::ProxyRefused"] },
+    Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused", "proxy::ProxiedCall", "proxy::AttemptReport", "proxy::ProbeReport", "proxy::ProbeMiss", "proxy::EndedBy", "proxy::ProxyDrop", "proxy::ProxyEvent", "proxy::ProxyRefusal", "proxy::ProxyRefused", "proxy::ProxyRepeat"] },
     Layer { module: "http",        pure: false, total: false, may_use: &["limits", "routing", "tables", "observe"] },
     Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "http"] },
     Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "sip", "routing", "plan", "transaction", "tables", "proxy", "transport", "observe", "http", "server"] },
