@@ -354,6 +354,7 @@ pub const TLS_HANDSHAKES_MAX: usize = 512;
 pub const TLS_NAMES_MAX: usize = 1_000;
 
 const _: () = assert!(STRANGER_CONNECTIONS_MAX < TLS_HANDSHAKES_MAX);
+
 /// Generations kept unless the configuration says otherwise. A table of 12,000 DIDs is half
 /// a megabyte, one of a million rows 35 MB: 25 MB and 1.7 GB. Who changes a table five times
 /// a day can go back ten days.
@@ -406,6 +407,7 @@ pub const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
 
 /// Groups of one peer that are looked at: what Linux allows a process at most.
 pub const PEER_GROUPS_MAX: usize = 65_536;
+
 /// Different conditions of rules (besides `from` and `called`) that are compared with each
 /// other to find rules that can never decide; beyond, only equal ones are. The work is this
 /// squared for each schedule; real tables have a few dozens.
@@ -432,6 +434,14 @@ pub const PROOF_STATES_MAX: usize = 200_000;
 /// Times an imported table is made anew without the rows that can never decide: all of them
 /// are mostly seen at once, and [`DIAGNOSTICS_MAX`] are always.
 pub const IMPORT_PASSES_MAX: usize = 250;
+
+/// Bytes of number tables that a processor's second cache is taken to hold: lookups in more
+/// wait for memory, and calls of a batch are then looked at before they are decided.
+pub const NEAR_BYTES_MAX: usize = 256 * 1024;
+
+/// Calls that are looked at together. More waits do not overlap: a processor has room for
+/// about so many.
+pub const FORESEEN_CALLS_MAX: usize = 16;
 
 /// Places of one name that are kept. A platform has a handful; a call tries no more than it
 /// has routes.

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrayvec::ArrayVec;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use trunkline::proxy::{Datagram, Fate, Now, RedirectServer, RedirectSettings};
@@ -22,6 +23,9 @@ use crate::numbers::{scattered, shuffled};
 
 /// The group calls arrive on.
 const CARRIER: GroupId = GroupId(0);
+
+/// Messages that a socket brings at once.
+pub(crate) const BATCH_MAX: usize = 32;
 
 /// Where the calls come from.
 const SOURCE: &str = "10.20.0.11:5060";
@@ -161,14 +165,19 @@ impl Site {
         }
     }
 
+    /// [`Site::answer`] of messages that came together, as a socket brings them.
+    pub(crate) fn answer_batch(&mut self, batch: &[Vec<u8>]) -> usize {
+        let datagrams: ArrayVec<_, BATCH_MAX> = batch
+            .iter()
+            .map(|bytes| datagram(bytes, self.source))
+            .collect();
+        self.server.foresee(&datagrams, &self.snapshot);
+        batch.iter().map(|bytes| self.answer(bytes)).sum()
+    }
+
     /// From the bytes of a request to the bytes of its answer: how many these are.
     pub(crate) fn answer(&mut self, bytes: &[u8]) -> usize {
-        let datagram = Datagram {
-            bytes,
-            source: self.source,
-            asked: None,
-            listener: "inside",
-        };
+        let datagram = datagram(bytes, self.source);
         let fate = self
             .server
             .handle(self.now, &datagram, &self.snapshot, &mut self.out);
@@ -177,5 +186,14 @@ impl Site {
         };
         assert_eq!(status.code(), 302);
         self.out.len()
+    }
+}
+
+fn datagram(bytes: &[u8], source: SocketAddr) -> Datagram<'_> {
+    Datagram {
+        bytes,
+        source,
+        asked: None,
+        listener: "inside",
     }
 }

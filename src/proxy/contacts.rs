@@ -1,27 +1,18 @@
 //! The Contacts of a redirect: one per route, best first.
 
-use std::io::Write;
-
 use super::facts::CallFacts;
 use crate::limits::ROUTES_MAX;
 use crate::routing::{Decision, Outcome, RoutingTable};
-use crate::sip::{StatusCode, Uri};
+use crate::sip::{HeaderLines, Host, StatusCode, Uri};
 
-/// Header values built for one answer; its buffers are used again for the next.
+/// Header lines built for one answer; its buffers are used again for the next.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
-    bytes: Vec<u8>,
-    ends: arrayvec::ArrayVec<usize, ROUTES_MAX>,
+    lines: HeaderLines,
     carried: Vec<u8>,
 }
 
 impl Contacts {
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-
     /// Builds the Contacts of a decision and says with which status it is answered.
     ///
     /// RFC 3261 §8.3: the routes in order of q, from 1.0 down by a tenth. A URI that
@@ -33,7 +24,7 @@ impl Contacts {
         decision: &Decision<'_>,
         facts: &CallFacts<'_>,
     ) -> StatusCode {
-        self.clear();
+        self.lines.clear();
         let routes = match &decision.outcome {
             Outcome::Route(routes) => routes,
             Outcome::Reject { status } => {
@@ -44,61 +35,57 @@ impl Contacts {
         };
         self.carried.clear();
         facts.write_carried(&mut self.carried);
+        let mut place = 0;
         for route in routes {
-            let start = self.bytes.len();
-            self.bytes.push(b'<');
-            table.write_request_uri(route, decision, &self.carried, &mut self.bytes);
-            let uri = self.bytes.get(start + 1..).unwrap_or_default();
-            if uri.is_empty() || leads_back(uri, facts) {
-                self.bytes.truncate(start);
-                continue;
-            }
-            self.finish_one();
+            let elsewhere = table.trunk(route.trunk).is_some_and(|trunk| {
+                goes_elsewhere(trunk.target.host_and_parameters.as_bytes(), facts)
+            });
+            let kept = self.lines.push_written(b"Contact", |out| {
+                out.push(b'<');
+                let start = out.len();
+                table.write_request_uri(route, decision, &self.carried, out);
+                let uri = out.get(start..).unwrap_or_default();
+                let leads_on = !uri.is_empty() && (elsewhere || !leads_back(uri, facts));
+                out.extend_from_slice(&quality(place));
+                leads_on
+            });
+            place += u8::from(kept);
         }
-        if self.ends.is_empty() {
+        if place == 0 {
             StatusCode::LOOP_DETECTED
         } else {
             StatusCode::MOVED_TEMPORARILY
         }
     }
 
-    /// The values in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts
-            .zip(self.ends.iter().copied())
-            .filter_map(|(start, end)| self.bytes.get(start..end))
+    /// The lines in order, as [`Contacts::collect`] left them.
+    pub(super) const fn lines(&self) -> &HeaderLines {
+        &self.lines
     }
+}
 
-    fn finish_one(&mut self) {
-        let place = self.ends.len();
-        // Writing to a Vec does not fail.
-        let _ = match place {
-            0 => self.bytes.write_all(b">;q=1.0"),
-            _ => write!(self.bytes, ">;q=0.{}", 10_usize.saturating_sub(place)),
-        };
-        let _ = self.ends.try_push(self.bytes.len());
+/// What stands behind a URI in this place.
+const fn quality(place: u8) -> [u8; 7] {
+    match place {
+        0 => *b">;q=1.0",
+        _ => [b'>', b';', b'q', b'=', b'0', b'.', b'0' + 10 - place % 10],
     }
 }
 
 fn leads_back(uri: &[u8], facts: &CallFacts<'_>) -> bool {
-    !goes_elsewhere(uri, facts)
-        && Uri::parse(uri).is_ok_and(|uri| uri.equivalent(&facts.request_uri))
+    Uri::parse(uri).is_ok_and(|uri| uri.equivalent(&facts.request_uri))
 }
 
-/// Whether the URI is seen at a glance to name another host than the Request-URI: names
-/// and IPv4 addresses are the same only when they are written the same, but for case
-/// (RFC 3261 §19.1.4). An IPv6 address can be written in many ways.
-fn goes_elsewhere(uri: &[u8], facts: &CallFacts<'_>) -> bool {
+/// Whether what begins with a host is seen at a glance to name another one than the
+/// Request-URI: names and IPv4 addresses are the same only when they are written the same,
+/// but for case (RFC 3261 §19.1.4). An IPv6 address can be written in many ways.
+fn goes_elsewhere(host: &[u8], facts: &CallFacts<'_>) -> bool {
     let wanted = facts.host;
-    let Some(at) = memchr::memchr(b'@', uri).filter(|_| !wanted.is_empty()) else {
+    if wanted.is_empty() || matches!(facts.request_uri.host, Host::Ipv6(_)) {
         return false;
-    };
-    let host = uri.get(at + 1..).unwrap_or_default();
-    let same = host
-        .split_at_checked(wanted.len())
-        .is_some_and(|(start, _)| start.eq_ignore_ascii_case(wanted));
-    !same && !wanted.contains(&b':')
+    }
+    let start = host.split_at_checked(wanted.len()).map(|(start, _)| start);
+    !start.is_some_and(|start| start.eq_ignore_ascii_case(wanted))
 }
 
 const _: () = assert!(ROUTES_MAX < 10, "each q value has one digit");
@@ -133,14 +120,11 @@ mod tests {
             let message = Message::parse_datagram(text.as_bytes()).unwrap();
             let facts = CallFacts::read(&message).unwrap();
             for uri in URIS {
-                let same = Uri::parse(uri.as_bytes())
-                    .unwrap()
-                    .equivalent(&facts.request_uri);
-                assert_eq!(
-                    leads_back(uri.as_bytes(), &facts),
-                    same,
-                    "{uri} {request_uri}"
-                );
+                let same = leads_back(uri.as_bytes(), &facts);
+                let behind = uri.split_once('@').or_else(|| uri.split_once(':'));
+                let (_, host) = behind.unwrap();
+                let elsewhere = goes_elsewhere(host.as_bytes(), &facts);
+                assert!(!(same && elsewhere), "{uri} {request_uri}");
             }
         }
     }

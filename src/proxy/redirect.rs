@@ -14,11 +14,12 @@ use super::strangers::Strangers;
 use super::to_tag::{to_tag, to_tag_of};
 use crate::limits::{REDIRECT_TRANSACTIONS_MAX, UNKNOWN_SOURCE_GAIN_BYTES_MAX};
 use crate::routing::{
-    self, Decision, GroupId, Outcome, RoutingTable, Snapshot, User, rule::Action,
+    self, Arrival, Decision, Foresight, GroupId, Outcome, RoutingTable, Snapshot, User,
+    rule::Action,
 };
 use crate::sip::{
-    HeaderName, Message, Method, ParseError, Reply, RequestHead, StartLine, StatusCode,
-    reply_target,
+    HeaderLines, HeaderName, Message, Method, ParseError, Reply, RequestHead, StartLine,
+    StatusCode, glimpse_number, reply_target,
 };
 use crate::transaction::{AnswerPath, TransactionKey, TransactionTable};
 
@@ -30,9 +31,11 @@ const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, OPTIONS";
 #[derive(Debug)]
 pub struct RedirectServer {
     tag_key: RandomState,
-    server_header: Option<Box<str>>,
+    server: HeaderLines,
     transactions: Option<TransactionTable>,
     contacts: Contacts,
+    /// Lines of an answer that has no Contacts.
+    more: HeaderLines,
     strangers: Strangers,
     draining: bool,
     unkept: u64,
@@ -81,15 +84,41 @@ impl RedirectServer {
             stateful,
             server_header,
         } = settings;
+        let mut server = HeaderLines::default();
+        if let Some(value) = server_header {
+            server.push(b"Server", value.as_bytes());
+        }
         Self {
             transactions: stateful.then(|| TransactionTable::new(REDIRECT_TRANSACTIONS_MAX)),
             tag_key,
-            server_header: server_header.map(Into::into),
+            server,
             contacts: Contacts::default(),
+            more: HeaderLines::default(),
             strangers: Strangers::default(),
             draining: false,
             unkept: 0,
         }
+    }
+
+    /// Looks at datagrams that will be handed to [`RedirectServer::handle`] one after the
+    /// other, so that what all of them need of a large table comes together. Decides
+    /// nothing, and may be left out.
+    pub fn foresee(&self, datagrams: &[Datagram<'_>], snapshot: &Snapshot) {
+        let table = &*snapshot.table;
+        let Some(mut foresight) = Foresight::new(table).filter(|_| datagrams.len() > 1) else {
+            return;
+        };
+        let by_source = routing::is_by_source_only(table);
+        for datagram in datagrams {
+            let Some(dialled) = glimpse_number(datagram.bytes) else {
+                continue;
+            };
+            let arrival = || Arrival::of_source(datagram.source.ip(), datagram.listener);
+            foresight.add(dialled, || {
+                by_source.then(|| routing::classify(table, &arrival(), |_| None))?
+            });
+        }
+        foresight.look();
     }
 
     /// Takes one datagram. `out` is emptied, and holds what to send when the fate is
@@ -175,10 +204,14 @@ impl RedirectServer {
             return Fate::Dropped(DropReason::Flood);
         }
         let was_parsed = broken.is_none();
-        let error = match broken.map_or_else(|| message.read_request(), Err) {
-            Ok(head) if known => return self.request(&asked, &head, snapshot, out),
-            Ok(_) => None,
-            Err(error) => Some(error),
+        let error = match broken {
+            Some(error) => Some(error),
+            // A head stays where it is read: it is large.
+            None => match &message.read_request() {
+                Ok(head) if known => return self.request(&asked, head, snapshot, out),
+                Ok(_) => None,
+                Err(error) => Some(*error),
+            },
         };
         // What is wrong may be the Via: salvaged, it still says whom to answer.
         let salvaged = (was_parsed && error.is_some())
@@ -273,6 +306,9 @@ impl RedirectServer {
         if let Some((refusal, status)) = self.unfit(asked.message, head) {
             return self.refuse(asked, refusal.into(), status, out);
         }
+        if self.transactions.is_none() {
+            return self.call(asked, head, snapshot, out);
+        }
         let fate = self.call(asked, head, snapshot, out);
         if let (Fate::Answer { to, status, .. }, Some((transactions, key))) =
             (&fate, self.transactions.as_mut().zip(key))
@@ -329,31 +365,37 @@ impl RedirectServer {
         let decision = routing::route(snapshot, &request, &mut ());
         let status = self.contacts.collect(table, &decision, facts);
         let reason = reason(table, &decision, status);
-        let Some(to) = self.write(asked, Some(head), status, reason, &[], out) else {
+        let lines = self.contacts.lines();
+        let Some(to) = self.write(asked, Some(head), status, reason, lines, out) else {
             return Fate::Dropped(DropReason::Unanswerable);
         };
-        let event = CallEvent {
-            at: asked.now.wall,
-            source: datagram.source,
-            listener: datagram.listener,
-            call_id,
-            generation: table.generation(),
-            from,
-            dialled: facts.called.text(),
-            phone_context: facts.called.phone_context(),
-            shown: facts.calling.as_ref().map(super::facts::UserText::text),
-            host: facts.host,
-            tgrp: facts.tgrp(),
-            called: match decision.called {
-                User::Number(number) => Some(number),
-                User::Raw(_) => None,
-            },
-            calling: decision.calling,
-            rule: decision.rule,
-            outcome: decision.outcome,
-            status: status.code(),
-        };
-        asked.fate(to, status, Answer::Call(event))
+        // An event is written once, where it is wanted: it is large.
+        Fate::Answer {
+            to,
+            status,
+            method: MethodKind::of(asked.method),
+            answer: Answer::Call(CallEvent {
+                at: asked.now.wall,
+                source: datagram.source,
+                listener: datagram.listener,
+                call_id,
+                generation: table.generation(),
+                from,
+                dialled: facts.called.text(),
+                phone_context: facts.called.phone_context(),
+                shown: facts.calling.as_ref().map(super::facts::UserText::text),
+                host: facts.host,
+                tgrp: facts.tgrp(),
+                called: match decision.called {
+                    User::Number(number) => Some(number),
+                    User::Raw(_) => None,
+                },
+                calling: decision.calling,
+                rule: decision.rule,
+                outcome: decision.outcome,
+                status: status.code(),
+            }),
+        }
     }
 
     /// RFC 3261 §9.2. The INVITE has had its final answer already, so there is nothing
@@ -414,8 +456,11 @@ impl RedirectServer {
         headers: &[(&[u8], &[u8])],
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
-        self.contacts.clear();
-        match self.write(asked, None, StatusCode::OK, b"", headers, out) {
+        self.more.clear();
+        for (name, value) in headers {
+            self.more.push(name, value);
+        }
+        match self.write(asked, None, StatusCode::OK, b"", &self.more, out) {
             Some(to) => asked.fate(to, StatusCode::OK, Answer::Served),
             None => Fate::Dropped(DropReason::Unanswerable),
         }
@@ -448,16 +493,16 @@ impl RedirectServer {
         status: StatusCode,
         out: &mut Vec<u8>,
     ) -> Fate<'a> {
-        self.contacts.clear();
-        let allow: [(&[u8], &[u8]); 1] = [(b"Allow", ALLOW)];
-        let unsupported = asked.message.first(HeaderName::Require).unwrap_or_default();
-        let unsupported: [(&[u8], &[u8]); 1] = [(b"Unsupported", unsupported)];
-        let headers: &[_] = match status {
-            StatusCode::METHOD_NOT_ALLOWED => &allow,
-            StatusCode::BAD_EXTENSION => &unsupported,
-            _ => &[],
-        };
-        let Some(to) = self.write(asked, None, status, b"", headers, out) else {
+        self.more.clear();
+        match status {
+            StatusCode::METHOD_NOT_ALLOWED => self.more.push(b"Allow", ALLOW),
+            StatusCode::BAD_EXTENSION => {
+                let required = asked.message.first(HeaderName::Require);
+                self.more.push(b"Unsupported", required.unwrap_or_default());
+            }
+            _ => {}
+        }
+        let Some(to) = self.write(asked, None, status, b"", &self.more, out) else {
             return Fate::Dropped(DropReason::Unanswerable);
         };
         // Who forges a source address must not gain from our answer.
@@ -476,7 +521,7 @@ impl RedirectServer {
         head: Option<&RequestHead<'_>>,
         status: StatusCode,
         reason: &[u8],
-        headers: &[(&[u8], &[u8])],
+        lines: &HeaderLines,
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
         let (message, source) = (asked.message, asked.datagram.source);
@@ -498,14 +543,7 @@ impl RedirectServer {
         if !reason.is_empty() {
             reply = reply.reason(reason);
         }
-        let contacts = self
-            .contacts
-            .iter()
-            .map(|contact| (&b"Contact"[..], contact));
-        let server = self.server_header.as_ref();
-        let server = server.map(|server| (&b"Server"[..], server.as_bytes()));
-        let more = contacts.chain(headers.iter().copied()).chain(server);
-        reply.write_with(more, out);
+        reply.write_with_lines([lines, &self.server], out);
         Some(to)
     }
 }
@@ -528,7 +566,7 @@ impl<'a> Asked<'_, 'a> {
         if routing::is_by_source_only(table) {
             return routing::classify(
                 table,
-                &facts.bare_arrival(datagram.source, datagram.listener),
+                &Arrival::of_source(datagram.source.ip(), datagram.listener),
                 header,
             );
         }

@@ -2,43 +2,41 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use crate::sip::{Message, RequestHead};
+use crate::sip::{Message, RequestHead, Via};
 
 /// RFC 3261 §8.2.7: a stateless server gives every retransmission the same To tag,
 /// so it is drawn from the request. Keyed, so that nobody can foresee it (§19.3).
 pub(super) fn to_tag(key: &RandomState, message: &Message<'_>) -> [u8; 16] {
-    let from = message.from().ok();
-    drawn(
-        key,
-        [
-            message.call_id().unwrap_or_default(),
-            from.and_then(|from| from.tag()).unwrap_or_default(),
-            message
-                .top_via()
-                .ok()
-                .and_then(|via| via.branch())
-                .unwrap_or_default(),
-            message.request_uri().unwrap_or_default(),
-        ],
-    )
+    let call_id = message.call_id().unwrap_or_default();
+    let via = message.top_via().ok();
+    if let Some(branch) = via.as_ref().and_then(unique_branch) {
+        return drawn(key, [call_id, branch]);
+    }
+    let branch = via.and_then(|via| via.branch()).unwrap_or_default();
+    let from = message.from().ok().and_then(|from| from.tag());
+    let uri = message.request_uri().unwrap_or_default();
+    drawn(key, [call_id, branch, from.unwrap_or_default(), uri])
 }
 
 /// [`to_tag`] of a request that has been read.
 pub(super) fn to_tag_of(key: &RandomState, head: &RequestHead<'_>) -> [u8; 16] {
-    drawn(
-        key,
-        [
-            head.call_id,
-            head.from.tag().unwrap_or_default(),
-            head.top_via.branch().unwrap_or_default(),
-            head.uri.raw,
-        ],
-    )
+    if let Some(branch) = unique_branch(&head.top_via) {
+        return drawn(key, [head.call_id, branch]);
+    }
+    let branch = head.top_via.branch().unwrap_or_default();
+    let from = head.from.tag().unwrap_or_default();
+    drawn(key, [head.call_id, branch, from, head.uri.raw])
+}
+
+/// The branch, if it alone tells the transactions of a call apart (§8.1.1.7): then nothing
+/// else needs to be asked. Before RFC 3261 it took all there is (§17.2.3).
+fn unique_branch<'a>(via: &Via<'a>) -> Option<&'a [u8]> {
+    via.branch().filter(|_| via.branch_is_unique())
 }
 
 /// The lengths of the parts keep `("ab", "c")` and `("a", "bc")` apart; each is below
 /// 65,536, as a message is.
-fn drawn(key: &RandomState, parts: [&[u8]; 4]) -> [u8; 16] {
+fn drawn<const N: usize>(key: &RandomState, parts: [&[u8]; N]) -> [u8; 16] {
     let mut hasher = key.build_hasher();
     hasher.write_u64(
         parts
@@ -50,15 +48,23 @@ fn drawn(key: &RandomState, parts: [&[u8]; 4]) -> [u8; 16] {
 }
 
 fn hex(number: u64) -> [u8; 16] {
-    let bytes = number.to_be_bytes();
-    std::array::from_fn(|i| {
-        let byte = bytes.get(i / 2).copied().unwrap_or_default();
-        let digit = if i % 2 == 0 { byte >> 4 } else { byte & 0xf };
-        b"0123456789abcdef"
-            .get(usize::from(digit))
-            .copied()
-            .unwrap_or(b'0')
-    })
+    let mut text = [0; 16];
+    let (halves, _) = text.as_chunks_mut();
+    for (half, number) in halves.iter_mut().zip([number >> 32, number & 0xffff_ffff]) {
+        *half = eight_digits(number);
+    }
+    text
+}
+
+/// The digits of a number of 32 bits, all at once: a byte for each.
+fn eight_digits(number: u64) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let fours = (number | number << 16) & 0x0000_ffff_0000_ffff;
+    let pairs = (fours | fours << 8) & 0x00ff_00ff_00ff_00ff;
+    let values = (pairs | pairs << 4) & (0x0f * EACH);
+    let letters = (values + 6 * EACH) >> 4 & EACH;
+    let from_nine_to_a = u64::from(b'a' - b'9' - 1);
+    (values + u64::from(b'0') * EACH + letters * from_nine_to_a).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -77,15 +83,25 @@ mod tests {
             assert_eq!(tag, to_tag_of(&key, &message.read_request().unwrap()));
             tag
         };
-        let first = tag(request);
-        assert_eq!(first, tag(request));
-        for (part, other) in [
-            ("sip:1@a SIP", "sip:3@a SIP"),
-            ("bK1", "bK2"),
-            ("tag=f", "tag=g"),
-            ("Call-ID: c", "Call-ID: d"),
+        let both = [("bK1", "bK2"), ("Call-ID: c", "Call-ID: d")];
+        let old = [("sip:1@a SIP", "sip:3@a SIP"), ("tag=f", "tag=g")];
+        let of_rfc_2543 = request.replace("z9hG4bK1", "bK1");
+        for (request, parts) in [
+            (request, &both[..]),
+            (&of_rfc_2543, &[both, old].concat()[..]),
         ] {
-            assert_ne!(first, tag(&request.replace(part, other)), "{part}");
+            let first = tag(request);
+            assert_eq!(first, tag(request));
+            for (part, other) in parts {
+                assert_ne!(first, tag(&request.replace(part, other)), "{part}");
+            }
+        }
+    }
+
+    #[test]
+    fn digits_are_those_of_the_library() {
+        for number in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef, 0xa0f9_0000_0000_00ff] {
+            assert_eq!(hex(number), format!("{number:016x}").as_bytes());
         }
     }
 }

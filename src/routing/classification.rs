@@ -22,6 +22,25 @@ pub struct Arrival<'a> {
     pub labels: [Label<'a>; 3],
 }
 
+impl<'a> Arrival<'a> {
+    /// All that is asked where [`is_by_source_only`] holds.
+    #[must_use]
+    pub const fn of_source(source: IpAddr, listener: &'a str) -> Self {
+        const NONE: Label<'static> = Label {
+            tgrp: None,
+            trunk_context: None,
+        };
+        Self {
+            source,
+            listener,
+            contact_host: b"",
+            from_host: b"",
+            request_host: b"",
+            labels: [NONE; 3],
+        }
+    }
+}
+
 /// A trunk group label (RFC 4904): both halves, or it does not count (§5.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Label<'a> {
@@ -70,7 +89,7 @@ pub fn is_known_source(table: &RoutingTable, source: IpAddr) -> bool {
     table
         .classifications()
         .iter()
-        .any(|c| c.source.iter().any(|net| net.contains(&source)))
+        .any(|c| c.source.iter().any(|net| contains(net, source)))
         || accept_from(table, source).is_some()
 }
 
@@ -108,7 +127,7 @@ pub fn classify<'a>(
     table
         .classifications()
         .iter()
-        .find(|c| c.source.iter().any(|net| net.contains(&source)) && c.holds(arrival, &header))
+        .find(|c| c.source.iter().any(|net| contains(net, source)) && c.holds(arrival, &header))
         .map(|c| c.group)
         .or_else(|| accept_from(table, source))
 }
@@ -118,8 +137,20 @@ fn accept_from(table: &RoutingTable, source: IpAddr) -> Option<GroupId> {
     table
         .networks()
         .iter()
-        .find(|(net, _)| net.contains(&source))
+        .find(|(net, _)| contains(net, source))
         .map(|(_, group)| *group)
+}
+
+/// Whether the address lies in the network: asked of every datagram, and of IPv4 mostly.
+fn contains(net: &IpNet, address: IpAddr) -> bool {
+    match (net, address) {
+        (IpNet::V4(net), IpAddr::V4(address)) => {
+            let differ = net.addr().to_bits() ^ address.to_bits();
+            let free_bits = u32::BITS - u32::from(net.prefix_len());
+            differ.checked_shr(free_bits).unwrap_or(0) == 0
+        }
+        _ => net.contains(&address),
+    }
 }
 
 impl Classification {
@@ -153,5 +184,29 @@ impl Classification {
             .any(|label| {
                 fits(&self.tgrp, label.tgrp) && fits(&self.trunk_context, label.trunk_context)
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::Ipv4Addr;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn networks_contain_what_the_library_says(
+            bits: u32,
+            length in 0_u8..=32,
+            flipped in 0_u32..40,
+        ) {
+            let net = IpNet::new(Ipv4Addr::from_bits(bits).into(), length).expect("a network");
+            let near = bits ^ 1_u32.checked_shl(flipped).unwrap_or(0);
+            for address in [near, !bits].map(Ipv4Addr::from_bits) {
+                prop_assert_eq!(contains(&net, address.into()), net.contains(&IpAddr::from(address)));
+            }
+        }
     }
 }

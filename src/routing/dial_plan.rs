@@ -110,7 +110,24 @@ pub fn normalise(
 }
 
 /// [`normalise`] of what has been read as a number, or could not be.
+#[inline(always)]
 pub(super) fn normalise_number(
+    plan: Option<&DialPlan>,
+    dialled: Option<Number>,
+    phone_context: Option<&[u8]>,
+) -> Normalised {
+    match dialled {
+        // Most are, where trunks are well set up.
+        Some(number) if number.is_global() && has_digit_or_code(&number) => Normalised {
+            number: Some(number),
+            step: NormaliseStep::AlreadyGlobal,
+        },
+        _ => normalise_other(plan, dialled, phone_context),
+    }
+}
+
+#[inline(never)]
+fn normalise_other(
     plan: Option<&DialPlan>,
     dialled: Option<Number>,
     phone_context: Option<&[u8]>,
@@ -121,9 +138,7 @@ pub(super) fn normalise_number(
             step: NormaliseStep::NotANumber,
         };
     };
-    let changed = if number.is_global() {
-        Some((number, NormaliseStep::AlreadyGlobal))
-    } else if is_emergency(plan, &number) {
+    let changed = if is_emergency(plan, &number) {
         Some((number, NormaliseStep::Emergency))
     } else {
         // `*` and `#` make feature codes (*21*…#): they belong to an exchange, not to E.164.

@@ -14,10 +14,12 @@ mod runs;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use arrayvec::ArrayVec;
+
 use super::number::Number;
 use super::prefix_map::{BuildError, Duplicate, Match, PrefixMap, PrefixMapBuilder, Remaining};
 use super::{GroupId, ListId};
-use crate::limits::PREFIX_MAP_ENTRIES_MAX;
+use crate::limits::{FORESEEN_CALLS_MAX, PREFIX_MAP_ENTRIES_MAX};
 use runs::{ASSIGNMENTS_MAX, Found, LINES_MAX, Row, Runs};
 
 /// What a DID row says.
@@ -68,28 +70,9 @@ impl DidMap {
     /// that sixteen take hardly more time than three one after the other.
     #[must_use]
     pub fn longest_batch<const N: usize>(&self, numbers: &[Number; N]) -> [Option<Match<Did>>; N] {
-        let lanes: [Option<(&Runs, u64)>; N] = numbers.each_ref().map(|number| self.lane(number));
+        let lanes = numbers.each_ref().map(|number| self.lane(number));
         let mut places = [0; N];
-        let depth = lanes.iter().flatten().map(|(runs, _)| runs.depth()).max();
-        let mut touched = 0;
-        for level in (0..depth.unwrap_or(0)).rev() {
-            // Few instructions a lane, so that the loads of all are under way together.
-            if level < TOUCHED_LEVELS {
-                for (lane, at) in lanes.iter().zip(&places) {
-                    touched ^= lane.map_or(0, |(runs, _)| runs.touch_node(level, *at));
-                }
-            }
-            for (lane, at) in lanes.iter().zip(&mut places) {
-                if let Some((runs, key)) = lane {
-                    *at = runs.descend(level, *at, *key);
-                }
-            }
-        }
-        for (lane, at) in lanes.iter().zip(&places) {
-            touched ^= lane.map_or(0, |(runs, _)| runs.touch_block(*at));
-        }
-        // What was touched is read again below; it must not be left out until then.
-        std::hint::black_box(touched);
+        descend_all(&lanes, &mut places);
         let mut answers = [None; N];
         for (((answer, number), lane), at) in
             answers.iter_mut().zip(numbers).zip(&lanes).zip(&places)
@@ -161,7 +144,7 @@ impl DidMap {
     }
 
     /// Where a whole number would stand, and its key there.
-    fn lane(&self, number: &Number) -> Option<(&Runs, u64)> {
+    fn lane(&self, number: &Number) -> Lane<'_> {
         let runs = self.whole.get(number.len().checked_sub(1)?)?;
         Some((runs, whole_key(number.packed(), number.len())))
     }
@@ -186,6 +169,57 @@ impl DidMap {
 
     fn assignment(&self, index: u32) -> Option<Did> {
         self.assignments.get(index as usize).copied()
+    }
+}
+
+/// Where a whole number of a batch would stand, and its key there.
+type Lane<'m> = Option<(&'m Runs, u64)>;
+
+/// The block of each lane, with what is read of it on its way; the places are zeros.
+fn descend_all(lanes: &[Lane<'_>], places: &mut [usize]) {
+    let depth = lanes.iter().flatten().map(|(runs, _)| runs.depth()).max();
+    let mut touched = 0;
+    for level in (0..depth.unwrap_or(0)).rev() {
+        // Few instructions a lane, so that the loads of all are under way together.
+        if level < TOUCHED_LEVELS {
+            for (lane, at) in lanes.iter().zip(&*places) {
+                touched ^= lane.map_or(0, |(runs, _)| runs.touch_node(level, *at));
+            }
+        }
+        for (lane, at) in lanes.iter().zip(&mut *places) {
+            if let Some((runs, key)) = lane {
+                *at = runs.descend(level, *at, *key);
+            }
+        }
+    }
+    for (lane, at) in lanes.iter().zip(&*places) {
+        touched ^= lane.map_or(0, |(runs, _)| runs.touch_block(*at));
+    }
+    // What was touched is read again later; it must not be left out until then.
+    std::hint::black_box(touched);
+}
+
+/// Lookups that are still to come.
+#[derive(Debug, Default)]
+pub(super) struct Lookups<'m>(ArrayVec<Lane<'m>, FORESEEN_CALLS_MAX>);
+
+impl<'m> Lookups<'m> {
+    /// One more; whether there is room for another.
+    pub(super) fn add(&mut self, map: &'m DidMap, number: &Number) -> bool {
+        let _ = self.0.try_push(map.lane(number));
+        !self.0.is_full()
+    }
+
+    /// Has the memory that these lookups will wait for brought near, all of it at once, and
+    /// forgets them. Nothing is decided by it.
+    pub(super) fn bring_near(&mut self) {
+        // The wait of one has nothing to overlap with.
+        if let Some(places) = [0; FORESEEN_CALLS_MAX].get_mut(..self.0.len())
+            && places.len() > 1
+        {
+            descend_all(&self.0, places);
+        }
+        self.0.clear();
     }
 }
 

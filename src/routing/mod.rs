@@ -15,6 +15,7 @@ pub mod decision;
 pub mod dial_plan;
 pub mod did_map;
 pub mod explanation;
+mod foresight;
 mod ids;
 mod laws;
 pub mod manipulation;
@@ -37,6 +38,7 @@ pub use classification::{
 pub use decision::{Caller, Decision, End, Outcome, Route, Trace};
 pub use did_map::Did;
 pub use explanation::Explanation;
+pub use foresight::Foresight;
 pub use ids::{
     DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, RuleId, ScheduleId, TrunkId,
 };
@@ -55,6 +57,9 @@ use prefix_map::Match;
 use rule::{Action, Destination};
 use rule_index::Candidates;
 use std::sync::Arc;
+use trunk::Hunt;
+
+use crate::limits::TRUNKS_PER_GROUP_MAX;
 
 /// Everything a decision reads besides the facts of the call.
 #[derive(Clone, Debug)]
@@ -332,12 +337,18 @@ fn hunt(
     let Some(group) = walk.table.group(id) else {
         return;
     };
-    for trunk in trunk::order(
-        walk.table,
-        &snapshot.availability,
-        group,
-        walk.facts.call_hash,
-    ) {
+    let drawn;
+    let trunks = if group.hunt == Hunt::TopDown {
+        group
+            .trunks
+            .get(..TRUNKS_PER_GROUP_MAX)
+            .unwrap_or(&group.trunks)
+    } else {
+        let hash = walk.facts.call_hash;
+        drawn = trunk::drawn_order(walk.table, &snapshot.availability, group, hash);
+        &drawn
+    };
+    for &trunk in trunks {
         let known = |list: &Routes| list.iter().any(|route| route.trunk == trunk);
         if walk.table.trunk(trunk).is_none() {
             continue;

@@ -1,6 +1,9 @@
 //! A telephone number as the routing core knows it: 32 bytes, no heap.
 
 use std::fmt;
+use std::num::NonZeroU8;
+
+use wide::u8x16;
 
 use crate::limits::NUMBER_SYMBOLS_MAX;
 
@@ -10,32 +13,47 @@ use crate::limits::NUMBER_SYMBOLS_MAX;
 /// Orders like its text (`+44` before `+441` before `+45`), so a prefix comes
 /// directly before the numbers that start with it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C, align(16))]
 pub struct Number {
     // Unused places are 0, which is below every symbol: comparing the arrays is
     // comparing the texts.
     symbols: [u8; NUMBER_SYMBOLS_MAX],
-    length: u8,
+    // Never 0, and so `Option<Number>` is as large. Copies of 32 bytes in two halves wait
+    // for nothing; of 33 bytes each half would wait for the one that was written last.
+    length: NonZeroU8,
 }
 
 impl Number {
     /// Reads exactly the symbols of a number: no separators, no letters, not empty,
     /// not longer than [`NUMBER_SYMBOLS_MAX`].
     #[must_use]
+    #[inline]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let (first, rest) = text.split_first()?;
-        // A byte cannot miss a table of 256.
-        let is_symbol = |byte: &u8| CODES[usize::from(*byte)] != 0;
-        let is_number =
-            is_symbol(first) && rest.iter().all(|byte| is_symbol(byte) && *byte != b'+');
-        let mut symbols = [0; NUMBER_SYMBOLS_MAX];
-        symbols.get_mut(..text.len())?.copy_from_slice(text);
-        let length = u8::try_from(text.len()).ok()?;
-        is_number.then_some(Self { symbols, length })
+        let length = u8::try_from(text.len()).ok().and_then(NonZeroU8::new)?;
+        let (front, back) = text.split_at_checked(HALF_BYTES).unwrap_or((text, &[]));
+        if back.len() >= HALF_BYTES {
+            return None;
+        }
+        let halves = [padded(front), padded(back)];
+        // All places at once: no loop ends where a number does.
+        let plus = places(halves, |block| block.simd_eq(u8x16::splat(b'+')));
+        let others = places(halves, |block| {
+            let digit = block - u8x16::splat(b'0');
+            digit.simd_eq(digit.min(u8x16::splat(9)))
+                | block.simd_eq(u8x16::splat(b'*'))
+                | block.simd_eq(u8x16::splat(b'#'))
+        });
+        let used = (1 << length.get()) - 1;
+        ((others | plus & 1) == used).then(|| Self {
+            symbols: symbols_of(halves),
+            length,
+        })
     }
 
     /// Reads a number as people write it: like [`Number::parse`], after dropping the
     /// visual separators `-`, `.`, `(` and `)` of RFC 3966 §5.1.1, and spaces.
     #[must_use]
+    #[inline]
     pub fn parse_visual(text: &[u8]) -> Option<Self> {
         let written = || text.iter().copied();
         // Most come without separators.
@@ -49,22 +67,16 @@ impl Number {
         let mut symbols = [0; NUMBER_SYMBOLS_MAX];
         let mut length = 0;
         for byte in text {
-            symbol_code(byte)?;
-            if byte == b'+' && length > 0 {
-                return None;
-            }
-            *symbols.get_mut(usize::from(length))? = byte;
+            *symbols.get_mut(length)? = byte;
             length += 1;
         }
-        (length > 0).then_some(Self { symbols, length })
+        Self::parse(symbols.get(..length)?)
     }
 
     /// The symbols, 1 to 31 bytes of ASCII.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.symbols
-            .get(..usize::from(self.length))
-            .unwrap_or_default()
+        self.symbols.get(..self.len()).unwrap_or_default()
     }
 
     /// The symbols as text.
@@ -77,7 +89,7 @@ impl Number {
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a number is never empty")]
     pub const fn len(&self) -> usize {
-        self.length as usize
+        self.length.get() as usize
     }
 
     /// Whether the number starts with these symbols; itself counts, and so does nothing.
@@ -96,6 +108,17 @@ impl Number {
     #[must_use]
     pub fn is_digits(&self) -> bool {
         self.as_bytes().iter().all(u8::is_ascii_digit)
+    }
+
+    /// Whether there is a `#`, which no user part may hold as it stands.
+    #[must_use]
+    pub fn has_hash(&self) -> bool {
+        let hash = |half: &[u8; HALF_BYTES]| u8x16::new(*half).simd_eq(u8x16::splat(b'#'));
+        let halves = [self.symbols.first_chunk(), self.symbols.last_chunk()];
+        halves
+            .into_iter()
+            .flatten()
+            .any(|half| hash(half).to_bitmask() != 0)
     }
 
     /// The first `length` symbols; all of them if there are fewer, `None` for zero.
@@ -178,6 +201,47 @@ pub const fn code_symbol(code: u8) -> Option<u8> {
     }
 }
 
+/// A bit for each place whose symbol is found, the first place's the lowest.
+#[inline(always)]
+fn places(halves: [u128; 2], found: impl Fn(u8x16) -> u8x16) -> u32 {
+    let [front, back] = halves.map(|half| found(u8x16::new(half.to_le_bytes())).to_bitmask());
+    front | back << HALF_BYTES
+}
+
+/// The bytes of both halves but the last, which is none.
+#[inline(always)]
+fn symbols_of(halves: [u128; 2]) -> [u8; NUMBER_SYMBOLS_MAX] {
+    let bytes = halves.map(u128::to_le_bytes);
+    bytes
+        .as_flattened()
+        .first_chunk()
+        .copied()
+        .unwrap_or([0; NUMBER_SYMBOLS_MAX])
+}
+
+/// At most sixteen bytes and zeros behind them, the first byte lowest. Of eight and more
+/// the last eight are read again over the first: nothing is written to be read at once.
+#[inline(always)]
+fn padded(bytes: &[u8]) -> u128 {
+    if let Some(all) = bytes.first_chunk() {
+        return u128::from_le_bytes(*all);
+    }
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => {
+            let skipped = 8 * (bytes.len() as u32 - u64::BITS / 8);
+            u128::from(u64::from_le_bytes(*first))
+                | u128::from(u64::from_le_bytes(*last)) << skipped
+        }
+        _ => bytes
+            .iter()
+            .rev()
+            .fold(0, |all, byte| all << 8 | u128::from(*byte)),
+    }
+}
+
+/// Symbols looked at together.
+const HALF_BYTES: usize = 16;
+
 /// Codes of eight symbols at once, the last one in the lowest bits. A digit's code is its
 /// value and 4, that of `#`, `*` or `+` is made of the lowest and the fourth bit of its
 /// byte, and 0 stays 0.
@@ -252,7 +316,7 @@ impl fmt::Display for Masked {
     }
 }
 
-const _: () = assert!(size_of::<Number>() == 32);
+const _: () = assert!(size_of::<Option<Number>>() == 32);
 // Number::packed: 16 symbols in the upper half, 15 in the lower, one place left free.
 const _: () = assert!(NUMBER_SYMBOLS_MAX == 2 * FRONT_SYMBOLS - 1);
 

@@ -12,6 +12,7 @@ use super::{
     Classification, Decision, DialPlanId, GroupId, ListId, ManipulationId, Origin, PolicyId, Route,
     Rule, RuleId, ScheduleId, TrunkId,
 };
+use crate::limits::NEAR_BYTES_MAX;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use std::fmt;
@@ -141,6 +142,8 @@ pub struct RoutingTable {
     /// Whether a rule reads the host or the label, so that logs need to carry them.
     reads_host: bool,
     reads_tgrp: bool,
+    /// Whether its numbers are more than a processor keeps near.
+    is_far: bool,
 }
 
 impl RoutingTable {
@@ -153,9 +156,11 @@ impl RoutingTable {
         let rule_index = RuleIndex::new(&parts.rules, parts.groups.len(), &parts.lists);
         let reads_host = parts.rules.iter().any(|rule| !rule.host.is_unconditional());
         let reads_tgrp = parts.rules.iter().any(|rule| !rule.tgrp.is_unconditional());
+        let is_far = parts.dids.memory_bytes() > NEAR_BYTES_MAX;
         Self {
             parts,
             generation: 0,
+            is_far,
             rule_index,
             reads_host,
             reads_tgrp,
@@ -191,6 +196,12 @@ impl RoutingTable {
     #[must_use]
     pub fn reads_tgrp(&self) -> bool {
         self.reads_tgrp
+    }
+
+    /// Whether lookups of numbers wait for memory, so that it is worth while to have what
+    /// a batch of calls will need brought near.
+    pub(super) const fn is_far(&self) -> bool {
+        self.is_far
     }
 
     /// The trunk, if the id belongs to this table.

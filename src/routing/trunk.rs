@@ -65,7 +65,7 @@ impl User<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Raw(raw) => out.extend_from_slice(raw),
-            Self::Number(number) if !number.as_bytes().contains(&b'#') => {
+            Self::Number(number) if !number.has_hash() => {
                 out.extend_from_slice(number.as_bytes());
             }
             Self::Number(number) => {
@@ -169,9 +169,9 @@ pub enum TrunkState {
     Full,
 }
 
-/// Trunks of `group` in the order to try them for the call with hash `call_hash`.
-/// Order only; [`state`] says which of them may be tried.
-pub(super) fn order(
+/// Trunks of `group` in the order to try them for the call with hash `call_hash`, where
+/// they are not tried as written. Order only; [`state`] says which of them may be tried.
+pub(super) fn drawn_order(
     table: &RoutingTable,
     availability: &Availability,
     group: &TrunkGroup,

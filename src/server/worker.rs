@@ -109,15 +109,19 @@ impl ListenerTask {
         };
         let (snapshot, name) = (self.store.snapshot(), Arc::clone(&self.name));
         let (mut taken, mut calls) = (0, ArrayVec::<_, DATAGRAM_BATCH_MAX>::new());
-        for received in room.iter() {
-            let datagram = Datagram {
+        let datagrams: ArrayVec<_, DATAGRAM_BATCH_MAX> = room
+            .iter()
+            .map(|received| Datagram {
                 bytes: received.bytes,
                 source: received.source,
                 asked: received.asked,
                 listener: &name,
-            };
+            })
+            .collect();
+        self.engine.foresee(&datagrams, &snapshot);
+        for datagram in &datagrams {
             taken += 1;
-            if let Some(event) = self.datagram(now, &datagram, &snapshot, outbox)
+            if let Some(event) = self.datagram(now, datagram, &snapshot, outbox)
                 && self.calls.enabled
             {
                 let _ = calls.try_push(event);

@@ -36,8 +36,7 @@ impl Block {
     }
 }
 
-/// Whether `found` marks one of the bytes. It marks no letter: one stands for the bytes that
-/// a value of fewer than sixteen lacks.
+/// Whether `found` marks one of the bytes.
 #[inline]
 pub(super) fn any(bytes: &[u8], found: impl Fn(Block) -> u32) -> bool {
     let marks = |block: &[u8; BLOCK_BYTES]| found(Block::new(block)) != 0;
@@ -45,11 +44,22 @@ pub(super) fn any(bytes: &[u8], found: impl Fn(Block) -> u32) -> bool {
     if let Some(last) = bytes.last_chunk() {
         return marks(last) || bytes.as_chunks().0.iter().any(marks);
     }
-    let mut block = [b'a'; BLOCK_BYTES];
-    if let Some(start) = block.get_mut(..bytes.len()) {
-        start.copy_from_slice(bytes);
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        // Side by side: nothing is written to memory to be read from there at once.
+        (Some(first), Some(last)) => {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            marks(&(u128::from(first) | u128::from(last) << 64).to_le_bytes())
+        }
+        // The first of them stands for those that are lacking.
+        _ => bytes.first().is_some_and(|first| {
+            let mut block = [*first; BLOCK_BYTES];
+            block
+                .iter_mut()
+                .zip(bytes)
+                .for_each(|(to, from)| *to = *from);
+            marks(&block)
+        }),
     }
-    marks(&block)
 }
 
 /// The bytes from `first` to `last`: moved up so that these are the highest of the signed

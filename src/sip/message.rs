@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 use memchr::memchr3;
 
 use super::header::CommaList;
+use super::header_lines::write_line;
 use super::line::plain_line;
 use super::start_line::{StartLine, read_start_line};
 use super::{Header, HeaderName, Method, ParseError, ParseErrorKind, Parsed, StatusCode, scan};
@@ -40,6 +41,35 @@ pub(super) struct Span {
     name_end: u16,
     value_at: u16,
     value_end: u16,
+    /// Whether the line can be repeated as it is: no byte of it needs care, CRLF stands
+    /// behind the value, and the name is long.
+    is_whole: bool,
+}
+
+/// A header field as an answer repeats it.
+pub(super) struct Line<'a> {
+    /// The value without white space at its ends.
+    pub(super) value: &'a [u8],
+    /// The line with its CRLF, if it can be repeated as it is.
+    whole: Option<&'a [u8]>,
+}
+
+impl Line<'_> {
+    /// Appends the line.
+    #[inline]
+    pub(super) fn write(&self, name: HeaderName, out: &mut Vec<u8>) {
+        match self.whole {
+            Some(line) => out.extend_from_slice(line),
+            None => write_line(name.as_str().as_bytes(), self.value, out),
+        }
+    }
+
+    /// Appends the line without its CRLF.
+    #[inline]
+    pub(super) fn write_open(&self, name: HeaderName, out: &mut Vec<u8>) {
+        self.write(name, out);
+        out.truncate(out.len().saturating_sub(2));
+    }
 }
 
 /// No field of that name in the index.
@@ -209,6 +239,7 @@ impl<'a> Message<'a> {
                     name_end: offset(at + line.name_end),
                     value_at: offset(at + line.value_at),
                     value_end: offset(at + line.value_end),
+                    is_whole: line.name_end > 1,
                 };
                 if !self.push_span(span) {
                     return Err(ParseError::new(ParseErrorKind::TooManyHeaders, at));
@@ -249,6 +280,7 @@ impl<'a> Message<'a> {
             name_end: offset(name_end),
             value_at: offset(value_at),
             value_end: offset(value_at + value.len()),
+            is_whole: false,
         };
         self.push_span(span)
     }
@@ -379,6 +411,29 @@ impl<'a> Message<'a> {
             .iter()
             .filter(move |span| span.name == name)
             .map(|span| self.part(span.value_at, span.value_end))
+    }
+
+    /// The first field of that name, for an answer.
+    pub(super) fn line(&self, name: HeaderName) -> Option<Line<'a>> {
+        let position = *self.first.get(name.index())?;
+        let span = self.spans.get(usize::from(position))?;
+        Some(self.line_of(span))
+    }
+
+    /// All fields of that name, for an answer.
+    pub(super) fn lines(&self, name: HeaderName) -> impl Iterator<Item = Line<'a>> + '_ {
+        self.spans_from_first(name)
+            .iter()
+            .filter(move |span| span.name == name)
+            .map(|span| self.line_of(span))
+    }
+
+    #[inline]
+    fn line_of(&self, span: &Span) -> Line<'a> {
+        let value = self.part(span.value_at, span.value_end);
+        let line = usize::from(span.name_at)..usize::from(span.value_end) + 2;
+        let whole = span.is_whole.then(|| self.bytes.get(line)).flatten();
+        Line { value, whole }
     }
 
     /// The spans among which all fields of that name are.

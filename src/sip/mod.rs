@@ -25,7 +25,8 @@
 //! | `grammar` | pieces shared by the header values: tokens, quoted strings |
 //! | `param`, `host`, `uri`, `address`, `via` | the values |
 //! | `frame` | message boundaries on a stream |
-//! | `write` | replies, and where they go |
+//! | `write`, `reply_target` | replies, and where they go |
+//! | `header_lines` | header lines on their way out |
 //! | `edit` | changes to a message that goes on |
 //! | `request_write` | ACK, CANCEL and OPTIONS of our own |
 //! | `laws` | what must hold for any bytes; for tests and fuzz targets |
@@ -39,6 +40,7 @@ mod frame;
 mod grammar;
 mod head;
 mod header;
+mod header_lines;
 mod host;
 mod laws;
 mod line;
@@ -47,6 +49,7 @@ mod method;
 mod name;
 mod param;
 mod plain;
+mod reply_target;
 mod request_write;
 #[cfg(test)]
 mod round_trip;
@@ -67,6 +70,7 @@ pub use error::{ParseError, ParseErrorKind};
 pub use frame::{Frame, Framer};
 pub use head::RequestHead;
 pub use header::{CSeq, Header};
+pub use header_lines::HeaderLines;
 pub use host::Host;
 #[doc(hidden)]
 pub use laws::{fuzz_datagram, fuzz_header, fuzz_stream, fuzz_uri, fuzz_value, fuzz_via};
@@ -74,12 +78,13 @@ pub use message::Message;
 pub use method::Method;
 pub use name::HeaderName;
 pub use param::{Param, Params};
+pub use reply_target::reply_target;
 pub use request_write::{OptionsProbe, write_ack, write_cancel};
-pub use start_line::StartLine;
+pub use start_line::{StartLine, glimpse_number};
 pub use status::StatusCode;
 pub use uri::{Scheme, Uri, UserPart};
 pub use via::{Transport, Via};
-pub use write::{Reply, reply_target};
+pub use write::Reply;
 
 /// What reading from a stream came to.
 ///

@@ -36,6 +36,16 @@ pub(super) struct Wanted<'a> {
     pub(super) repeated: bool,
 }
 
+/// One bit for each length that some name of a list has; names of 32 bytes and more have
+/// none.
+pub(super) type NameLengths = u32;
+
+/// The bit of a length.
+#[inline(always)]
+pub(super) const fn length_bit(length: usize) -> NameLengths {
+    if length < 32 { 1 << length } else { 0 }
+}
+
 impl<'a> Wanted<'a> {
     pub(super) fn find(params: Params<'a>, name: &[u8]) -> Self {
         let mut found = Self::default();
@@ -81,6 +91,12 @@ impl<'a> Params<'a> {
         self.iter()
             .find(|param| param.name.eq_ignore_ascii_case(name))
             .map(|param| param.value.unwrap_or_default())
+    }
+
+    /// The lengths of all names.
+    pub(super) fn name_lengths(&self) -> NameLengths {
+        self.iter()
+            .fold(0, |lengths, param| lengths | length_bit(param.name.len()))
     }
 
     /// The bytes between the semicolons, blanks included.

@@ -14,7 +14,8 @@ use memchr::memchr2;
 
 use super::cursor::Cursor;
 use super::host::Host;
-use super::param::{Params, Wanted};
+use super::param::{NameLengths, Params, Wanted, length_bit};
+use super::via::steers;
 use super::{CSeq, Method, NameAddr, Scheme, Transport, Uri, UserPart, Via, scan};
 
 type Plain<'a, T> = Option<(T, &'a [u8])>;
@@ -27,7 +28,7 @@ type Part<'a, T> = Option<(T, Cursor<'a>)>;
 pub(super) fn name_addr(value: &[u8]) -> Plain<'_, NameAddr<'_>> {
     let (display, at) = display(Cursor::new(value))?;
     let (uri, at) = uri_at(at.behind(b'<')?)?;
-    let (params, tag, rest) = header_params(at.behind(b'>')?, b"tag")?;
+    let (params, tag, _, rest) = header_params(at.behind(b'>')?, b"tag")?;
     Some((NameAddr::from_parts(display, uri, params, tag), rest))
 }
 
@@ -237,13 +238,15 @@ fn uri_params(start: Cursor<'_>) -> Part<'_, Params<'_>> {
     Some((Params::new(start.until(at)?), at))
 }
 
-/// `*( ";" name [ "=" value ] )` of a header field, up to the end or a comma.
+/// `*( ";" name [ "=" value ] )` of a header field, up to the end or a comma; with the
+/// value of the one that is wanted and the lengths of all names.
 #[inline(always)]
 fn header_params<'a>(
     start: Cursor<'a>,
     wanted: &[u8],
-) -> Option<(Params<'a>, Wanted<'a>, &'a [u8])> {
+) -> Option<(Params<'a>, Wanted<'a>, NameLengths, &'a [u8])> {
     let mut found = Wanted::default();
+    let mut lengths = 0;
     let mut at = start;
     while let Some(behind) = at.behind(b';') {
         let name;
@@ -252,6 +255,7 @@ fn header_params<'a>(
         if let Some(behind) = at.behind(b'=') {
             (value, at) = run(behind, scan::VALUE)?;
         }
+        lengths |= length_bit(name.len());
         // Equal bytes are told sooner than equal letters.
         if name == wanted || name.eq_ignore_ascii_case(wanted) {
             found.add(value);
@@ -260,7 +264,7 @@ fn header_params<'a>(
     if !matches!(at.rest(), [] | [b',', ..]) {
         return None;
     }
-    Some((Params::new(start.until(at)?), found, at.rest()))
+    Some((Params::new(start.until(at)?), found, lengths, at.rest()))
 }
 
 /// The first value of a Via list, up to the end or a comma (RFC 3261 §20.42).
@@ -282,8 +286,10 @@ pub(super) fn via(value: &[u8]) -> Plain<'_, Via<'_>> {
     };
     let (host, at) = host(Cursor::new(rest))?;
     let (port, at) = port(at)?;
-    let (params, branch, rest) = header_params(at, b"branch")?;
-    Some((Via::from_parts(transport, host, port, params, branch), rest))
+    let (params, branch, lengths, rest) = header_params(at, b"branch")?;
+    let steers = steers(lengths);
+    let via = Via::from_parts(transport, host, port, params, branch, steers);
+    Some((via, rest))
 }
 
 /// A number, one space, a known method.

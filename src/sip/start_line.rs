@@ -39,6 +39,16 @@ impl StartLine<'_> {
     }
 }
 
+/// What an INVITE seems to be for: the number of its Request-URI, up to 31 bytes, if it is
+/// written as nearly everybody does. Checks nothing, and is good for guesses only.
+pub fn glimpse_number(datagram: &[u8]) -> Option<&[u8]> {
+    const NUMBER_BYTES_MAX: usize = 31;
+    let rest = datagram.strip_prefix(b"INVITE sip:")?;
+    let rest = rest.get(..=NUMBER_BYTES_MAX)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'@' | b';'))?;
+    rest.get(..end)
+}
+
 pub(super) type FirstLine<'a> = (StartLine<'a>, bool, usize);
 
 /// The start line, whether its version is ours, and where the next line begins.
@@ -151,4 +161,33 @@ pub(super) fn speaks_sip(line: &[u8]) -> bool {
         };
         SIGNS.iter().any(begins_with)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_glimpsed_where_it_usually_stands() {
+        for (datagram, number) in [
+            (
+                "INVITE sip:+442079460123@10.20.0.50;user=phone SIP/2.0",
+                Some("+442079460123"),
+            ),
+            (
+                "INVITE sip:02079460123;phone-context=x@sbc.example SIP/2.0",
+                Some("02079460123"),
+            ),
+            (
+                "INVITE sip:sbc.example.of-a-very-long-name.example.net SIP/2.0",
+                None,
+            ),
+            ("OPTIONS sip:+442079460123@10.20.0.50 SIP/2.0", None),
+            ("INVITE sip:1@h", None),
+            ("", None),
+        ] {
+            let number = number.map(str::as_bytes);
+            assert_eq!(glimpse_number(datagram.as_bytes()), number, "{datagram}");
+        }
+    }
 }

@@ -108,6 +108,16 @@ status_codes! {
 }
 
 impl StatusCode {
+    /// Its three digits.
+    pub(super) const fn digits(self) -> [u8; 3] {
+        let Self(code) = self;
+        [
+            b'0' + (code / 100 % 10) as u8,
+            b'0' + (code / 10 % 10) as u8,
+            b'0' + (code % 10) as u8,
+        ]
+    }
+
     /// The code for a number, or `None` outside 100 to 699.
     pub const fn new(code: u16) -> Option<Self> {
         match code {

@@ -10,7 +10,7 @@ use nom::sequence::terminated;
 use super::grammar::{Grammar, stopped_in};
 use super::host::{Host, host};
 use super::param::{Params, uri_params};
-use super::{ParseError, ParseErrorKind, plain, scan};
+use super::{ParseError, ParseErrorKind, block, plain, scan};
 use crate::limits::URI_BYTES_MAX;
 
 /// A URI, read from bytes it still borrows. Nothing is unescaped.
@@ -173,6 +173,24 @@ impl<'a> Uri<'a> {
         self.params.get(name)
     }
 
+    /// The host as it is written, without brackets; empty where there is none.
+    pub fn host_text(&self) -> &'a [u8] {
+        if let Some(name) = self.host.domain() {
+            return name;
+        }
+        let before = match (self.user, self.password) {
+            (_, Some(password)) => scan::offset_in(self.raw, password) + password.len(),
+            (Some(user), None) => scan::offset_in(self.raw, user.0) + user.0.len(),
+            (None, None) => memchr(b':', self.raw).unwrap_or_default(),
+        };
+        let written = self.raw.get(before + 1..).unwrap_or_default();
+        let end = match written.strip_prefix(b"[") {
+            Some(inner) => return inner.split(|byte| *byte == b']').next().unwrap_or_default(),
+            None => scan::run(written, scan::HOST),
+        };
+        written.get(..end).unwrap_or_default()
+    }
+
     /// Whether both name the same resource: RFC 3261 §19.1.4, and RFC 3966 §5 for
     /// tel. Unknown schemes compare byte for byte behind the scheme.
     ///
@@ -224,6 +242,11 @@ impl<'a> UserPart<'a> {
     /// All of it, parameters included, as it came.
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.0
+    }
+
+    /// Whether it is all number: without parameters and without `%` escapes.
+    pub fn is_bare(&self) -> bool {
+        !block::any(self.0, |block| block.equal(b';') | block.equal(b'%'))
     }
 
     /// What stands before the first `;`: the number, not normalised.
@@ -468,6 +491,24 @@ mod tests {
 
     fn uri(text: &str) -> Uri<'_> {
         Uri::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn hosts_are_shown_as_written_without_brackets() {
+        for (uri, written) in [
+            ("sip:1@10.0.0.5:5060", "10.0.0.5"),
+            ("sip:10.0.0.5;lr", "10.0.0.5"),
+            ("sip:1@[2001:DB8::5]:5060", "2001:DB8::5"),
+            ("sips:a@SBC.example.net?x=y", "SBC.example.net"),
+            ("tel:+4420", ""),
+            ("sip:a:b@10.0.0.5?x=y", "10.0.0.5"),
+        ] {
+            assert_eq!(
+                Uri::parse(uri.as_bytes()).unwrap().host_text(),
+                written.as_bytes(),
+                "{uri}"
+            );
+        }
     }
 
     #[test]

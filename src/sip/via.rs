@@ -11,7 +11,7 @@ use nom::sequence::{preceded, terminated};
 use super::grammar::{Grammar, lws, separator, stopped_in, token};
 use super::header::CommaList;
 use super::host::{Host, host};
-use super::param::{Params, Wanted, header_params};
+use super::param::{NameLengths, Params, Wanted, header_params};
 use super::{ParseError, ParseErrorKind, plain, scan};
 
 /// One value of a Via header field.
@@ -26,6 +26,9 @@ pub struct Via<'a> {
     /// The parameters.
     pub params: Params<'a>,
     branch: Wanted<'a>,
+    /// Whether one of the parameters may be maddr, rport or received: those that say where
+    /// answers go. Told by the lengths of their names.
+    pub(super) steers: bool,
 }
 
 /// The transport named in a Via, read without case.
@@ -80,8 +83,9 @@ impl<'a> Via<'a> {
         match rest.first() {
             None | Some(b',') => {
                 let branch = Wanted::find(params, b"branch");
+                let steers = steers(params.name_lengths());
                 Ok((
-                    Self::from_parts(transport, host, port, params, branch),
+                    Self::from_parts(transport, host, port, params, branch, steers),
                     rest,
                 ))
             }
@@ -102,7 +106,10 @@ impl<'a> Via<'a> {
         let (rest, (transport, host, port)) = sent_protocol_and_by(element).ok()?;
         let params = Params::new(rest);
         let branch = Wanted::find(params, b"branch");
-        Some(Self::from_parts(transport, host, port, params, branch))
+        let steers = steers(params.name_lengths());
+        Some(Self::from_parts(
+            transport, host, port, params, branch, steers,
+        ))
     }
 
     #[inline]
@@ -112,6 +119,7 @@ impl<'a> Via<'a> {
         port: Option<u16>,
         params: Params<'a>,
         branch: Wanted<'a>,
+        steers: bool,
     ) -> Self {
         Self {
             transport,
@@ -119,6 +127,7 @@ impl<'a> Via<'a> {
             port,
             params,
             branch,
+            steers,
         }
     }
 
@@ -164,6 +173,13 @@ impl<'a> Via<'a> {
     pub fn maddr(&self) -> Option<IpAddr> {
         self.params.get(b"maddr").and_then(Host::parse)?.ip()
     }
+}
+
+/// Whether names of such lengths may be maddr, rport or received.
+#[inline]
+pub(super) const fn steers(name_lengths: NameLengths) -> bool {
+    const WANTED: u32 = 1 << b"maddr".len() | 1 << b"rport".len() | 1 << b"received".len();
+    name_lengths & WANTED != 0
 }
 
 impl<'a> Transport<'a> {

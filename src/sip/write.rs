@@ -1,20 +1,22 @@
-//! Replies to a request, and where they go.
+//! Replies to a request.
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use memchr::{memchr, memchr3};
+use memchr::memchr;
 
 use super::address::has_tag;
 use super::header::CommaList;
+use super::header_lines::{write_clean, write_line};
+use super::message::Line;
 use super::param::{Param, Params};
-use super::{HeaderName, Message, RequestHead, StatusCode, Transport, Via, block, scan};
+use super::{HeaderLines, HeaderName, Message, RequestHead, StatusCode, Via, block, scan};
 
 /// An answer to a request (RFC 3261 §8.2.6), made of the request's own bytes.
 ///
 /// Via, From, To, Call-ID and CSeq are copied byte for byte, folds apart: they
-/// become one space. What may differ is the top Via, when [`Reply::source`] says
-/// where the request came from, and a tag added to To.
+/// become one space; compact names are written long. What may differ is the top Via,
+/// when [`Reply::source`] says where the request came from, and a tag added to To.
 #[derive(Debug, Clone)]
 pub struct Reply<'m, 'a> {
     request: &'m Message<'a>,
@@ -89,9 +91,29 @@ impl<'m, 'a> Reply<'m, 'a> {
         headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
         out: &mut Vec<u8>,
     ) {
-        out.extend_from_slice(b"SIP/2.0 ");
-        write_number(self.status.code(), out);
-        out.push(b' ');
+        self.write_start(out);
+        for (name, value) in headers {
+            write_line(name, value, out);
+        }
+        out.extend_from_slice(END);
+    }
+
+    /// [`Reply::write`] with more header lines that are ready.
+    pub fn write_with_lines(&self, lines: [&HeaderLines; 2], out: &mut Vec<u8>) {
+        self.write_start(out);
+        for lines in lines {
+            out.extend_from_slice(lines.as_bytes());
+        }
+        out.extend_from_slice(END);
+    }
+
+    /// The status line and what is the request's.
+    fn write_start(&self, out: &mut Vec<u8>) {
+        out.reserve(ROOM_BYTES);
+        let [a, b, c] = self.status.digits();
+        out.extend_from_slice(&[
+            b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', a, b, c, b' ',
+        ]);
         write_clean(self.reason, out);
         out.extend_from_slice(b"\r\n");
         self.write_vias(out);
@@ -102,35 +124,43 @@ impl<'m, 'a> Reply<'m, 'a> {
         if self.status == StatusCode::TRYING {
             self.write_copy(HeaderName::Timestamp, out);
         }
-        for (name, value) in headers {
-            write_line(name, value, out);
-        }
-        out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
     }
 
     fn write_vias(&self, out: &mut Vec<u8>) {
-        let mut vias = self.request.all(HeaderName::Via);
+        let mut vias = self.request.lines(HeaderName::Via);
         if let Some(top) = vias.next() {
-            out.extend_from_slice(b"Via: ");
-            let read = |head: &RequestHead<'a>| Some(head.top_via);
-            let via = self.head.map_or_else(|| self.request.top_via().ok(), read);
-            match (self.source, via) {
-                (Some(source), Some(via)) => write_top_via(top, &via, source, out),
-                _ => write_clean(top, out),
-            }
-            out.extend_from_slice(b"\r\n");
+            self.write_top_via(&top, out);
         }
-        vias.for_each(|via| write_line(b"Via", via, out));
+        vias.for_each(|via| via.write(HeaderName::Via, out));
+    }
+
+    fn write_top_via(&self, top: &Line<'_>, out: &mut Vec<u8>) {
+        let Some(source) = self.source else {
+            return top.write(HeaderName::Via, out);
+        };
+        let read;
+        let via = match self.head {
+            Some(head) => Some(&head.top_via),
+            None => {
+                read = self.request.top_via().ok();
+                read.as_ref()
+            }
+        };
+        let Some(via) = via.filter(|via| via.steers || !is_sent_by(via, source.ip())) else {
+            return top.write(HeaderName::Via, out);
+        };
+        out.extend_from_slice(b"Via: ");
+        write_placed_via(top.value, via, source, out);
+        out.extend_from_slice(b"\r\n");
     }
 
     fn write_to(&self, out: &mut Vec<u8>) {
-        let Some(to) = self.request.first(HeaderName::To) else {
+        let Some(to) = self.request.line(HeaderName::To) else {
             return;
         };
-        out.extend_from_slice(b"To: ");
-        write_clean(to, out);
         let is_tagged = |head: &RequestHead<'_>| head.to.tag().is_some();
-        let tagged = || self.head.map_or_else(|| has_tag(to), is_tagged);
+        let tagged = || self.head.map_or_else(|| has_tag(to.value), is_tagged);
+        to.write_open(HeaderName::To, out);
         if let Some(tag) = self.to_tag.filter(|_| !tagged()) {
             out.extend_from_slice(b";tag=");
             write_clean(tag, out);
@@ -139,62 +169,28 @@ impl<'m, 'a> Reply<'m, 'a> {
     }
 
     fn write_copy(&self, name: HeaderName, out: &mut Vec<u8>) {
-        if let Some(value) = self.request.first(name) {
-            out.extend_from_slice(name.as_str().as_bytes());
-            out.extend_from_slice(b": ");
-            write_clean(value, out);
-            out.extend_from_slice(b"\r\n");
+        if let Some(line) = self.request.line(name) {
+            line.write(name, out);
         }
     }
 }
 
-/// Where the answer to a request over UDP goes (RFC 3261 §18.2.2, RFC 3581 §4):
-/// to `maddr`, else to the source of the packet, at its port if `rport` asks for
-/// that or the Via is of another transport, else at the port of sent-by.
-///
-/// The Via is what the peer wrote, so it is believed only within reason: never a
-/// multicast, broadcast or unspecified address, no loopback for a source that is
-/// none, and never port 0.
-pub fn reply_target(top_via: &Via<'_>, source: SocketAddr) -> SocketAddr {
-    const DEFAULT_PORT: u16 = 5060;
-    let sent_by_port = top_via
-        .port
-        .filter(|port| *port != 0)
-        .unwrap_or(DEFAULT_PORT);
-    // Most have neither, and all of them are looked through once.
-    let (mut maddr, mut rport) = (false, false);
-    for param in top_via.params.iter() {
-        maddr |= param.name.eq_ignore_ascii_case(b"maddr");
-        rport |= param.name.eq_ignore_ascii_case(b"rport");
-    }
-    if let Some(maddr) = maddr
-        .then(|| top_via.maddr())
-        .flatten()
-        .filter(|maddr| is_answerable(*maddr, source.ip()))
-    {
-        return SocketAddr::new(maddr, sent_by_port);
-    }
-    // The port of another transport is no port of this one.
-    let believed = top_via.transport == Transport::Udp && !rport;
-    if !believed && source.port() != 0 {
-        return source;
-    }
-    let mut target = source;
-    target.set_port(sent_by_port);
-    target
-}
+/// Behind the header lines: an answer of ours has no body.
+const END: &[u8] = b"Content-Length: 0\r\n\r\n";
 
-fn is_answerable(target: IpAddr, source: IpAddr) -> bool {
-    let (target, source) = (target.to_canonical(), source.to_canonical());
-    let broadcast = matches!(target, IpAddr::V4(address) if address.is_broadcast());
-    let foreign_loopback = target.is_loopback() && !source.is_loopback();
-    target.is_ipv4() == source.is_ipv4()
-        && !(target.is_multicast() || target.is_unspecified() || broadcast || foreign_loopback)
+/// Room that most answers need: asked for once, and not piece by piece.
+const ROOM_BYTES: usize = 1_024;
+
+/// Whether the Via says the address that the packet came from.
+fn is_sent_by(via: &Via<'_>, source: IpAddr) -> bool {
+    via.host
+        .ip()
+        .is_some_and(|sent_by| sent_by.to_canonical() == source.to_canonical())
 }
 
 /// The first value of the list with `received` and `rport` as the packet has them;
 /// the other values as they came.
-fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u8>) {
+fn write_placed_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u8>) {
     let address = source.ip().to_canonical();
     let params = via.params.as_bytes();
     let before = match params {
@@ -224,11 +220,7 @@ fn write_top_via(list: &[u8], via: &Via<'_>, source: SocketAddr, out: &mut Vec<u
             write_clean(segment, out);
         }
     }
-    let sent_from_there = via
-        .host
-        .ip()
-        .is_some_and(|sent_by| sent_by.to_canonical() == address);
-    if asked || !sent_from_there {
+    if asked || !is_sent_by(via, address) {
         out.extend_from_slice(b";received=");
         write_address(address, out);
     }
@@ -264,49 +256,6 @@ pub(super) fn write_number(number: u16, out: &mut Vec<u8>) {
     for place in places.into_iter().skip(leading) {
         out.push(digit(place));
     }
-}
-
-fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    write_clean(name, out);
-    out.extend_from_slice(b": ");
-    write_clean(value, out);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// The value with each fold as one space (RFC 3261 §7.3.1), and with a space for
-/// every other byte that would end the line for somebody.
-#[inline]
-fn write_clean(value: &[u8], out: &mut Vec<u8>) {
-    // Told of sixteen bytes at once, and true of nearly every value.
-    if block::any(value, |block| block.at_most(b'\r')) {
-        unfold(value, out);
-    } else {
-        out.extend_from_slice(value);
-    }
-}
-
-/// [`write_clean`] of a value that may need it.
-fn unfold(value: &[u8], out: &mut Vec<u8>) {
-    let mut rest = value;
-    while let Some(at) = memchr3(b'\r', b'\n', 0, rest) {
-        let (before, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        if let [0, tail @ ..] = tail {
-            out.extend_from_slice(before);
-            out.push(if scan::is_escaped(before) { 0 } else { b' ' });
-            rest = tail;
-            continue;
-        }
-        let blanks = before
-            .iter()
-            .rev()
-            .take_while(|byte| scan::is_wsp(**byte))
-            .count();
-        out.extend_from_slice(before.get(..before.len() - blanks).unwrap_or_default());
-        out.push(b' ');
-        let fold = tail.iter().take_while(|byte| scan::is_lws(**byte)).count();
-        rest = tail.get(fold..).unwrap_or_default();
-    }
-    out.extend_from_slice(rest);
 }
 
 #[cfg(test)]
@@ -496,103 +445,6 @@ mod tests {
             ),
         ] {
             assert_eq!(answered_via(via, source), expected, "{via} from {source}");
-        }
-    }
-
-    #[test]
-    fn no_byte_breaks_a_line() {
-        let clean = |text: &[u8]| {
-            let mut out = Vec::new();
-            write_clean(text, &mut out);
-            out
-        };
-        assert_eq!(clean(b"a \t\r\n\t b"), b"a b");
-        assert_eq!(clean(b"a\rb\nc\0d"), b"a b c d");
-        assert_eq!(
-            clean(b"\"\\\0\" \\\\\0"),
-            b"\"\\\0\" \\\\ ",
-            "an escaped NUL is the peer's own text"
-        );
-        assert_eq!(clean(b"%0d%0a"), b"%0d%0a");
-        assert_eq!(clean(b"\r\n"), b" ");
-    }
-
-    #[test]
-    fn an_answer_goes_where_the_request_came_from() {
-        for (via, source, expected) in [
-            ("SIP/2.0/UDP h", "192.0.2.7:99", "192.0.2.7:5060"),
-            ("SIP/2.0/UDP h:5080", "192.0.2.7:99", "192.0.2.7:5080"),
-            ("SIP/2.0/UDP h:5080;rport", "192.0.2.7:99", "192.0.2.7:99"),
-            ("SIP/2.0/TLS h:5061", "192.0.2.7:99", "192.0.2.7:99"),
-            ("SIP/2.0/TCP h:5080", "192.0.2.7:0", "192.0.2.7:5080"),
-            ("SIP/2.0/UDP h:0", "192.0.2.7:99", "192.0.2.7:5060"),
-            ("SIP/2.0/UDP h:5080;rport", "192.0.2.7:0", "192.0.2.7:5080"),
-            (
-                "SIP/2.0/UDP h;received=6.6.6.6",
-                "192.0.2.7:99",
-                "192.0.2.7:5060",
-            ),
-            (
-                "SIP/2.0/UDP h:5080;maddr=192.0.2.8;rport",
-                "192.0.2.7:99",
-                "192.0.2.8:5080",
-            ),
-            (
-                "SIP/2.0/UDP h;maddr=239.255.255.1",
-                "192.0.2.7:99",
-                "192.0.2.7:5060",
-            ),
-            (
-                "SIP/2.0/UDP h;maddr=255.255.255.255",
-                "192.0.2.7:99",
-                "192.0.2.7:5060",
-            ),
-            (
-                "SIP/2.0/UDP h;maddr=0.0.0.0",
-                "192.0.2.7:99",
-                "192.0.2.7:5060",
-            ),
-            (
-                "SIP/2.0/UDP h;maddr=127.0.0.1",
-                "192.0.2.7:99",
-                "192.0.2.7:5060",
-            ),
-            (
-                "SIP/2.0/UDP h;maddr=127.0.0.2",
-                "127.0.0.1:99",
-                "127.0.0.2:5060",
-            ),
-            (
-                "SIP/2.0/UDP h;maddr=gw.example",
-                "192.0.2.7:99",
-                "192.0.2.7:5060",
-            ),
-            (
-                "SIP/2.0/UDP h;maddr=[ff02::1]",
-                "[2001:db8::7]:99",
-                "[2001:db8::7]:5060",
-            ),
-            (
-                "SIP/2.0/UDP h;maddr=2001:db8::8",
-                "[2001:db8::7]:99",
-                "[2001:db8::8]:5060",
-            ),
-            (
-                "SIP/2.0/UDP h;maddr=2001:db8::8",
-                "192.0.2.7:99",
-                "192.0.2.7:5060",
-            ),
-            (
-                "SIP/2.0/UDP 255.255.255.255:5060",
-                "192.0.2.7:99",
-                "192.0.2.7:5060",
-            ),
-        ] {
-            let target = reply_target(
-                &Via::parse(via.as_bytes()).unwrap(),
-                source.parse().unwrap(),
-            );
-            assert_eq!(target.to_string(), expected, "{via} from {source}");
         }
     }
 }

@@ -254,6 +254,26 @@ fn block() -> impl Strategy<Value = Vec<Listed>> {
         })
 }
 
+/// Looking at numbers that are there, that are not, and at none, decides nothing and ends.
+#[test]
+fn lookups_are_brought_near_as_many_as_there_is_room_for() {
+    let mut builder = DidMapBuilder::new();
+    for serial in 0..5_000_u16 {
+        let text = format!("+44207{:06}", u32::from(serial) * 37);
+        builder.push(&number(&text), Remaining::Exactly(0), did(serial % 7), 1);
+    }
+    let map = builder.build(0).unwrap();
+    let mut lookups = Lookups::default();
+    lookups.bring_near();
+    for _ in 0..3 {
+        let room = (0..FORESEEN_CALLS_MAX)
+            .map(|n| lookups.add(&map, &number(&format!("+44207{:06}", n * 74))))
+            .filter(|room| *room);
+        assert_eq!(room.count(), FORESEEN_CALLS_MAX - 1);
+        lookups.bring_near();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
