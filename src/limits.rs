@@ -59,6 +59,13 @@ pub const DATAGRAM_BATCH_MAX: usize = 32;
 /// a full disk never stops a call.
 pub const LOG_LINES_QUEUED_MAX: usize = 65_536;
 
+/// Bytes of log lines that are written at once.
+pub const LOG_BATCH_BYTES_MAX: usize = 64 << 10;
+
+/// Milliseconds between two writes of the log: short for whoever reads along, long enough for
+/// the lines of many calls. At 10,000 lines a second 50 of them wait meanwhile.
+pub const LOG_PAUSE_MS: u64 = 5;
+
 /// Receive buffer asked of the kernel per UDP socket, in bytes: 4 MiB hold about
 /// 2,000 INVITEs (the kernel charges some 2 kB each) while a worker is elsewhere.
 pub const UDP_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
@@ -185,6 +192,24 @@ pub const TIMER_C_MS: u64 = 181_000;
 /// Longest time a call may ring, however often its callee says so, in milliseconds: no
 /// state lives for ever.
 pub const RINGING_MS_MAX: u64 = 3_600_000;
+
+/// Calls a second that a table may let begin on one trunk: a place each is kept for.
+pub const CALLS_PER_SECOND_MAX: u16 = 10_000;
+
+/// Longest time a call counts as one of its trunk's, in seconds, where no session timer ends
+/// it sooner: if its BYE was lost on both sides, its place is free again after half a day.
+pub const HELD_CALL_S_MAX: u64 = 12 * 3_600;
+
+/// Shortest session that is believed, in seconds: RFC 4028 §4.
+pub const SESSION_S_MIN: u64 = 90;
+
+/// Seconds after the end of a session that its call still counts: the BYE that ends it is on
+/// its way (RFC 4028 §10).
+pub const SESSION_GRACE_S: u64 = 32;
+
+/// Dialogs of one INVITE whose 2xx and ACK are repeated: phones that ring at once behind a
+/// trunk and are picked up in the same second. Those beyond go from end to end only.
+pub const ACCEPTANCES_MAX: usize = 8;
 
 /// Challenges (WWW-Authenticate, Proxy-Authenticate) collected for one response, in bytes.
 pub const CHALLENGES_BYTES_MAX: usize = 4_096;

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::proxy::{
-    DropReason, MethodKind, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal, Refusal,
+    DropReason, MethodKind, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal,
+    ProxyRepeat, Refusal,
 };
 use crate::routing::Turn;
 use crate::routing::table::Cause;
@@ -35,6 +36,10 @@ pub struct Counters {
     trunk_errors: AtomicU64,
     handed_over: AtomicU64,
     hand_overs_lost: AtomicU64,
+    requests_repeated: AtomicU64,
+    successes_repeated: AtomicU64,
+    successes_absorbed: AtomicU64,
+    acks_repeated: AtomicU64,
     probes: AtomicU64,
     probe_misses: AtomicU64,
     trunks_out: AtomicU64,
@@ -65,6 +70,10 @@ impl Counters {
             trunk_errors: AtomicU64::new(0),
             handed_over: AtomicU64::new(0),
             hand_overs_lost: AtomicU64::new(0),
+            requests_repeated: AtomicU64::new(0),
+            successes_repeated: AtomicU64::new(0),
+            successes_absorbed: AtomicU64::new(0),
+            acks_repeated: AtomicU64::new(0),
             probes: AtomicU64::new(0),
             probe_misses: AtomicU64::new(0),
             trunks_out: AtomicU64::new(0),
@@ -101,7 +110,18 @@ impl Counters {
                 }
             }
             ProxyEvent::Dropped { why, .. } => add(self.proxy_drops.get(why.index())),
+            ProxyEvent::Repeated(what) => self.repeated(*what),
             ProxyEvent::Probe(report) => self.probe(report),
+        }
+    }
+
+    fn repeated(&self, what: ProxyRepeat) {
+        match what {
+            ProxyRepeat::Request | ProxyRepeat::Refusal => self.repeat(),
+            ProxyRepeat::Attempt => add(Some(&self.requests_repeated)),
+            ProxyRepeat::Success => add(Some(&self.successes_repeated)),
+            ProxyRepeat::SuccessAbsorbed => add(Some(&self.successes_absorbed)),
+            ProxyRepeat::Ack => add(Some(&self.acks_repeated)),
         }
     }
 
@@ -162,7 +182,7 @@ impl Counters {
         add(self.refusals.get(refusal.index()));
     }
 
-    /// A response was sent again, asked for by a retransmission or by timer G.
+    /// A retransmission was absorbed, or a response sent again by timer G.
     pub fn repeat(&self) {
         add(Some(&self.repeats));
     }
@@ -200,7 +220,7 @@ pub struct Totals {
     pub drops: BTreeMap<&'static str, u64>,
     /// Requests refused before any decision, by reason.
     pub refusals: BTreeMap<&'static str, u64>,
-    /// Responses sent again.
+    /// Retransmissions absorbed, and responses sent again.
     pub repeats: u64,
     /// Calls answered statelessly because the transaction table was full.
     pub stateless: u64,
@@ -231,6 +251,14 @@ pub struct Proxied {
     pub handed_over: u64,
     /// Of such, those that worker had no room for.
     pub hand_overs_lost: u64,
+    /// Requests sent again by timers A and E.
+    pub requests_repeated: u64,
+    /// 2xx sent to a caller again, because no ACK had passed.
+    pub successes_repeated: u64,
+    /// 2xx that came again and were not relayed: the caller got them from us.
+    pub successes_absorbed: u64,
+    /// 2xx that came again and were answered with the caller's ACK.
+    pub acks_repeated: u64,
     /// OPTIONS sent to trunks that had an answer or were missed.
     pub probes: u64,
     /// Of these, the missed ones.
@@ -322,6 +350,10 @@ impl Proxied {
             (&mut self.trunk_errors, &counters.trunk_errors),
             (&mut self.handed_over, &counters.handed_over),
             (&mut self.hand_overs_lost, &counters.hand_overs_lost),
+            (&mut self.requests_repeated, &counters.requests_repeated),
+            (&mut self.successes_repeated, &counters.successes_repeated),
+            (&mut self.successes_absorbed, &counters.successes_absorbed),
+            (&mut self.acks_repeated, &counters.acks_repeated),
             (&mut self.probes, &counters.probes),
             (&mut self.probe_misses, &counters.probe_misses),
             (&mut self.trunks_out, &counters.trunks_out),
@@ -335,7 +367,7 @@ impl fmt::Display for Proxied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "calls={} attempts={} failovers={} trunk-timeouts={} trunk-errors={} handed-over={} hand-overs-lost={} probes={} probe-misses={} trunks-out={}",
+            "calls={} attempts={} failovers={} trunk-timeouts={} trunk-errors={} handed-over={} hand-overs-lost={} requests-repeated={} 2xx-repeated={} 2xx-absorbed={} acks-repeated={} probes={} probe-misses={} trunks-out={}",
             self.calls,
             self.attempts,
             self.failovers,
@@ -343,6 +375,10 @@ impl fmt::Display for Proxied {
             self.trunk_errors,
             self.handed_over,
             self.hand_overs_lost,
+            self.requests_repeated,
+            self.successes_repeated,
+            self.successes_absorbed,
+            self.acks_repeated,
             self.probes,
             self.probe_misses,
             self.trunks_out

@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::level_filters::LevelFilter;
@@ -17,7 +18,7 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::limits::LOG_LINES_QUEUED_MAX;
+use crate::limits::{LOG_BATCH_BYTES_MAX, LOG_LINES_QUEUED_MAX, LOG_PAUSE_MS};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,8 +75,8 @@ impl Log {
             .buffered_lines_limit(LOG_LINES_QUEUED_MAX)
             .thread_name("log");
         let (lines, writer) = match &file {
-            Some(file) => queue.finish(file.clone()),
-            None => queue.finish(io::stderr()),
+            Some(file) => queue.finish(Batched::new(file.clone())),
+            None => queue.finish(Batched::new(io::stderr())),
         };
         let dropped = lines.error_counter();
         install(settings, lines)?;
@@ -128,6 +129,50 @@ where
         ),
     };
     installed.map_err(|e| io::Error::new(io::ErrorKind::AlreadyExists, e))
+}
+
+/// Writes many lines with one call of the system. Whoever wrote waits a moment before it
+/// looks for more: a line a call would otherwise cost a wake-up, and a write, each.
+struct Batched<W> {
+    out: W,
+    lines: Vec<u8>,
+}
+
+impl<W: Write> Batched<W> {
+    const fn new(out: W) -> Self {
+        Self {
+            out,
+            lines: Vec::new(),
+        }
+    }
+
+    /// What could not be written is lost, as a line was before.
+    fn write_out(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(&self.lines);
+        self.lines.clear();
+        written
+    }
+}
+
+impl<W: Write> Write for Batched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.lines.len() + bytes.len() > LOG_BATCH_BYTES_MAX {
+            self.write_out()?;
+        }
+        self.lines.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    /// Called on the log's own thread when its queue is empty.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return self.out.flush();
+        }
+        self.write_out()?;
+        self.out.flush()?;
+        std::thread::sleep(Duration::from_millis(LOG_PAUSE_MS));
+        Ok(())
+    }
 }
 
 /// A file that can be swapped under its writers.
@@ -277,6 +322,38 @@ mod tests {
             .write_str("a\nb\r\u{1b}[31mc\u{85}")
             .unwrap();
         assert_eq!(shown, "a\\nb\\r\\u{1b}[31mc\\u{85}");
+    }
+
+    /// A disk that counts how often it is written to.
+    #[derive(Default)]
+    struct Counting(Vec<usize>);
+
+    impl Write for Counting {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_are_written_together_and_never_too_many() {
+        let mut log = Batched::new(Counting::default());
+        for _ in 0..100 {
+            log.write_all(&[b'x'; 10]).unwrap();
+        }
+        assert!(log.out.0.is_empty());
+        log.flush().unwrap();
+        log.flush().unwrap();
+        assert_eq!(log.out.0, [1_000]);
+        for _ in 0..3 {
+            log.write_all(&[b'x'; LOG_BATCH_BYTES_MAX]).unwrap();
+        }
+        log.flush().unwrap();
+        assert_eq!(log.out.0[1..], [LOG_BATCH_BYTES_MAX; 3]);
     }
 
     #[test]

@@ -136,6 +136,7 @@ const fn ended(by: EndedBy) -> &'static str {
         EndedBy::Search(Stop::Progressed) => "progressed",
         EndedBy::Search(Stop::NoneLeft) => "none-left",
         EndedBy::Search(Stop::OutOfService) => "out-of-service",
+        EndedBy::Search(Stop::Full) => "full",
     }
 }
 

@@ -72,6 +72,7 @@ mod tests {
             },
             weight: 1,
             max_calls: None,
+            max_cps: None,
             probing: None,
             origin: Origin { file: 0, line: 1 },
         };

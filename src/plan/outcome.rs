@@ -151,12 +151,14 @@ impl Stage {
         let mut manner = String::new();
         for trunk in &trunks {
             let weight = (shared && group.hunt == Hunt::Weighted).then_some(trunk.weight);
-            manner.push_str(&format!("{weight:?} {:?}; ", trunk.max_calls));
+            let (calls, cps) = (trunk.max_calls, trunk.max_cps);
+            manner.push_str(&format!("{weight:?} {calls:?} {cps:?}; "));
         }
         let least_loaded = shared && group.hunt == Hunt::LeastLoaded;
         let outbound = group.outbound.iter().map(|id| table.manipulation(*id));
         let outbound: Vec<_> = outbound.collect();
-        manner.push_str(&format!("{least_loaded} {outbound:?}"));
+        let calls = group.max_calls;
+        manner.push_str(&format!("{least_loaded} {calls:?} {outbound:?}"));
         let named = |trunk: &&Trunk| (trunk.name.clone(), address(trunk));
         Self {
             group: group.name.clone(),

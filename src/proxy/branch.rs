@@ -4,7 +4,7 @@
 use std::hash::Hasher;
 
 use super::secret::Secret;
-use crate::sip::{HeaderName, Message};
+use crate::sip::{HeaderName, Message, RequestHead};
 
 /// What a branch of ours says.
 ///
@@ -94,17 +94,41 @@ pub fn request_owner(beginning: &[u8]) -> Option<u8> {
         .map(|branch| branch.worker)
 }
 
+/// The worker that counts the call of the dialog a request belongs to, by our Record-Route
+/// in its first Route; `None` when nothing is counted. Its BYE may reach another worker.
+///
+/// As little is believed as by [`response_owner`]: who forges it has another worker look at
+/// the request, which treats it as any would.
+#[must_use]
+pub fn dialog_owner(datagram: &[u8]) -> Option<u8> {
+    let at = memchr::memmem::find(datagram, b"\nRoute:")?;
+    let line = datagram
+        .get(at + 1..)?
+        .split(|byte| *byte == b'\r')
+        .next()?;
+    let at = memchr::memmem::find(line, b";lr;tl=")? + b";lr;tl=".len();
+    let (_, rest) = hex(line.get(at..)?, 16)?;
+    let (worker, rest) = hex(rest, 2)?;
+    let worker = u8::try_from(worker).ok()?;
+    rest.starts_with(b">").then_some(worker)
+}
+
 /// RFC 5393 §4.2.1: varies with all that routing reads of a request and with nothing that
 /// changes on the way around a loop. `arrived` is what classification knows besides.
-pub(super) fn loop_mark(secret: &Secret, request: &Message<'_>, arrived: &[u8]) -> u64 {
+pub(super) fn loop_mark(
+    secret: &Secret,
+    request: &Message<'_>,
+    head: &RequestHead<'_>,
+    arrived: &[u8],
+) -> u64 {
     let mut hasher = secret.hasher(b"loop");
     let mut add = |bytes: &[u8]| {
         hasher.write_usize(bytes.len());
         hasher.write(bytes);
     };
     add(arrived);
-    add(request.request_uri().unwrap_or_default());
-    add(request.call_id().unwrap_or_default());
+    add(head.uri.raw);
+    add(head.call_id);
     for name in [
         HeaderName::From,
         HeaderName::To,
@@ -114,8 +138,7 @@ pub(super) fn loop_mark(secret: &Secret, request: &Message<'_>, arrived: &[u8]) 
         add(request.first(name).unwrap_or_default());
     }
     add(request.values(HeaderName::Route).next().unwrap_or_default());
-    let number = request.cseq().map_or(0, |cseq| cseq.number);
-    hasher.write_u32(number);
+    hasher.write_u32(head.cseq_number);
     hasher.finish()
 }
 
@@ -180,9 +203,23 @@ mod tests {
         }
 
         #[test]
+        fn the_owner_of_a_counted_dialog_is_read_as_it_was_written(mark: u64, worker: u8, counted: bool) {
+            let mut route = b"BYE sip:h SIP/2.0\r\nMax-Forwards: 7\r\nRoute: <sip:10.0.0.1:5060;lr;tl=".to_vec();
+            push_hex(mark, 16, &mut route);
+            if counted {
+                push_hex(worker.into(), 2, &mut route);
+            }
+            route.extend_from_slice(b">, <sip:other;lr;tl=000000000000000099>\r\n\r\n");
+            prop_assert_eq!(dialog_owner(&route), counted.then_some(worker));
+            let recorded = [b"INVITE sip:h SIP/2.0\r\nRecord-", &route[b"BYE sip:h SIP/2.0\r\nMax-Forwards: 7\r\n".len()..]].concat();
+            prop_assert_eq!(dialog_owner(&recorded), None);
+        }
+
+        #[test]
         fn other_branches_are_not_ours(text in prop::collection::vec(any::<u8>(), 0..80)) {
             prop_assert_eq!(Branch::parse(&text), None);
             let _ = response_owner(&text);
+            let _ = dialog_owner(&text);
             prop_assert_eq!(request_owner(&text), None);
         }
     }

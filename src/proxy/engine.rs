@@ -1,5 +1,6 @@
 //! The stateful proxy of RFC 3261 §16 as a function of time, input and table.
 
+mod accepted;
 mod answers;
 mod calls;
 mod contexts;
@@ -19,6 +20,7 @@ use super::Now;
 use super::branch::Branch;
 use super::facts::is_answerable;
 use super::flow::{Flow, FlowTransport, Listeners, ProxyListener};
+use super::held::HeldCalls;
 use super::locations::Locations;
 use super::prober::{self, Prober};
 use super::proxy_event::{ProxyDrop, ProxyEvent};
@@ -58,9 +60,10 @@ use timers::TimerQueue;
 /// A snapshot with another table is for new calls: a call keeps the table it began with.
 /// The shell makes the next snapshot's availability with [`Availability::carried_over`].
 ///
-/// Every call costs about twice the size of its INVITE and 1 KiB until it is answered, and
-/// nothing 32 seconds after: an answered call keeps no state here. Requests inside its
-/// dialog find their way by the Record-Route we put into its INVITE.
+/// Every call costs about twice the size of its INVITE and 1 KiB until it is answered, its
+/// ACK and little more until 32 seconds after, then nothing: an answered call keeps no state
+/// here. Requests inside its dialog find their way by the Record-Route we put into its
+/// INVITE.
 ///
 /// [`response_owner`]: super::response_owner
 #[derive(Debug)]
@@ -74,6 +77,9 @@ pub struct Engine {
     server_header: Option<Box<str>>,
     contexts: Contexts,
     by_key: HashMap<crate::transaction::TransactionKey, u32, RandomState>,
+    /// INVITEs that were answered 2xx, by the mark of their dialog.
+    by_dialog: HashMap<u64, u32, RandomState>,
+    held: HeldCalls,
     queue: TimerQueue,
     outputs: VecDeque<Output>,
     view: Arc<TableView>,
@@ -87,6 +93,8 @@ pub struct Engine {
     draining: bool,
     calls_max: usize,
     contexts_max: usize,
+    #[cfg(test)]
+    defect: bool,
 }
 
 /// How an [`Engine`] works.
@@ -153,6 +161,7 @@ pub enum Output {
 /// What came out of one step of a transaction, besides what was sent.
 #[derive(Debug, Default, Clone, Copy)]
 struct Told {
+    sent: bool,
     delivered: bool,
     timed_out: bool,
     failed: bool,
@@ -179,7 +188,9 @@ impl Engine {
             worker,
             secret: Secret::new(secret),
             by_key: HashMap::with_hasher(key.clone()),
+            by_dialog: HashMap::with_hasher(key.clone()),
             sources: Sources::new(key.clone()),
+            held: HeldCalls::new(key.clone()),
             key,
             epoch,
             timers,
@@ -202,6 +213,8 @@ impl Engine {
             calls_max,
             // The reserve for dialogs and emergencies keeps its share of any bound.
             contexts_max: (2 * calls_max).min(PROXY_CONTEXTS_MAX),
+            #[cfg(test)]
+            defect: false,
         }
     }
 
@@ -215,6 +228,7 @@ impl Engine {
             Input::SendFailed { bytes, .. } => self.send_failed(now.instant, bytes),
             Input::TimerDue => {
                 self.timer_due(now.instant);
+                self.held.due(now.instant);
                 self.probing(|prober, told| {
                     prober.due(now.instant, told);
                     true
@@ -233,7 +247,29 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let probe = self.prober.as_ref().map(Prober::poll_timeout);
-        [self.queue.first(), probe].into_iter().flatten().min()
+        let held = self.held.deadline();
+        [self.queue.first(), probe, held]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// After [`Engine::handle`] has panicked, which only a defect makes it do: the request it
+    /// was about is forgotten with all it held, and what was to be sent. All others go on.
+    pub fn recover(&mut self) {
+        self.outputs.clear();
+        let Some(lost) = self.contexts.lost() else {
+            return;
+        };
+        self.by_key.retain(|_, place| *place != lost);
+        self.by_dialog.retain(|_, place| *place != lost);
+        self.contexts.free(lost);
+    }
+
+    /// The next transaction that has something to do panics.
+    #[cfg(test)]
+    pub(crate) const fn plant_defect(&mut self) {
+        self.defect = true;
     }
 
     /// From now on new calls are answered 503 and no trunk is probed; everything else goes
@@ -381,6 +417,7 @@ impl Engine {
 
     /// Puts a context back with its next timer in the queue, or forgets it.
     fn settle(&mut self, now: Instant, mut context: Box<ResponseContext>) {
+        context.shrink();
         let place = context.place;
         let deadline = context.deadline();
         debug_assert!(
@@ -391,6 +428,7 @@ impl Engine {
             if let Some(key) = context.key {
                 self.by_key.remove(&key);
             }
+            self.forget_mark(&context);
             self.contexts.free(place);
             return;
         }
@@ -404,10 +442,13 @@ impl Engine {
 
     /// Sends what the actions of a transaction want sent, and says what else they want.
     fn perform(&mut self, flow: Flow, actions: Actions) -> Told {
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut self.defect), "planted");
         let mut told = Told::default();
         for action in actions {
             match action {
                 Action::SendRequest(bytes) | Action::SendResponse(bytes) => {
+                    told.sent = true;
                     self.transmit(flow, bytes);
                 }
                 Action::SendTrying => told.wants_trying = true,

@@ -25,6 +25,14 @@ pub(super) struct Departure<'d> {
     pub(super) branch: Branch,
 }
 
+/// What our Record-Route says of its dialog.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DialogMark {
+    pub(super) mark: u64,
+    /// The worker that counts the call, if it is counted: `dialog_owner` finds it.
+    pub(super) owner: Option<u8>,
+}
+
 /// An INVITE outside a dialog, on its way to a trunk.
 ///
 /// Request-URI: the trunk's, with the number as its group wants it, from the number as it
@@ -42,7 +50,7 @@ pub(super) fn to_trunk(
     call: &Call,
     route: Route,
     departure: &Departure<'_>,
-    dialog: u64,
+    dialog: DialogMark,
 ) -> Result<Bytes, EditError> {
     let uri = request_uri(facts, call, route);
     let via = via(departure);
@@ -144,13 +152,16 @@ fn via(departure: &Departure<'_>) -> Vec<u8> {
 }
 
 /// RFC 3261 §16.6 step 4.
-fn record_route(listeners: &Listeners, place: u16, dialog: u64) -> Vec<u8> {
+fn record_route(listeners: &Listeners, place: u16, dialog: DialogMark) -> Vec<u8> {
     let start = listeners
         .get(place)
         .map_or(&[][..], |own| &own.record_route);
-    let mut value = Vec::with_capacity(start.len() + 17);
+    let mut value = Vec::with_capacity(start.len() + 19);
     value.extend_from_slice(start);
-    push_hex(dialog, 16, &mut value);
+    push_hex(dialog.mark, 16, &mut value);
+    if let Some(owner) = dialog.owner {
+        push_hex(owner.into(), 2, &mut value);
+    }
     value.push(b'>');
     value
 }

@@ -11,11 +11,14 @@
 //! | `route_set` | §16.4: where it wants to go |
 //! | `forwarding` | §16.6: the bytes that leave |
 //! | `response_context` | §16.7: attempts, and the best of their answers |
+//! | `held` | §15, RFC 4028: the calls that are up and counted |
+//! | `acceptance` | §13.3.1.4: a 2xx and its ACK, hop by hop |
 //! | `prober` | §11: which trunks are alive |
 //! | `branch` | our Vias: whose transaction, which one, and loops |
 //! | `flow` | listeners, flows, targets |
 //! | `proxy_event` | what observers see |
 
+mod acceptance;
 mod branch;
 mod contacts;
 mod engine;
@@ -23,6 +26,7 @@ mod event;
 mod facts;
 mod flow;
 mod forwarding;
+mod held;
 mod laws;
 mod locations;
 mod prober;
@@ -39,7 +43,7 @@ mod tests;
 mod to_tag;
 mod validation;
 
-pub use branch::{request_owner, response_owner};
+pub use branch::{dialog_owner, request_owner, response_owner};
 pub use engine::{Engine, Input, Output, ProxySettings};
 pub(crate) use event::counted;
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
@@ -50,7 +54,7 @@ pub use laws::fuzz_redirect;
 pub use locations::{Location, Locations, NameQuery, Question, Service};
 pub use proxy_event::{
     AttemptReport, EndedBy, ProbeMiss, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent,
-    ProxyRefusal, ProxyRefused,
+    ProxyRefusal, ProxyRefused, ProxyRepeat,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};
 pub use table_view::way_to;

@@ -44,6 +44,8 @@ pub enum ProxyEvent {
         /// Who sent it.
         source: SocketAddr,
     },
+    /// A message came again, or was sent again because its answer had not come.
+    Repeated(ProxyRepeat),
     /// An OPTIONS we sent to a trunk was answered, or missed.
     Probe(ProbeReport),
 }
@@ -218,5 +220,23 @@ counted! {
         SourceFlood = "too many calls of one source",
         /// The listener is being shut down: 503.
         Draining = "draining",
+    }
+}
+
+counted! {
+    /// What came again or was sent again.
+    ProxyRepeat {
+        /// A request came again; it was not forwarded again.
+        Request = "request absorbed",
+        /// A final response that is no 2xx was sent again: timer G.
+        Refusal = "refusal repeated",
+        /// A request was sent again: timers A and E.
+        Attempt = "attempt repeated",
+        /// A 2xx was sent to the caller again, whose ACK had not passed.
+        Success = "2xx repeated",
+        /// A 2xx came again and was not relayed: the caller gets it from us.
+        SuccessAbsorbed = "2xx absorbed",
+        /// A 2xx came again and was answered with the ACK of the caller.
+        Ack = "ACK repeated",
     }
 }

@@ -9,6 +9,7 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::acceptance::Acceptance;
 use super::event::MethodKind;
 use super::flow::Flow;
 use super::proxy_event::AttemptReport;
@@ -16,7 +17,8 @@ use super::table_view::TableView;
 use crate::limits::{CHALLENGES_BYTES_MAX, RINGING_MS_MAX, ROUTES_MAX, TIMER_C_MS};
 use crate::routing::table::AlternativeRouting;
 use crate::routing::{
-    Availability, Caller, Ending, GroupId, Next, Number, Outcome, Route, RuleId, Search, next_route,
+    Availability, CallHold, Caller, Ending, GroupId, Next, Number, Outcome, Route, RuleId, Search,
+    next_route,
 };
 use crate::sip::{Message, StatusCode};
 use crate::transaction::{Transaction, TransactionKey};
@@ -42,10 +44,14 @@ pub(super) struct ResponseContext {
     pub(super) upstream: Flow,
     pub(super) server: Transaction,
     pub(super) loop_mark: u64,
+    /// For an INVITE: how its ACKs are known.
+    pub(super) mark: Option<InviteMark>,
     pub(super) begun: Instant,
     /// For an INVITE that was routed by the table.
     pub(super) call: Option<Box<Call>>,
     pub(super) attempts: Vec<Attempt>,
+    /// The 2xx that were relayed to an INVITE that is indexed by its mark.
+    pub(super) acceptances: Vec<Acceptance>,
     best: Option<Candidate>,
     /// The first final answer that was given; a 2xx may still follow.
     pub(super) answered: Option<StatusCode>,
@@ -55,8 +61,32 @@ pub(super) struct ResponseContext {
     pub(super) cancelled: bool,
     /// The Reason of that CANCEL.
     pub(super) cancel_reason: Option<Bytes>,
+    /// For a request in the dialog of a counted call: the mark of the call.
+    pub(super) held: Option<HeldDialog>,
     /// For when its next timer stands in the queue.
     pub(super) queued: Option<Instant>,
+}
+
+/// By what the ACK of a 2xx is known to belong to its INVITE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InviteMark {
+    /// Of the Call-ID and the tag of who sent the INVITE.
+    pub(super) dialog: u64,
+    /// The number of the CSeq.
+    pub(super) cseq: u32,
+}
+
+/// The dialog of a counted call that a request belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeldDialog {
+    /// Of the call.
+    pub(super) mark: u64,
+    /// Of To and From: one of them is the callee's.
+    pub(super) tags: [u64; 2],
+    /// Whether a 2xx to it says anew how long the call lasts.
+    pub(super) refreshes: bool,
+    /// Whether it is a BYE.
+    pub(super) ends: bool,
 }
 
 /// What was decided for a call, and with what it goes on deciding: one call, one table.
@@ -98,6 +128,8 @@ pub(super) struct Attempt {
     pub(super) cancel: Option<Box<Transaction>>,
     /// After a CANCEL: when it counts as ended, whatever was said. RFC 3261 §9.1.
     pub(super) ends_by: Option<Instant>,
+    /// Its places on its trunk and group; a 2xx hands them to the call.
+    pub(super) hold: Option<CallHold>,
 }
 
 /// Where an attempt stands in its call.
@@ -143,14 +175,17 @@ impl ResponseContext {
             upstream,
             server,
             loop_mark,
+            mark: None,
             begun,
             call: None,
             attempts: Vec::new(),
+            acceptances: Vec::new(),
             best: None,
             answered: None,
             progressed: None,
             cancelled: false,
             cancel_reason: None,
+            held: None,
             queued: None,
         }
     }
@@ -159,7 +194,8 @@ impl ResponseContext {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let server = self.server.deadline().map(|(at, _)| at);
         let attempts = self.attempts.iter().filter_map(Attempt::deadline);
-        server.into_iter().chain(attempts).min()
+        let acceptances = self.acceptances.iter().filter_map(Acceptance::deadline);
+        server.into_iter().chain(attempts).chain(acceptances).min()
     }
 
     /// Whether nothing of it can be asked for any more.
@@ -193,6 +229,19 @@ impl ResponseContext {
     /// What [`ResponseContext::consider`] has kept.
     pub(super) fn take_best(&mut self) -> Option<Candidate> {
         self.best.take()
+    }
+
+    /// Whether the ACK of a 2xx to its INVITE is still to come.
+    pub(super) fn awaits_ack(&self) -> bool {
+        self.acceptances.iter().any(Acceptance::is_open)
+    }
+
+    /// Forgets what only the search for a route needs, once that is over.
+    pub(super) fn shrink(&mut self) {
+        let is_over = |attempt: &Attempt| attempt.stage == Stage::Ended;
+        if self.answered.is_some() && self.attempts.iter().all(is_over) {
+            self.call = None;
+        }
     }
 
     /// Whether an attempt may still decide the call.
@@ -287,6 +336,7 @@ impl Attempt {
         if stage == Stage::Ended {
             self.to_cancel = false;
             self.ends_by = None;
+            self.hold = None;
         }
     }
 }

@@ -50,9 +50,12 @@ impl From<ParseError> for NoWay {
 }
 
 impl<'a> RouteSet<'a> {
-    /// Reads the way of a request that [`Message::check_request`] has passed.
-    pub(super) fn read(request: &Message<'a>, listeners: &Listeners) -> Result<Self, NoWay> {
-        let uri = request.uri()?;
+    /// Reads the way of a request with this Request-URI.
+    pub(super) fn read(
+        request: &Message<'a>,
+        uri: Uri<'a>,
+        listeners: &Listeners,
+    ) -> Result<Self, NoWay> {
         let mut set = Self {
             request_uri: uri,
             routes: ArrayVec::new(),
@@ -129,10 +132,10 @@ impl<'a> RouteSet<'a> {
     }
 }
 
-/// The mark as [`push_hex`](super::branch::push_hex) wrote it.
+/// The mark as [`push_hex`](super::branch::push_hex) wrote it; behind it may stand a worker.
 fn mark(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok().filter(|t| t.len() == 16)?;
-    u64::from_str_radix(text, 16).ok()
+    let digits = text.get(..16).filter(|_| matches!(text.len(), 16 | 18))?;
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 #[cfg(test)]
@@ -154,7 +157,7 @@ mod tests {
         let routes: String = routes.iter().map(|r| format!("Route: {r}\r\n")).collect();
         let text = format!("BYE {uri} SIP/2.0\r\n{routes}\r\n");
         let message = Message::parse_datagram(text.as_bytes()).unwrap();
-        let set = match RouteSet::read(&message, &listeners) {
+        let set = match RouteSet::read(&message, message.uri().unwrap(), &listeners) {
             Ok(set) => set,
             Err(error) => return format!("{error:?}"),
         };

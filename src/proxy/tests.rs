@@ -30,6 +30,7 @@ fn group(name: &str, id: u16, trunks: &[u16]) -> TrunkGroup {
         name: name.into(),
         trunks: trunks.iter().copied().map(TrunkId).collect(),
         hunt: Hunt::TopDown,
+        max_calls: None,
         dial_plan: None,
         inbound: Box::default(),
         outbound: Box::default(),
@@ -50,6 +51,7 @@ fn trunk(name: &str, fixed_user: Option<&str>, host_and_parameters: &str) -> Tru
         },
         weight: 1,
         max_calls: None,
+        max_cps: None,
         probing: None,
         origin: ORIGIN,
     }

@@ -5,7 +5,7 @@ use super::flow::{Flow, Listeners};
 use super::proxy_event::ProxyRefusal;
 use super::route_set::{NoWay, RouteSet};
 use super::secret::Secret;
-use crate::sip::{HeaderName, Message, Method, ParseError, StatusCode};
+use crate::sip::{HeaderName, Message, Method, ParseError, RequestHead, StatusCode};
 
 /// Why a request is not forwarded.
 #[derive(Debug, Clone, Copy)]
@@ -39,41 +39,45 @@ impl Unfit {
 pub(super) struct Valid<'a> {
     /// Its way.
     pub(super) way: RouteSet<'a>,
-    /// By it the request is known again if it comes around (RFC 5393 §4.2).
+    /// By it the request is known again if it comes around (RFC 5393 §4.2); 0 for an ACK.
     pub(super) loop_mark: u64,
 }
 
-/// RFC 3261 §16.3 steps 3 to 5 and §16.4, for a request that [`Message::check_request`]
-/// (steps 1 and 2) has passed: hops left, no loop, no extension we would have to know.
+/// RFC 3261 §16.3 steps 3 to 5 and §16.4, for a request that [`Message::read_request`]
+/// (steps 1 and 2) has read: hops left, no loop, no extension we would have to know.
 /// Step 6, credentials, is not for us: the table says who may call.
 ///
 /// # Errors
 /// What keeps it from being forwarded. An ACK is never answered, whatever this says.
 pub(super) fn check<'a>(
     request: &Message<'a>,
+    head: &RequestHead<'a>,
     flow: &Flow,
     listeners: &Listeners,
     secret: &Secret,
 ) -> Result<Valid<'a>, Unfit> {
-    if matches!(request.max_forwards(), Ok(Some(0))) {
+    if head.max_forwards == Some(0) {
         return Err(Unfit::new(ProxyRefusal::Hops, StatusCode::TOO_MANY_HOPS));
     }
-    let way = RouteSet::read(request, listeners).map_err(|no_way| match no_way {
+    let way = RouteSet::read(request, head.uri, listeners).map_err(|no_way| match no_way {
         NoWay::Malformed(error) => Unfit {
             error: Some(error),
             ..Unfit::new(ProxyRefusal::Malformed, StatusCode::BAD_REQUEST)
         },
         NoWay::TooLong => Unfit::new(ProxyRefusal::Malformed, StatusCode::BAD_REQUEST),
     })?;
-    let loop_mark = loop_mark(secret, request, &arrived(flow));
     // ACK of a 2xx is forwarded without a transaction: its Vias are those of its own way.
-    if request.method() != Some(Method::Ack) && is_looped(request, loop_mark) {
+    let is_ack = head.method == Method::Ack;
+    let loop_mark = if is_ack {
+        0
+    } else {
+        loop_mark(secret, request, head, &arrived(flow))
+    };
+    if !is_ack && is_looped(request, loop_mark) {
         return Err(Unfit::new(ProxyRefusal::Loop, StatusCode::LOOP_DETECTED));
     }
     let requires = |value: &[u8]| !value.is_empty();
-    if request.method() != Some(Method::Ack)
-        && request.values(HeaderName::ProxyRequire).any(requires)
-    {
+    if !is_ack && request.values(HeaderName::ProxyRequire).any(requires) {
         return Err(Unfit::new(
             ProxyRefusal::Extension,
             StatusCode::BAD_EXTENSION,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use super::{RoutingTable, TrunkId};
+use super::call_load::{CallHold, Full, Starts};
+use super::trunk::Hunt;
+use super::{GroupId, Route, RoutingTable, TrunkId};
 use crate::limits::{
     TRUNK_OUTAGE_MS_FIRST, TRUNK_OUTAGE_MS_MAX, TRUNK_RETRY_AFTER_S_MAX, TRUNK_SILENCES_MAX,
 };
@@ -24,6 +26,10 @@ use crate::limits::{
 #[derive(Debug, Default)]
 pub struct Availability {
     trunks: Box<[Arc<TrunkHealth>]>,
+    /// By trunk: when calls began, where the table bounds it.
+    starts: Box<[Option<Arc<Starts>>]>,
+    /// Calls in progress by group.
+    groups: Box<[Arc<AtomicU32>]>,
     clock_ms: Arc<AtomicU64>,
 }
 
@@ -33,7 +39,7 @@ pub struct Availability {
 struct TrunkHealth {
     in_service: AtomicBool,
     is_out_by_probes: AtomicBool,
-    calls_in_progress: AtomicU32,
+    calls_in_progress: Arc<AtomicU32>,
     /// Attempts in a row that nothing was heard of.
     silences: AtomicU8,
     /// Outages in a row without a word between them: the exponent of the next one.
@@ -47,7 +53,7 @@ impl Default for TrunkHealth {
         Self {
             in_service: AtomicBool::new(true),
             is_out_by_probes: AtomicBool::new(false),
-            calls_in_progress: AtomicU32::new(0),
+            calls_in_progress: Arc::default(),
             silences: AtomicU8::new(0),
             outages: AtomicU8::new(0),
             silent_until_ms: AtomicU64::new(0),
@@ -62,14 +68,27 @@ impl Availability {
     pub fn new(trunks: usize) -> Self {
         Self {
             trunks: std::iter::repeat_with(Arc::default).take(trunks).collect(),
-            clock_ms: Arc::default(),
+            ..Self::default()
+        }
+    }
+
+    /// All trunks of the table in service and without calls.
+    #[must_use]
+    pub fn of(table: &RoutingTable) -> Self {
+        let starts = table.trunks().iter().map(|trunk| trunk.max_cps);
+        Self {
+            starts: starts
+                .map(|cps| Some(Arc::new(Starts::new(cps?))))
+                .collect(),
+            groups: table.groups().iter().map(|_| Arc::default()).collect(),
+            ..Self::new(table.trunks().len())
         }
     }
 
     /// The availability for the table that takes the place of `old`'s. A trunk of the same
     /// name and address is the same trunk: both tables then read and write one state, so
-    /// that calls which began on the old table are given back to the right count. All
-    /// others begin anew.
+    /// that calls which began on the old table are given back to the right count; so is a
+    /// group of the same name. All others begin anew.
     #[must_use]
     pub fn carried_over(&self, old: &RoutingTable, new: &RoutingTable) -> Self {
         let known: std::collections::BTreeMap<&str, _> = old
@@ -86,10 +105,41 @@ impl Availability {
                 _ => Arc::default(),
             })
             .collect();
+        let fresh = Self::of(new);
+        let known: std::collections::BTreeMap<&str, _> = (old.groups().iter())
+            .map(|group| &*group.name)
+            .zip(&self.groups)
+            .collect();
+        let groups = new.groups().iter().zip(&fresh.groups);
+        let groups =
+            groups.map(|(group, fresh)| Arc::clone(known.get(&*group.name).unwrap_or(&fresh)));
         Self {
+            starts: self.starts_carried_over(old, new, fresh.starts),
+            groups: groups.collect(),
             trunks,
             clock_ms: Arc::clone(&self.clock_ms),
         }
+    }
+
+    /// A trunk that may begin as many calls a second as before remembers those it began.
+    fn starts_carried_over(
+        &self,
+        old: &RoutingTable,
+        new: &RoutingTable,
+        mut fresh: Box<[Option<Arc<Starts>>]>,
+    ) -> Box<[Option<Arc<Starts>>]> {
+        let known: std::collections::BTreeMap<&str, _> = (old.trunks().iter())
+            .map(|trunk| &*trunk.name)
+            .zip(&self.starts)
+            .collect();
+        for (starts, trunk) in fresh.iter_mut().zip(new.trunks()) {
+            if let (Some(starts), Some(Some(before))) = (starts, known.get(&*trunk.name))
+                && starts.per_second() == before.per_second()
+            {
+                *starts = Arc::clone(before);
+            }
+        }
+        fresh
     }
 
     /// The time, in milliseconds since any moment that all who tell it agree on. Goes
@@ -157,20 +207,64 @@ impl Availability {
         }
     }
 
-    /// Counts one more call on the trunk.
-    pub fn call_begins(&self, id: TrunkId) {
-        if let Some(trunk) = self.health(id) {
-            trunk.calls_in_progress.fetch_add(1, Ordering::Relaxed);
+    /// Takes the places of one more call on this route, where the table bounds calls or asks
+    /// for the least loaded trunk; `None` where nothing is counted. A call that is
+    /// `unlimited` is counted, and never refused.
+    ///
+    /// # Errors
+    /// The trunk or the group carries as many calls as it may (`max_calls`), or as many began
+    /// on the trunk in the last second (`max_cps`).
+    pub fn hold(
+        &self,
+        table: &RoutingTable,
+        route: Route,
+        unlimited: bool,
+    ) -> Result<Option<CallHold>, Full> {
+        let (Some(trunk), Some(group)) = (table.trunk(route.trunk), table.group(route.group))
+        else {
+            return Ok(None);
+        };
+        let at_most = |limit: Option<u32>| limit.filter(|_| !unlimited).unwrap_or(u32::MAX);
+        let mut hold = CallHold::default();
+        if (trunk.max_calls.is_some() || group.hunt == Hunt::LeastLoaded)
+            && let Some(health) = self.health(route.trunk)
+        {
+            hold.take(&health.calls_in_progress, at_most(trunk.max_calls))?;
         }
+        if group.max_calls.is_some()
+            && let Some(calls) = self.groups.get(route.group.index())
+        {
+            hold.take(calls, at_most(group.max_calls))?;
+        }
+        if let Some(Some(starts)) = self.starts.get(route.trunk.index()) {
+            let begun = starts.begin(self.now_ms());
+            if !unlimited {
+                begun?;
+            }
+        }
+        Ok((!hold.is_empty()).then_some(hold))
     }
 
-    /// Gives back a call counted by [`Availability::call_begins`].
-    pub fn call_ends(&self, id: TrunkId) {
-        if let Some(trunk) = self.health(id) {
-            let one_less = |calls: u32| Some(calls.saturating_sub(1));
-            let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
-            let _ = trunk.calls_in_progress.fetch_update(set, read, one_less);
-        }
+    /// Whether [`Availability::hold`] would refuse a call on this route now.
+    #[must_use]
+    pub fn is_full(&self, table: &RoutingTable, route: Route) -> bool {
+        let reached = |limit: Option<u32>, calls: u32| limit.is_some_and(|limit| calls >= limit);
+        let trunk = table.trunk(route.trunk).and_then(|trunk| trunk.max_calls);
+        let group = table.group(route.group).and_then(|group| group.max_calls);
+        let starts = self
+            .starts
+            .get(route.trunk.index())
+            .and_then(Option::as_ref);
+        reached(trunk, self.calls_in_progress(route.trunk))
+            || reached(group, self.group_calls_in_progress(route.group))
+            || starts.is_some_and(|starts| starts.is_full(self.now_ms()))
+    }
+
+    /// Calls the group's trunks carry now for it; 0 where the table does not bound them.
+    #[must_use]
+    pub fn group_calls_in_progress(&self, id: GroupId) -> u32 {
+        let calls = self.groups.get(id.index());
+        calls.map_or(0, |calls| calls.load(Ordering::Relaxed))
     }
 
     /// The trunk said something, whatever it was: it is alive. What it asked for itself
@@ -263,6 +357,7 @@ pub enum Outage {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
     use super::*;
     use crate::routing::table::TableParts;
     use crate::routing::trunk::{TargetUri, Trunk};
@@ -358,12 +453,14 @@ mod tests {
                 host_and_parameters: (*host).into(),
             },
             weight: 1,
-            max_calls: None,
+            max_calls: Some(9),
+            max_cps: None,
             probing: None,
             origin: Origin { file: 0, line: 1 },
         };
         Arc::new(RoutingTable::new(TableParts {
             trunks: trunks.iter().map(trunk).collect(),
+            groups: vec![crate::routing::trunk::TrunkGroup::bare("all")],
             ..TableParts::default()
         }))
     }
@@ -374,9 +471,14 @@ mod tests {
         let new = table(&[("c", "10.0.0.3"), ("b", "10.0.0.9"), ("d", "10.0.0.1")]);
         let before = Snapshot::new(Arc::clone(&old)).availability;
         before.tell_time(1_000);
+        let route = |id| Route {
+            group: GroupId(0),
+            trunk: TrunkId(id),
+        };
+        let hold = |id| before.hold(&old, route(id), false).unwrap();
+        let held: Vec<_> = (0..3).map(hold).collect();
         for id in 0..3 {
             before.retry_after(TrunkId(id), 60);
-            before.call_begins(TrunkId(id));
         }
         before.set_out_by_probes(TrunkId(2), true);
         let after = before.carried_over(&old, &new);
@@ -389,7 +491,7 @@ mod tests {
             [(false, 1), (true, 0), (true, 0)]
         );
         // The call that began on the old table ends on it, and the new one knows.
-        before.call_ends(TrunkId(2));
+        drop(held);
         assert_eq!(after.calls_in_progress(TrunkId(0)), 0);
         before.tell_time(61_000);
         assert_eq!(after.outage(TrunkId(0)), Some(Outage::Probes));
@@ -411,12 +513,11 @@ mod tests {
                     1 => trunks.unreachable(ONE),
                     2 => trunks.answered(ONE),
                     3 => trunks.retry_after(ONE, 7),
-                    _ => trunks.call_ends(ONE),
+                    _ => trunks.set_out_by_probes(ONE, false),
                 }
                 prop_assert!(trunks.returns_in_ms(ONE) <= TRUNK_OUTAGE_MS_MAX);
                 prop_assert_eq!(trunks.in_service(ONE), trunks.returns_in_ms(ONE) == 0);
             }
-            prop_assert_eq!(trunks.calls_in_progress(ONE), 0);
         }
     }
 }

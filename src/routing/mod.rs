@@ -8,6 +8,7 @@
 //! Nothing here allocates while deciding.
 
 pub mod availability;
+mod call_load;
 pub mod classification;
 pub mod conditions;
 pub mod decision;
@@ -29,6 +30,7 @@ pub mod text_pattern;
 pub mod trunk;
 
 pub use availability::{Availability, Outage};
+pub use call_load::{CallHold, Full};
 pub use classification::{
     Arrival, Classification, Label, classify, is_by_source_only, is_known_source,
 };
@@ -67,7 +69,7 @@ impl Snapshot {
     /// A snapshot with every trunk in service and no call in progress.
     #[must_use]
     pub fn new(table: Arc<RoutingTable>) -> Self {
-        let availability = Arc::new(Availability::new(table.trunks().len()));
+        let availability = Arc::new(Availability::of(&table));
         Self {
             table,
             availability,
@@ -269,7 +271,7 @@ fn find_routes(
     trace: &mut impl Trace,
 ) -> Outcome {
     let mut routes = ArrayVec::new();
-    let mut unavailable = ArrayVec::new();
+    let mut unavailable = Passed::default();
     let mut policy = None;
     for destination in destinations {
         let group = match destination {
@@ -295,10 +297,13 @@ fn find_routes(
         }
     }
     if routes.is_empty() && walk.emergency {
-        // A trunk believed dead is better than no trunk.
-        routes = unavailable.clone();
+        // A trunk believed dead, or full, is better than no trunk.
+        routes = unavailable.all.clone();
+    } else if routes.is_empty() && policy.flatten().is_none_or(|policy| policy.last_resort) {
+        // They are believed dead; the caller has nobody else.
+        routes = unavailable.believed_dead.clone();
     }
-    match (routes.is_empty(), unavailable.is_empty()) {
+    match (routes.is_empty(), unavailable.all.is_empty()) {
         (false, _) => Outcome::Route(routes),
         (true, false) => Outcome::Unavailable,
         (true, true) => Outcome::NoRoute,
@@ -307,13 +312,21 @@ fn find_routes(
 
 type Routes = ArrayVec<Route, { crate::limits::ROUTES_MAX }>;
 
+/// Routes that were passed over.
+#[derive(Default)]
+struct Passed {
+    all: Routes,
+    /// Those whose trunk is out of service, but not by order, and not full.
+    believed_dead: Routes,
+}
+
 /// Adds the trunks of one group, until there are `routes_max`. A trunk is tried once.
 fn hunt(
     snapshot: &Snapshot,
     walk: &Walk<'_, '_>,
     id: GroupId,
     routes_max: usize,
-    (routes, unavailable): (&mut Routes, &mut Routes),
+    (routes, unavailable): (&mut Routes, &mut Passed),
     trace: &mut impl Trace,
 ) {
     let Some(group) = walk.table.group(id) else {
@@ -326,21 +339,27 @@ fn hunt(
         walk.facts.call_hash,
     ) {
         let known = |list: &Routes| list.iter().any(|route| route.trunk == trunk);
-        let Some(target) = walk.table.trunk(trunk) else {
+        if walk.table.trunk(trunk).is_none() {
             continue;
-        };
-        if known(routes) || known(unavailable) {
+        }
+        if known(routes) || known(&unavailable.all) {
             continue;
         }
         let route = Route { group: id, trunk };
-        let state = trunk::state(target, trunk, &snapshot.availability);
+        let state = trunk::state(walk.table, route, &snapshot.availability);
         let list = if state == TrunkState::InService {
             &mut *routes
         } else {
-            &mut *unavailable
+            &mut unavailable.all
         };
         if list.len() >= routes_max || list.try_push(route).is_err() {
             return;
+        }
+        if state == TrunkState::OutOfService
+            && snapshot.availability.outage(trunk) != Some(Outage::Ordered)
+        {
+            // As long as the list of all, which had room.
+            let _ = unavailable.believed_dead.try_push(route);
         }
         trace.trunk(route, state);
     }

@@ -2,7 +2,7 @@
 //! last attempt ended.
 
 use super::table::{AlternativeRouting, Cause};
-use super::{Availability, Route};
+use super::{Availability, Outage, Route};
 
 /// What moves a call on when its group names no policy.
 pub const NEXT_ROUTE_ON_BY_DEFAULT: [Cause; 7] = [
@@ -60,10 +60,13 @@ pub enum Stop {
     NoneLeft,
     /// Routes are left, and all of them are out of service.
     OutOfService,
+    /// Routes are left, and all of them are full.
+    Full,
 }
 
 /// Whether an attempt that ended so moves the call to another route, and to which: the
-/// first one left that is in service. `give_up_on` wins over `next_route_on`; without a
+/// first one left that is in service, or, where the policy has a last resort, the first that
+/// is out of service but not by order. `give_up_on` wins over `next_route_on`; without a
 /// policy [`NEXT_ROUTE_ON_BY_DEFAULT`] holds.
 #[must_use]
 pub fn next_route(
@@ -86,15 +89,19 @@ pub fn next_route(
     if search.progressed {
         return Next::Stop(Stop::Progressed);
     }
-    search.next(availability)
+    search.next(availability, policy.is_none_or(|policy| policy.last_resort))
 }
 
 impl Search<'_> {
     /// The first route left that may be tried.
-    fn next(&self, availability: &Availability) -> Next {
+    fn next(&self, availability: &Availability, last_resort: bool) -> Next {
         let left = self.routes.get(self.tried..).unwrap_or_default();
         let fits = |route: &Route| self.emergency || availability.in_service(route.trunk);
-        match left.iter().position(fits) {
+        let resort = |route: &Route| {
+            last_resort && availability.outage(route.trunk) != Some(Outage::Ordered)
+        };
+        let place = left.iter().position(fits);
+        match place.or_else(|| left.iter().position(resort)) {
             Some(further) => Next::Try(self.tried + further),
             None if left.is_empty() => Next::Stop(Stop::NoneLeft),
             None => Next::Stop(Stop::OutOfService),
@@ -149,6 +156,7 @@ mod tests {
             give_up_on: not_on.into(),
             trunk_timeout_ms: None,
             max_routes: 8,
+            last_resort: false,
         }
     }
 

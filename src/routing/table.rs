@@ -56,6 +56,8 @@ pub struct AlternativeRouting {
     pub trunk_timeout_ms: Option<u32>,
     /// Routes of a decision, at most `ROUTES_MAX`.
     pub max_routes: u8,
+    /// Whether trunks that are believed dead are tried when there are no others.
+    pub last_resort: bool,
 }
 
 /// Why an attempt on a route ended.

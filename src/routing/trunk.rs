@@ -2,8 +2,8 @@
 
 use super::number::Number;
 use super::{
-    Availability, DialPlanId, GroupId, ManipulationId, Origin, PolicyId, Probing, RoutingTable,
-    TrunkId,
+    Availability, DialPlanId, GroupId, ManipulationId, Origin, PolicyId, Probing, Route,
+    RoutingTable, TrunkId,
 };
 use crate::limits::TRUNKS_PER_GROUP_MAX;
 use arrayvec::ArrayVec;
@@ -19,6 +19,9 @@ pub struct Trunk {
     pub weight: u16,
     /// Calls it takes at once; `None` is no limit. Counted in proxy mode only.
     pub max_calls: Option<u32>,
+    /// Calls that may begin on it in any second; `None` is no limit. Counted in proxy mode
+    /// only.
+    pub max_cps: Option<u16>,
     /// How it is probed; `None` is not at all. Done in proxy mode only.
     pub probing: Option<Probing>,
     /// Where it was defined.
@@ -120,6 +123,8 @@ pub struct TrunkGroup {
     pub trunks: Box<[TrunkId]>,
     /// The order of trying them.
     pub hunt: Hunt,
+    /// Calls its trunks take at once for it; `None` is no limit. Counted in proxy mode only.
+    pub max_calls: Option<u32>,
     /// How its callers write numbers.
     pub dial_plan: Option<DialPlanId>,
     /// Manipulations of numbers that arrive here, in order.
@@ -134,6 +139,25 @@ pub struct TrunkGroup {
     pub origin: Origin,
 }
 
+#[cfg(test)]
+impl TrunkGroup {
+    /// A group with a name and nothing else, for tests.
+    pub(crate) fn bare(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            trunks: Box::default(),
+            hunt: Hunt::TopDown,
+            max_calls: None,
+            dial_plan: None,
+            inbound: Box::default(),
+            outbound: Box::default(),
+            search: Box::default(),
+            alternative_routing: None,
+            origin: Origin { file: 0, line: 1 },
+        }
+    }
+}
+
 /// Whether a trunk may be tried, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrunkState {
@@ -141,7 +165,7 @@ pub enum TrunkState {
     InService,
     /// It is out of service.
     OutOfService,
-    /// It carries as many calls as its `max_calls`.
+    /// It, or its group, carries as many calls as it may, or began as many in this second.
     Full,
 }
 
@@ -176,13 +200,14 @@ pub(super) fn order(
 }
 
 /// Whether the trunk may be tried now.
-pub(super) fn state(trunk: &Trunk, id: TrunkId, availability: &Availability) -> TrunkState {
-    if !availability.in_service(id) {
-        return TrunkState::OutOfService;
+pub(super) fn state(table: &RoutingTable, route: Route, availability: &Availability) -> TrunkState {
+    if availability.is_full(table, route) {
+        return TrunkState::Full;
     }
-    match trunk.max_calls {
-        Some(limit) if availability.calls_in_progress(id) >= limit => TrunkState::Full,
-        _ => TrunkState::InService,
+    if availability.in_service(route.trunk) {
+        TrunkState::InService
+    } else {
+        TrunkState::OutOfService
     }
 }
 

@@ -25,8 +25,8 @@ use super::worker::{CallLog, Order};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX, ROUTES_MAX};
 use crate::observe::{self, Counters, PeerErrors, ProxiedCallLine};
 use crate::proxy::{
-    DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent, request_owner,
-    response_owner,
+    DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent, dialog_owner,
+    request_owner, response_owner,
 };
 use crate::routing::Snapshot;
 use crate::system::{Letter, ReceiveRoom};
@@ -68,7 +68,7 @@ pub(super) struct Unanswered(Arc<[AtomicUsize]>);
 const QUIET: Duration = Duration::from_millis(10);
 /// How late a timer may be: under load a datagram comes meanwhile, and its round runs the
 /// timers too, so that none costs a wake-up of its own. SIP's shortest is 500 ms.
-const TIMER_SLACK: Duration = Duration::from_millis(5);
+const TIMER_SLACK: Duration = Duration::from_millis(20);
 /// With nothing due the alarm is set for later than anybody waits.
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -190,7 +190,8 @@ impl ProxyTask {
                     peer: received.source,
                 };
                 let bytes = received.bytes;
-                match response_owner(bytes).filter(|owner| self.post.is_elsewhere(*owner)) {
+                let owner = response_owner(bytes).or_else(|| dialog_owner(bytes));
+                match owner.filter(|owner| self.post.is_elsewhere(*owner)) {
                     None => self.handle(now, Input::Received { flow, bytes }, snapshot, work),
                     Some(owner) => {
                         let bytes = Bytes::copy_from_slice(bytes);
@@ -269,18 +270,7 @@ impl ProxyTask {
     /// Has the engine take one input. A defect met by one datagram must not end the calls of
     /// everybody else: what it began is left undone, and the request it belonged to is lost.
     fn handle(&mut self, now: Now, input: Input<'_>, snapshot: &Snapshot, work: &mut Work) {
-        let before = (work.letters.len(), work.events.len());
-        let act = || self.engine.handle(now, input, snapshot);
-        let done = catch_unwind(AssertUnwindSafe(act));
-        while let Some(output) = self.engine.poll_output() {
-            match output {
-                Output::Transmit { flow, bytes } => work.letters.push((flow, bytes)),
-                Output::Event(event) => work.events.push(event),
-            }
-        }
-        if done.is_err() {
-            work.letters.truncate(before.0);
-            work.events.truncate(before.1);
+        if !step(&mut self.engine, now, input, snapshot, work) {
             self.counters.dropped(DropReason::Defect);
             let (length, source) = match input {
                 Input::Received { flow, bytes } => (bytes.len(), flow.peer),
@@ -337,7 +327,10 @@ impl ProxyTask {
                 self.errors.proxy_dropped(now.instant, why, source);
             }
             ProxyEvent::Probe(report) => observe::tell_turn(&report),
-            ProxyEvent::Call(_) | ProxyEvent::Served { .. } | ProxyEvent::InDialog { .. } => {}
+            ProxyEvent::Call(_)
+            | ProxyEvent::Served { .. }
+            | ProxyEvent::InDialog { .. }
+            | ProxyEvent::Repeated(_) => {}
         }
     }
 
@@ -450,6 +443,29 @@ fn letter<'l>(listener: &UdpListener, (flow, bytes): &'l (Flow, Bytes)) -> Lette
     }
 }
 
+/// One step of the engine. Whether it ended; a defect is caught, and nothing of what it
+/// began is done.
+fn step(
+    engine: &mut Engine,
+    now: Now,
+    input: Input<'_>,
+    snapshot: &Snapshot,
+    work: &mut Work,
+) -> bool {
+    let act = || engine.handle(now, input, snapshot);
+    if catch_unwind(AssertUnwindSafe(act)).is_err() {
+        engine.recover();
+        return false;
+    }
+    while let Some(output) = engine.poll_output() {
+        match output {
+            Output::Transmit { flow, bytes } => work.letters.push((flow, bytes)),
+            Output::Event(event) => work.events.push(event),
+        }
+    }
+    true
+}
+
 /// One sleep for all timers. Most of them are moved before they are due, so it is set anew
 /// only for an earlier one, and now and then rings for nothing.
 #[derive(Debug)]
@@ -503,4 +519,118 @@ async fn any_ready(doors: &[Door]) {
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+    use crate::proxy::{ProxyListener, ProxySettings};
+    use crate::transaction::Timers;
+    use std::hash::RandomState;
+
+    const TABLE: &str = "[trunk_group.sbc]\naccept_from = [\"10.0.0.0/8\"]\n\
+        [trunk_group.uk]\ntrunks = [\"lon\"]\n\
+        [trunk.lon]\naddress = \"sip:10.0.1.1\"\nmax_calls = 1\n\
+        [[rule]]\nname = \"UK\"\ncalled = [\"+44*\"]\nroute_to = [\"uk\"]\n";
+
+    fn snapshot() -> Snapshot {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("routing.toml"), TABLE).unwrap();
+        Snapshot::new(Arc::new(crate::tables::load(folder.path()).table.unwrap()))
+    }
+
+    fn engine(now: Now, snapshot: &Snapshot) -> Engine {
+        let local = "10.0.0.1:5060".parse().unwrap();
+        let settings = ProxySettings {
+            worker: 0,
+            secret: [7; 16],
+            key: RandomState::new(),
+            epoch: now.instant,
+            timers: Timers::default(),
+            listeners: vec![ProxyListener {
+                name: "".into(),
+                transport: FlowTransport::Udp,
+                local,
+                advertised: local,
+            }],
+            server_header: None,
+            calls_max: 10,
+        };
+        Engine::new(settings, snapshot)
+    }
+
+    fn invite(id: u32) -> String {
+        format!(
+            "INVITE sip:+441@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK{id}\r\n\
+             From: <sip:a@x>;tag=a{id}\r\nTo: <sip:+441@x>\r\nCall-ID: {id}\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:a@10.0.0.9>\r\nContent-Length: 0\r\n\r\n"
+        )
+    }
+
+    /// A defect costs the call it meets, and nothing else: wherever it strikes, no context
+    /// and no place on a trunk is lost with it.
+    #[test]
+    fn a_defect_loses_one_call_and_leaves_nothing_behind() {
+        let mut now = Now {
+            instant: Instant::now(),
+            wall: Timestamp::UNIX_EPOCH,
+        };
+        let snapshot = snapshot();
+        let mut engine = engine(now, &snapshot);
+        let mut work = Work::default();
+        let flow = Flow {
+            listener: 0,
+            transport: FlowTransport::Udp,
+            local: "10.0.0.1:5060".parse().unwrap(),
+            peer: "10.0.0.9:5060".parse().unwrap(),
+        };
+        let calls = |snapshot: &Snapshot| {
+            let trunk = crate::routing::TrunkId(0);
+            snapshot.availability.calls_in_progress(trunk)
+        };
+        let begins = |engine: &mut Engine, id: u32, work: &mut Work| {
+            let text = invite(id);
+            let bytes = text.as_bytes();
+            step(
+                engine,
+                now,
+                Input::Received { flow, bytes },
+                &snapshot,
+                work,
+            )
+        };
+        // While its call begins.
+        engine.plant_defect();
+        assert!(!begins(&mut engine, 1, &mut work));
+        assert!(work.letters.is_empty() && work.events.is_empty());
+        assert_eq!((engine.in_progress(), calls(&snapshot)), (0, 0));
+        // The same INVITE again is a new call, and a repetition of it is not.
+        assert!(begins(&mut engine, 1, &mut work) && begins(&mut engine, 1, &mut work));
+        assert_eq!((engine.in_progress(), calls(&snapshot)), (1, 1));
+        // While a repetition is answered.
+        engine.plant_defect();
+        assert!(!begins(&mut engine, 1, &mut work));
+        assert_eq!((engine.in_progress(), calls(&snapshot)), (0, 0));
+        // While a timer runs.
+        assert!(begins(&mut engine, 2, &mut work));
+        engine.plant_defect();
+        now.instant = engine.poll_timeout().unwrap();
+        assert!(!step(
+            &mut engine,
+            now,
+            Input::TimerDue,
+            &snapshot,
+            &mut work
+        ));
+        assert_eq!((engine.in_progress(), calls(&snapshot)), (0, 0));
+        work.letters.clear();
+        let bytes = invite(3);
+        let input = Input::Received {
+            flow,
+            bytes: bytes.as_bytes(),
+        };
+        assert!(step(&mut engine, now, input, &snapshot, &mut work));
+        assert_eq!(work.letters.len(), 2, "100 and the INVITE");
+    }
 }

@@ -97,6 +97,10 @@ impl<'a> CommaList<'a> {
 
     /// Length of the first element of the rest.
     fn element_length(&mut self) -> usize {
+        // Almost every value is alone.
+        if memchr(b',', self.rest).is_none() {
+            return self.rest.len();
+        }
         let mut at = 0;
         let mut after_lws = true;
         while let Some(byte) = self.rest.get(at) {

@@ -30,6 +30,7 @@ pub(super) struct TrunkSection {
     pub(super) address: Option<Text>,
     pub(super) weight: u16,
     pub(super) max_calls: Option<u32>,
+    pub(super) max_cps: Option<u16>,
     pub(super) probing: ProbingSection,
 }
 
@@ -52,6 +53,7 @@ pub(super) struct GroupSection {
     pub(super) name: Text,
     pub(super) trunks: Vec<Text>,
     pub(super) hunt: Hunt,
+    pub(super) max_calls: Option<u32>,
     pub(super) accept_from: Vec<Text>,
     pub(super) dial_plan: Option<Text>,
     pub(super) inbound: Vec<Text>,
@@ -158,6 +160,7 @@ pub(super) struct PolicySection {
     pub(super) give_up_on: Vec<Text>,
     pub(super) trunk_timeout_ms: Option<u32>,
     pub(super) max_routes: u8,
+    pub(super) last_resort: bool,
 }
 
 /// `[policy]`: what a change to the table may do.
@@ -264,6 +267,9 @@ impl TrunkSection {
             max_calls: table
                 .integer("max_calls", 1..=1_000_000)
                 .map(|(calls, _)| calls as u32),
+            max_cps: table
+                .integer("max_cps", 1..=u64::from(limits::CALLS_PER_SECOND_MAX))
+                .map(|(calls, _)| calls as u16),
             probing: ProbingSection::read(&mut table),
         };
         table.finish();
@@ -313,6 +319,9 @@ impl GroupSection {
             hunt: table
                 .one_of("hunt", &words)
                 .map_or(Hunt::TopDown, |(hunt, _)| hunt),
+            max_calls: table
+                .integer("max_calls", 1..=1_000_000)
+                .map(|(calls, _)| calls as u32),
             accept_from: table.strings("accept_from").unwrap_or_default(),
             dial_plan: table.string("dial_plan"),
             inbound: table.strings("inbound").unwrap_or_default(),
@@ -513,6 +522,9 @@ impl PolicySection {
             max_routes: table
                 .integer("max_routes", 1..=limits::ROUTES_MAX as u64)
                 .map_or(limits::ROUTES_MAX as u8, |(routes, _)| routes as u8),
+            last_resort: table
+                .one_of("out_of_service", &[("last-resort", true), ("never", false)])
+                .is_none_or(|(last_resort, _)| last_resort),
         };
         table.finish();
         section

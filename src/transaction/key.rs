@@ -27,6 +27,16 @@ impl TransactionKey {
         Self::server(request, request.method()?, seed)
     }
 
+    /// [`TransactionKey::of_request`] of a request whose top Via has been read.
+    #[must_use]
+    pub fn of_request_from(
+        request: &Message<'_>,
+        top_via: &Via<'_>,
+        seed: &RandomState,
+    ) -> Option<Self> {
+        Self::server_from(request, top_via, request.method()?, seed)
+    }
+
     /// The key of the INVITE transaction that `request` starts (INVITE), ends (ACK)
     /// or is about (CANCEL, RFC 3261 §9.2).
     #[must_use]

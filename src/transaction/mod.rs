@@ -31,6 +31,7 @@ pub use server_invite::ServerInvite;
 pub use server_non_invite::ServerNonInvite;
 pub use store::{NotKept, TransactionId, TransactionStore};
 pub use table::{AnswerPath, TransactionTable};
+pub(crate) use timers::Repeat;
 pub use timers::{TimerName, Timers};
 
 use std::time::{Duration, Instant};

@@ -160,10 +160,10 @@ impl fmt::Display for TimerName {
     }
 }
 
-/// A timer that repeats a message: A, E or G.
+/// A timer that repeats a message: A, E, G, or that of a 2xx (RFC 3261 §13.3.1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Repeat {
-    pub(super) at: Instant,
+pub(crate) struct Repeat {
+    pub(crate) at: Instant,
     interval_ms: u32,
 }
 
@@ -179,7 +179,7 @@ impl Repeat {
     }
 
     /// The same timer over a transport that needs it; `None` over one that does not.
-    pub(super) fn over(transport: Transport, now: Instant, interval_ms: u32) -> Option<Self> {
+    pub(crate) fn over(transport: Transport, now: Instant, interval_ms: u32) -> Option<Self> {
         match transport {
             Transport::Unreliable => Some(Self::new(now, interval_ms)),
             Transport::Reliable => None,
@@ -187,7 +187,7 @@ impl Repeat {
     }
 
     /// Twice the interval, at most `interval_ms_max`, from `now` on.
-    pub(super) fn doubled(self, now: Instant, interval_ms_max: u32) -> Self {
+    pub(crate) fn doubled(self, now: Instant, interval_ms_max: u32) -> Self {
         Self::new(now, self.interval_ms.saturating_mul(2).min(interval_ms_max))
     }
 }

@@ -258,6 +258,7 @@ fn table(parts: &Parts, choice: &Choice) -> RoutingTable {
         },
         weight: 1,
         max_calls: None,
+        max_cps: None,
         probing: None,
         origin: NOWHERE,
     });
@@ -265,6 +266,7 @@ fn table(parts: &Parts, choice: &Choice) -> RoutingTable {
         name: format!("group-{id}").into(),
         trunks: own.iter().copied().map(TrunkId).collect(),
         hunt: Hunt::TopDown,
+        max_calls: None,
         dial_plan: (id == 1).then_some(DialPlanId(0)),
         inbound: Box::default(),
         outbound: Box::default(),
@@ -334,6 +336,7 @@ fn table(parts: &Parts, choice: &Choice) -> RoutingTable {
             give_up_on: Box::default(),
             trunk_timeout_ms: None,
             max_routes: choice.max_routes,
+            last_resort: true,
         }],
         lists: vec![
             list("one", None),

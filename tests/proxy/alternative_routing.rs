@@ -4,7 +4,7 @@ use trunkline::proxy::EndedBy;
 use trunkline::routing::table::Cause;
 use trunkline::routing::{Snapshot, Stop};
 
-use crate::bench::{Bench, CALLER, LON, MAN, Sent, TABLE, ack_of, table, value, values};
+use crate::bench::{Bench, CALLER, LON, MAN, Sent, TABLE, ack_of, settings, table, value, values};
 
 /// A call whose first trunk was sent the INVITE.
 fn begun(bench: &mut Bench, number: &str) -> (String, Sent) {
@@ -263,6 +263,41 @@ fn without_a_trunk_in_service_the_answer_is_503() {
     let lon = bench.take(LON, "INVITE sip:112@");
     bench.bounce(&lon);
     bench.take(MAN, "INVITE sip:112@");
+}
+
+#[test]
+fn the_last_resort_is_a_trunk_that_is_believed_dead_unless_the_table_says_otherwise() {
+    for (setting, tries) in [("", true), ("last-resort", true), ("never", false)] {
+        let text = if setting.is_empty() {
+            TABLE.to_owned()
+        } else {
+            let policy = "[alternative_routing.careful]\nnext_route_on = [\"trunk-timeout\",";
+            let text = TABLE.replace(policy, &format!("[alternative_routing.careful]\nout_of_service = \"{setting}\"\nnext_route_on = [\"transport-error\", \"trunk-timeout\","));
+            text.replace(
+                "[trunk_group.uk]\n",
+                "[trunk_group.uk]\nalternative_routing = \"careful\"\n",
+            )
+        };
+        let now = std::time::Instant::now();
+        let mut bench = Bench::with(table(&text), settings(now), now);
+        let trunks = &bench.snapshot.availability;
+        for id in 0..bench.snapshot.table.trunks().len() {
+            trunks.retry_after(trunkline::routing::TrunkId(id as u16), 30);
+        }
+        bench.receive(CALLER, &crate::bench::invite("+441", "1"));
+        if tries {
+            bench.take(CALLER, "SIP/2.0 100 ");
+            let lon = bench.take(LON, "INVITE ");
+            // And so is the next one.
+            bench.bounce(&lon);
+            let man = bench.take(MAN, "INVITE ");
+            bench.answer(&man, 200, "");
+            bench.take(CALLER, "SIP/2.0 200 ");
+        } else {
+            bench.take(CALLER, "SIP/2.0 503 ");
+        }
+        bench.quiet();
+    }
 }
 
 #[test]

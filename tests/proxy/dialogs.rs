@@ -78,6 +78,13 @@ fn a_re_invite_is_a_call_of_its_own_without_the_table() {
         bench.take(here, "SIP/2.0 180 ");
         bench.answer(&sent, 200, "");
         bench.take(here, "SIP/2.0 200 ");
+        let ack = if from_callee {
+            dialog.by_callee("ACK", 7)
+        } else {
+            dialog.by_caller("ACK", 7)
+        };
+        bench.receive(here, &ack.replace("CSeq: 1 ACK", "CSeq: 7 ACK"));
+        bench.take(there, "ACK ");
     }
     // Refused, and both sides acknowledge.
     let again = dialog.by_caller("INVITE", 8);

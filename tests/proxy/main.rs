@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)] // A test may fail loudly.
 
 mod abuse;
+mod accepted;
 mod alternative_routing;
 mod bench;
 mod calls;
 mod dialogs;
+mod limits;
 mod probing;
 mod races;

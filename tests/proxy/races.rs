@@ -114,41 +114,6 @@ fn cancel_of_nothing_is_481() {
 }
 
 #[test]
-fn a_lost_200_is_repeated_through_us_until_it_is_acknowledged() {
-    let mut bench = Bench::new();
-    let invite = bench.call_to("+441");
-    let sent = bench.take(LON, "INVITE ");
-    let ok = bench.answer(&sent, 200, "");
-    let first = bench.take(CALLER, "SIP/2.0 200 ");
-    for _ in 0..6 {
-        bench.wait_ms(4_000);
-        bench.receive(LON, &ok);
-        assert_eq!(bench.take(CALLER, "SIP/2.0 200 ").text, first.text);
-    }
-    // The INVITE again, for the caller has not heard of it: absorbed (RFC 6026).
-    bench.receive(CALLER, &invite);
-    bench.quiet();
-    let dialog = Dialog::of(&invite, &first.text);
-    // The ACK is lost, and sent for each 200.
-    for _ in 0..3 {
-        bench.receive(CALLER, &dialog.by_caller("ACK", 1));
-    }
-    let acks: Vec<String> = (0..3)
-        .map(|_| bench.take("10.0.1.9:5070", "ACK ").text)
-        .collect();
-    assert!(
-        acks.iter().all(|ack| *ack == acks[0]),
-        "alike: RFC 3261 §16.11"
-    );
-    bench.quiet();
-    // After 64*T1 nobody is interested any more.
-    bench.wait_ms(40_000);
-    bench.receive(LON, &ok);
-    bench.quiet();
-    bench.rest();
-}
-
-#[test]
 fn a_200_of_a_trunk_we_gave_up_on_is_relayed_and_ends_the_other_attempt() {
     let mut bench = Bench::new();
     let invite = bench.call_to("+441");

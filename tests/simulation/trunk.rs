@@ -25,7 +25,7 @@ pub(crate) struct Callee {
     /// Where it came from: one of our listeners.
     us: &'static str,
     invite: String,
-    tag: String,
+    pub(crate) tag: String,
     plan: Plan,
     last: Option<(u16, String)>,
     pub(crate) acked: bool,
@@ -232,6 +232,10 @@ impl Callee {
                 lines += &format!("Record-Route: {route}\r\n");
             }
             lines += &format!("Contact: <sip:bob@{address}>\r\n");
+            if status >= 200 {
+                // Where a BYE is lost for good, the session ends all the same.
+                lines += "Session-Expires: 1800;refresher=uas\r\n";
+            }
         } else if status == 503 && self.tag.ends_with('0') {
             lines = "Retry-After: 3\r\n".to_owned();
         }

@@ -11,7 +11,7 @@ use trunkline::proxy::{
     Engine, Flow, FlowTransport, Input, Now, Output, ProxyDrop, ProxyEvent, ProxyListener,
     ProxySettings,
 };
-use trunkline::routing::{Outage, RoutingTable, Snapshot, TrunkId};
+use trunkline::routing::{GroupId, Outage, Route, RoutingTable, Snapshot, TrunkId};
 use trunkline::sip::{HeaderName, Message, Method, Reply, StatusCode};
 use trunkline::tables;
 use trunkline::transaction::Timers;
@@ -24,6 +24,8 @@ pub(crate) const CALLER: &str = "10.0.0.10:5060";
 /// Timer G sends a refusal that nobody acknowledges after 0, 0.5, 1.5 and 3.5 s, then every
 /// 4 s until timer H ends it after 32 s.
 const REFUSALS: u32 = 11;
+/// As often does a caller get a 2xx whose ACK does not come.
+const SUCCESSES: u32 = 11;
 
 const US: [&str; 2] = ["10.0.0.1:5060", "[2001:db8::1]:5060"];
 const TRUNKS: [&str; 4] = [
@@ -42,11 +44,13 @@ static TABLES: LazyLock<[Arc<RoutingTable>; 2]> = LazyLock::new(|| {
             accept_from = ["10.0.0.10"]
             [trunk_group.carrier]
             trunks = ["{first}", "{second}", "c"]
+            max_calls = 20
             [trunk_group.far]
             trunks = ["six", "c"]
             alternative_routing = "eager"
             [trunk.a]
             address = "sip:10.0.1.1"
+            max_calls = 2
             options = "2s"
             [trunk.b]
             address = "sip:10.0.1.2"
@@ -54,6 +58,7 @@ static TABLES: LazyLock<[Arc<RoutingTable>; 2]> = LazyLock::new(|| {
             options_misses = 2
             [trunk.c]
             address = "sip:10.0.1.3"
+            max_cps = 2
             [trunk.six]
             address = "sip:[2001:db8::49]"
             options = "2s"
@@ -184,6 +189,12 @@ pub(crate) struct World {
     told: BTreeMap<String, u16>,
     /// How often the engine sent a caller the refusal of its call.
     refusals: BTreeMap<String, u32>,
+    /// How often the engine sent a caller the 2xx of its call.
+    successes: BTreeMap<String, u32>,
+    /// ACKs of 2xx that reached the engine: Call-ID and To tag.
+    acks: BTreeSet<(String, String)>,
+    /// What the engine sent in this step: to whom, and the first line.
+    step: Vec<(String, String)>,
     /// Some trunk died, and with it its calls.
     died: bool,
     strays: u64,
@@ -239,6 +250,9 @@ impl World {
             attempts: BTreeSet::new(),
             told: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            successes: BTreeMap::new(),
+            acks: BTreeSet::new(),
+            step: Vec::new(),
             died: false,
             strays: 0,
             tally: Tally::default(),
@@ -384,10 +398,12 @@ impl World {
                 local: address,
                 peer: from.parse().unwrap(),
             };
+            self.note_ack(from, bytes);
             let strays = self.strays;
             self.engine(Input::Received { flow, bytes });
             if strays == self.strays {
                 self.note_heard(from, bytes);
+                self.check_repeated(from, bytes);
             }
             return;
         }
@@ -451,18 +467,21 @@ impl World {
             wall: wall + jiff::SignedDuration::from_millis(shift_ms),
         };
         let out = self.out_by_probes();
+        self.step.clear();
         self.engine.handle(now, input, &self.snapshot);
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Transmit { flow, bytes } => {
                     let to = flow.peer.to_string();
                     self.check_attempt(&to, &bytes, &out);
+                    self.note_sent(&to, &bytes);
                     self.note_refusal(&to, &bytes);
                     self.carry(US[usize::from(flow.listener)], &to, &bytes);
                 }
                 Output::Event(event) => self.told(event),
             }
         }
+        self.check_limits();
         if let Some(due) = self.engine.poll_timeout() {
             let due_ms = due.saturating_duration_since(self.base).as_micros();
             let due_ms = u64::try_from(due_ms.div_ceil(1_000))
@@ -500,6 +519,57 @@ impl World {
             let before = self.told.insert(text(&call.call_id), call.status.code());
             assert_eq!(before, None, "a call was told of twice");
         }
+    }
+
+    fn note_sent(&mut self, to: &str, bytes: &[u8]) {
+        let message = Message::parse_datagram(bytes).unwrap();
+        let line = text(bytes.split(|byte| *byte == b'\r').next().unwrap());
+        self.step.push((to.to_owned(), line));
+        let is_invite = message.cseq().unwrap().method == Method::Invite;
+        let is_success = message.status().is_some_and(StatusCode::is_success);
+        if to == CALLER && is_invite && is_success {
+            let id = text(message.call_id().unwrap());
+            *self.successes.entry(id).or_default() += 1;
+        }
+        if message.method() == Some(Method::Ack) {
+            self.check_ack(&message);
+        }
+    }
+
+    /// Promise: no callee that answered gets an ACK its caller did not send.
+    fn check_ack(&self, message: &Message<'_>) {
+        let dialog = dialog_of(message);
+        let callees = self.trunks.iter().flat_map(|trunk| &trunk.calls);
+        let mut callees =
+            callees.filter(|(key, callee)| key.0 == dialog.0 && callee.tag == dialog.1);
+        let has_answered = callees.any(|(_, callee)| callee.has_answered());
+        assert!(
+            !has_answered || self.acks.contains(&dialog),
+            "an ACK that nobody sent: {dialog:?}"
+        );
+    }
+
+    /// Notes the ACK before the engine has forwarded it.
+    fn note_ack(&mut self, from: &str, bytes: &[u8]) {
+        let message = Message::parse_datagram(bytes).unwrap();
+        if from == CALLER && message.method() == Some(Method::Ack) {
+            self.acks.insert(dialog_of(&message));
+        }
+    }
+
+    /// Promise: a 2xx that comes again after its ACK is answered with it at once.
+    fn check_repeated(&self, from: &str, bytes: &[u8]) {
+        let message = Message::parse_datagram(bytes).unwrap();
+        let is_success = message.status().is_some_and(StatusCode::is_success);
+        let is_invite = message.cseq().unwrap().method == Method::Invite;
+        if from == CALLER || !is_success || !is_invite || !self.acks.contains(&dialog_of(&message))
+        {
+            return;
+        }
+        let [(_, line)] = &self.step[..] else {
+            panic!("a repeated 2xx had {:?} sent", self.step);
+        };
+        assert!(line.starts_with("ACK "), "a repeated 2xx had {line} sent");
     }
 
     /// Counts how often each caller is refused: what goes unanswered is to be repeated.
@@ -564,7 +634,40 @@ impl World {
         out.map(address).collect()
     }
 
-    /// Promise: no attempt begins on a trunk that probes keep out, unless lives hang on it.
+    /// Places taken on all trunks and groups.
+    fn calls_held(&self) -> u32 {
+        let Snapshot {
+            table,
+            availability,
+        } = &self.snapshot;
+        let trunks = (0..).map(TrunkId).zip(table.trunks());
+        let groups = (0..).map(GroupId).zip(table.groups());
+        trunks
+            .map(|(id, _)| availability.calls_in_progress(id))
+            .chain(groups.map(|(id, _)| availability.group_calls_in_progress(id)))
+            .sum()
+    }
+
+    /// Promise: no trunk carries more calls than it may but for those that lives hang on.
+    fn check_limits(&self) {
+        let emergencies = self
+            .callers
+            .iter()
+            .filter(|c| c.invite.starts_with("INVITE sip:112@"));
+        let emergencies = u32::try_from(emergencies.count()).unwrap();
+        for (id, trunk) in (0..).map(TrunkId).zip(self.snapshot.table.trunks()) {
+            let calls = self.snapshot.availability.calls_in_progress(id);
+            let limit = trunk.max_calls.unwrap_or(0);
+            assert!(
+                calls <= limit + emergencies,
+                "{calls} calls on {}",
+                trunk.name
+            );
+        }
+    }
+
+    /// Promise: no attempt begins on a trunk that probes keep out, unless lives hang on it or
+    /// there is no other: a trunk without probes is never kept out by them.
     fn check_attempt(&mut self, to: &str, bytes: &[u8], out: &[&str]) {
         if !bytes.starts_with(b"INVITE ") || !TRUNKS.contains(&to) {
             return;
@@ -574,9 +677,27 @@ impl World {
         let is_new = self.attempts.insert(branch);
         let is_emergency = bytes.starts_with(b"INVITE sip:112@");
         assert!(
-            !is_new || is_emergency || !out.contains(&to),
+            !is_new || is_emergency || !out.contains(&to) || !self.is_any_better(to),
             "a call to {to}, which is out"
         );
+    }
+
+    /// Whether a call that went to `to` had a trunk that was in service and had room.
+    fn is_any_better(&self, to: &str) -> bool {
+        let Snapshot {
+            table,
+            availability,
+        } = &self.snapshot;
+        let group = if to == TRUNKS[3] { "far" } else { "carrier" };
+        let group = table.group_named(group).unwrap();
+        let mut trunks = table.group(group).unwrap().trunks.iter();
+        trunks.any(|trunk| {
+            let route = Route {
+                group,
+                trunk: *trunk,
+            };
+            availability.in_service(*trunk) && !availability.is_full(table, route)
+        })
     }
 
     /// Promise: long after the last fault, probes keep nobody out who is alive. Where a
@@ -608,6 +729,7 @@ impl World {
         // No state lives for ever, counts return to zero.
         assert_eq!(self.engine.in_progress(), 0, "contexts are left");
         assert_eq!(self.engine.poll_timeout(), None);
+        assert_eq!(self.calls_held(), 0, "places on trunks are left");
         for caller in &self.callers {
             self.tally.calls += 1;
             self.tally.cancelled += u64::from(caller.cancelled_at_ms.is_some());
@@ -626,10 +748,12 @@ impl World {
                     );
                 }
                 (State::Unheard, _) => self.tally.unheard += 1,
-                // Every repetition of a 2xx was lost, or its callee died before the second:
-                // it is the callee's to repeat (RFC 3261 §13.3.1.4), not a proxy's.
+                // Every repetition of a 2xx was lost: what is owed is to repeat it for 64*T1
+                // (RFC 3261 §13.3.1.4), also when its callee has died.
                 (State::Proceeding, None)
-                    if told.is_some_and(|told| told < 300) && self.tally.lost > 0 =>
+                    if told.is_some_and(|told| told < 300)
+                        && self.successes.get(&format!("{}@sim", caller.id))
+                            >= Some(&SUCCESSES) =>
                 {
                     self.tally.unheard += 1;
                 }
@@ -712,6 +836,12 @@ pub(crate) fn next_repeat_ms(after_ms: u64) -> u64 {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Call-ID and To tag.
+fn dialog_of(message: &Message<'_>) -> (String, String) {
+    let tag = message.to().unwrap().tag().unwrap_or_default();
+    (text(message.call_id().unwrap()), text(tag))
 }
 
 pub(crate) fn values(message: &Message<'_>, name: HeaderName) -> Vec<String> {

@@ -9,7 +9,7 @@ use crate::proxy::branch::Branch;
 use crate::proxy::event::MethodKind;
 use crate::proxy::flow::Flow;
 use crate::proxy::forwarding;
-use crate::proxy::proxy_event::{EndedBy, ProxyDrop, ProxyEvent};
+use crate::proxy::proxy_event::{EndedBy, ProxyDrop, ProxyEvent, ProxyRepeat};
 use crate::proxy::response_context::{Candidate, ResponseContext, Stage};
 use crate::routing::table::Cause;
 use crate::routing::{Ending, Next};
@@ -123,7 +123,7 @@ impl Engine {
     }
 
     /// RFC 3261 §16.7 step 5: a 2xx goes back at once, each of them, however late; and step
-    /// 10: everything else is cancelled.
+    /// 10: everything else is cancelled. One that comes again is `Engine::accepted_again`'s.
     fn success(
         &mut self,
         now: Instant,
@@ -132,15 +132,35 @@ impl Engine {
         status: StatusCode,
         message: &Message<'_>,
     ) {
+        let tag = self.callee_tag(message.to().ok().and_then(|to| to.tag()));
+        let mut id = (0, tag);
+        let is_invite = context.method == MethodKind::Invite;
+        if let Some(dialog) = context.held {
+            self.held_answered(now, dialog, status, Some(message));
+        }
         if let Some(attempt) = context.attempts.get_mut(place) {
+            id.0 = attempt.unique;
+            let relay = || forwarding::without_own_via(message);
+            if self.accepted_again(now, context, id, relay, status) {
+                return;
+            }
+        }
+        if let Some(attempt) = context.attempts.get_mut(place) {
+            let hold = attempt.hold.take();
             attempt.leave(Stage::Ended);
+            if is_invite {
+                self.hold_call(now, context, (hold, tag), message);
+            }
+        }
+        if let Some(attempt) = context.attempts.get_mut(place) {
             let (report, ending) = (attempt.report, Ending::status(status.code(), None));
             if let Some(call) = &mut context.call {
                 call.note_ending(report, ending);
             }
         }
         if let Some(response) = forwarding::without_own_via(message) {
-            self.give(now, context, status, response, EndedBy::Answer);
+            self.give(now, context, status, response.clone(), EndedBy::Answer);
+            self.accepted(now, context, id, response);
         }
         self.cancel_rest(now, context);
     }
@@ -249,7 +269,7 @@ impl Engine {
         }
         let another = self.has_another_place(now, context, ending).map(Next::Try);
         match another.or_else(|| context.next(ending)) {
-            Some(Next::Try(place)) => self.try_routes(now, context, place),
+            Some(Next::Try(place)) => self.try_routes(now, context, place, None),
             Some(Next::Stop(stop)) => self.conclude(now, context, EndedBy::Search(stop)),
             None => self.conclude(now, context, EndedBy::Answer),
         }
@@ -295,7 +315,7 @@ impl Engine {
 
     /// Gives the caller a final answer. The first one is told of; a 2xx that follows it is
     /// sent all the same.
-    fn give(
+    pub(super) fn give(
         &mut self,
         now: Instant,
         context: &mut ResponseContext,
@@ -305,6 +325,9 @@ impl Engine {
     ) {
         if context.answered.is_none() {
             context.answered = Some(status);
+            if let Some(dialog) = context.held {
+                self.held_answered(now, dialog, status, None);
+            }
             self.tell(now, context, status, by);
             context.request = Bytes::new();
             self.respond(now, context, status, response);
@@ -368,8 +391,12 @@ impl Engine {
         context: &mut ResponseContext,
         event: Event<'_>,
     ) -> Told {
+        let is_due = matches!(event, Event::TimerDue);
         let actions = context.server.step(now, event);
         let told = self.perform(context.upstream, actions);
+        if is_due && told.sent {
+            self.event(ProxyEvent::Repeated(ProxyRepeat::Refusal));
+        }
         if told.wants_trying && context.answered.is_none() {
             let trying = self.own_answer(context, StatusCode::TRYING);
             let actions = context
@@ -380,6 +407,9 @@ impl Engine {
         if told.timed_out && context.answered.is_none() {
             // RFC 4320 §4.2: too late for any answer to a non-INVITE request.
             context.answered = Some(StatusCode::REQUEST_TIMEOUT);
+            if let Some(dialog) = context.held {
+                self.held_answered(now, dialog, StatusCode::REQUEST_TIMEOUT, None);
+            }
             self.event(ProxyEvent::InDialog {
                 method: context.method,
                 status: None,

@@ -11,16 +11,18 @@ use super::requests::{Asked, overload};
 use crate::limits::{MESSAGE_BYTES_MAX, TRUNK_TIMEOUT_MS_DEFAULT};
 use crate::proxy::facts::{CallFacts, UserText};
 use crate::proxy::flow::Target;
-use crate::proxy::forwarding::{self, Departure};
+use crate::proxy::forwarding::{self, Departure, DialogMark};
 use crate::proxy::proxy_event::{AttemptReport, EndedBy, ProxiedCall, ProxyRefusal};
-use crate::proxy::response_context::{Attempt, Call, Candidate, ResponseContext, Stage};
+use crate::proxy::response_context::{
+    Attempt, Call, Candidate, InviteMark, ResponseContext, Stage,
+};
 use crate::proxy::validation::Unfit;
 use crate::routing::rule::{Action, Destination};
 use crate::routing::table::Cause;
 use crate::routing::{
-    self, Decision, Ending, GroupId, Next, Outcome, Route, RoutingTable, Snapshot, User,
+    self, CallHold, Decision, Ending, GroupId, Next, Outcome, Route, RoutingTable, Snapshot, User,
 };
-use crate::sip::{Message, StatusCode};
+use crate::sip::{Message, RequestHead, StatusCode};
 use crate::transaction::TransactionKey;
 
 /// Why an attempt could not even begin: its trunk is a name, or nothing of ours reaches it.
@@ -29,9 +31,10 @@ struct Unreachable;
 impl Engine {
     /// An INVITE outside of a dialog: classified, decided, begun. What is wrong before the
     /// decision is refused; from then on the call has a transaction and one fate.
-    pub(super) fn new_call(
+    pub(super) fn new_call<'a>(
         &mut self,
-        asked: &Asked<'_, '_>,
+        asked: &Asked<'_, 'a>,
+        head: &RequestHead<'a>,
         key: Option<TransactionKey>,
         loop_mark: u64,
     ) -> Result<(), Unfit> {
@@ -41,11 +44,8 @@ impl Engine {
                 StatusCode::SERVICE_UNAVAILABLE,
             ));
         }
-        let facts = CallFacts::read(asked.message).map_err(|error| {
-            let bad = Unfit::new(ProxyRefusal::Malformed, StatusCode::BAD_REQUEST);
-            Unfit::malformed(error).unwrap_or(bad)
-        })?;
-        let call = self.decide(asked, &facts)?;
+        let facts = CallFacts::of(asked.message, head);
+        let call = self.decide(asked, head.call_id, &facts)?;
         let admitted = self.sources.admit(asked.flow.peer.ip(), asked.now.instant);
         if !admitted && !call.emergency {
             return Err(Unfit::new(
@@ -61,10 +61,15 @@ impl Engine {
         if self.contexts.len() >= room {
             return Err(overload());
         }
-        let Some(mut context) = self.open(asked, key, loop_mark) else {
+        let Some(mut context) = self.open(asked, head, key, loop_mark) else {
             return Err(overload());
         };
         let now = asked.now.instant;
+        let tag = head.from.tag().unwrap_or_default();
+        context.mark = Some(InviteMark {
+            dialog: self.secret.dialog(head.call_id, tag),
+            cseq: head.cseq_number,
+        });
         let refusal = match &call.outcome {
             Outcome::Route(_) => None,
             Outcome::Reject { status } => {
@@ -77,8 +82,8 @@ impl Engine {
         match refusal {
             Some(status) => self.give_own(now, &mut context, status, EndedBy::Table),
             None => {
-                self.respond_trying(now, &mut context);
-                self.try_routes(now, &mut context, 0);
+                self.respond_trying(asked, head, &mut context);
+                self.try_routes(now, &mut context, 0, Some((asked.message, &facts)));
             }
         }
         self.settle(now, context);
@@ -86,7 +91,12 @@ impl Engine {
     }
 
     /// Classification and routing: the same function as for a redirect.
-    fn decide(&self, asked: &Asked<'_, '_>, facts: &CallFacts<'_>) -> Result<Call, Unfit> {
+    fn decide(
+        &self,
+        asked: &Asked<'_, '_>,
+        call_id: &[u8],
+        facts: &CallFacts<'_>,
+    ) -> Result<Call, Unfit> {
         let (view, message) = (&self.view, asked.message);
         let listener = self.listeners.name(asked.flow.listener);
         let arrival = facts.arrival(message, asked.flow.peer, listener);
@@ -101,7 +111,6 @@ impl Engine {
             table: Arc::clone(&view.table),
             availability: Arc::clone(&self.availability),
         };
-        let call_id = message.call_id().unwrap_or_default();
         let request = facts.request(from, call_id, asked.now.wall);
         let decision = routing::route(&snapshot, &request, &mut ());
         let policy_of = policy_of(&view.table, &decision);
@@ -128,12 +137,14 @@ impl Engine {
 
     /// Begins an attempt on the route at this place of the decision, or, when that cannot
     /// even begin, on one behind it; when none is left the caller gets its answer. At most
-    /// `ROUTES_MAX` rounds: each takes a route that was not tried.
+    /// `ROUTES_MAX` rounds: each takes a route that was not tried. `read` is the request where
+    /// it is at hand.
     pub(super) fn try_routes(
         &mut self,
         now: Instant,
         context: &mut ResponseContext,
         mut place: usize,
+        read: Option<(&Message<'_>, &CallFacts<'_>)>,
     ) {
         loop {
             let begun_ms = context.elapsed_ms(now);
@@ -147,6 +158,13 @@ impl Engine {
                 call.places_tried.clear();
             }
             call.tried = place + 1;
+            let Ok(hold) = (call.availability).hold(&call.view.table, route, call.emergency) else {
+                if call.routes().get(call.tried).is_some() {
+                    place = call.tried;
+                    continue;
+                }
+                return self.all_full(now, context);
+            };
             let report = u8::try_from(call.reports.len()).ok();
             let new = AttemptReport {
                 route,
@@ -156,7 +174,10 @@ impl Engine {
             if call.reports.try_push(new).is_err() {
                 return self.conclude(now, context, EndedBy::Search(routing::Stop::NoneLeft));
             }
-            if self.begin_attempt(now, context, route, report).is_ok() {
+            if self
+                .begin_attempt(now, context, (route, report, hold), read)
+                .is_ok()
+            {
                 return;
             }
             let ending = Ending::without_response(Cause::TransportError);
@@ -175,13 +196,23 @@ impl Engine {
         }
     }
 
+    /// The routes that were left are full. Where nobody was asked the caller may come again
+    /// in a moment; else it gets the best of what was answered.
+    fn all_full(&mut self, now: Instant, context: &mut ResponseContext) {
+        let by = EndedBy::Search(routing::Stop::Full);
+        if context.attempts.is_empty() {
+            return self.give_own(now, context, StatusCode::SERVICE_UNAVAILABLE, by);
+        }
+        self.conclude(now, context, by);
+    }
+
     /// RFC 3261 §16.6: one branch.
     fn begin_attempt(
         &mut self,
         now: Instant,
         context: &mut ResponseContext,
-        route: Route,
-        report: Option<u8>,
+        (route, report, hold): (Route, Option<u8>, Option<CallHold>),
+        read: Option<(&Message<'_>, &CallFacts<'_>)>,
     ) -> Result<(), Unreachable> {
         let branch = self.branch(context.place, context.loop_mark);
         let target = self.target_for(now, context, route).ok_or(Unreachable)?;
@@ -190,7 +221,27 @@ impl Engine {
         {
             call.places_tried.push(target.address);
         }
-        let (to, bytes) = self.departure(context, route, target, branch)?;
+        let is_counted = hold.is_some();
+        let (to, bytes) = match read {
+            Some((message, facts)) => self.departure(
+                context,
+                (route, target),
+                branch,
+                is_counted,
+                (message, facts),
+            ),
+            None => {
+                let message = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
+                let facts = CallFacts::read(&message).map_err(|_| Unreachable)?;
+                self.departure(
+                    context,
+                    (route, target),
+                    branch,
+                    is_counted,
+                    (&message, &facts),
+                )
+            }
+        }?;
         let timeout_ms = context
             .call
             .as_ref()
@@ -211,6 +262,7 @@ impl Engine {
             to_cancel: false,
             cancel: None,
             ends_by: None,
+            hold,
         });
         self.transmit(to, bytes);
         Ok(())
@@ -221,13 +273,12 @@ impl Engine {
     fn departure(
         &self,
         context: &ResponseContext,
-        route: Route,
-        target: Target,
+        (route, target): (Route, Target),
         branch: super::Branch,
+        is_counted: bool,
+        (request, facts): (&Message<'_>, &CallFacts<'_>),
     ) -> Result<(super::Flow, Bytes), Unreachable> {
         let call = context.call.as_ref().ok_or(Unreachable)?;
-        let request = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
-        let facts = CallFacts::read(&request).map_err(|_| Unreachable)?;
         if self.listeners.is_own_address(target.address) {
             return Err(Unreachable);
         }
@@ -242,11 +293,11 @@ impl Engine {
             to: &to,
             branch,
         };
-        let tag = facts.from.tag().unwrap_or_default();
-        let dialog = self
-            .secret
-            .dialog(request.call_id().unwrap_or_default(), tag);
-        let bytes = forwarding::to_trunk(&request, &facts, call, route, &departure, dialog)
+        let dialog = DialogMark {
+            mark: context.mark.ok_or(Unreachable)?.dialog,
+            owner: is_counted.then_some(self.worker),
+        };
+        let bytes = forwarding::to_trunk(request, facts, call, route, &departure, dialog)
             .ok()
             .filter(|bytes| bytes.len() <= MESSAGE_BYTES_MAX)
             .ok_or(Unreachable)?;

@@ -9,6 +9,8 @@ pub(super) struct Contexts {
     places: Vec<Option<Box<ResponseContext>>>,
     free: Vec<u32>,
     serials: u64,
+    /// Taken or reserved, and neither put back nor freed.
+    in_hand: Option<u32>,
 }
 
 impl Contexts {
@@ -24,21 +26,43 @@ impl Contexts {
             }
         };
         self.serials += 1;
+        self.in_hand = Some(place);
         Some((place, self.serials))
     }
 
     /// Takes the context out to work on it; it must be put back, or its place freed.
     pub(super) fn take(&mut self, place: u32) -> Option<Box<ResponseContext>> {
-        self.places.get_mut(index(place))?.take()
+        let context = self.places.get_mut(index(place))?.take();
+        if context.is_some() {
+            self.in_hand = Some(place);
+        }
+        context
+    }
+
+    pub(super) fn get(&self, place: u32) -> Option<&ResponseContext> {
+        self.places.get(index(place))?.as_deref()
+    }
+
+    /// For what changes neither its timers nor its end, except that a timer is not wanted
+    /// any more.
+    pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut ResponseContext> {
+        self.places.get_mut(index(place))?.as_deref_mut()
     }
 
     pub(super) fn put(&mut self, place: u32, context: Box<ResponseContext>) {
+        self.in_hand = None;
         if let Some(kept) = self.places.get_mut(index(place)) {
             *kept = Some(context);
         }
     }
 
+    /// The place of a context that was dropped where it was worked on. It has to be freed.
+    pub(super) const fn lost(&self) -> Option<u32> {
+        self.in_hand
+    }
+
     pub(super) fn free(&mut self, place: u32) {
+        self.in_hand = None;
         self.free.push(place);
         if self.free.len() == self.places.len() && self.places.len() > KEPT_MAX {
             // At rest: give back what a burst took.

@@ -13,12 +13,14 @@ use crate::proxy::event::MethodKind;
 use crate::proxy::facts::is_answerable;
 use crate::proxy::flow::{Flow, NoTarget};
 use crate::proxy::forwarding::{self, Departure};
-use crate::proxy::proxy_event::{ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused};
-use crate::proxy::response_context::{Attempt, ResponseContext, Stage};
+use crate::proxy::proxy_event::{ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused, ProxyRepeat};
+use crate::proxy::response_context::{Attempt, InviteMark, ResponseContext, Stage};
 use crate::proxy::to_tag::to_tag;
 use crate::proxy::validation::{Unfit, Valid, check};
 use crate::routing::rule::Action as RuleAction;
-use crate::sip::{HeaderName, Message, Method, ParseError, Reply, StatusCode, reply_target};
+use crate::sip::{
+    HeaderName, Message, Method, ParseError, Reply, RequestHead, StatusCode, Via, reply_target,
+};
 use crate::transaction::{
     ClientInvite, ClientNonInvite, Event, ServerInvite, ServerNonInvite, Transaction,
     TransactionKey,
@@ -37,6 +39,13 @@ pub(super) struct Asked<'m, 'a> {
     pub(super) method: Method<'a>,
     /// Whether the table knows its source.
     known: bool,
+}
+
+/// Where a request inside a dialog goes.
+struct Onward {
+    to: Flow,
+    /// Of the dialog as who sent the request has it.
+    mark: InviteMark,
 }
 
 impl Engine {
@@ -67,38 +76,47 @@ impl Engine {
             let unfit = Unfit::new(ProxyRefusal::UnknownSource, StatusCode::FORBIDDEN);
             return self.refuse(&asked, unfit);
         }
-        if let Err(error) = broken.map_or_else(|| message.check_request(), Err) {
-            return match Unfit::malformed(error) {
-                Some(unfit) => self.refuse(&asked, unfit),
-                None => self.dropped(ProxyDrop::Junk, flow.peer),
-            };
-        }
+        let head = match broken.map_or_else(|| message.read_request(), Err) {
+            Ok(head) => head,
+            Err(error) => {
+                return match Unfit::malformed(error) {
+                    Some(unfit) => self.refuse(&asked, unfit),
+                    None => self.dropped(ProxyDrop::Junk, flow.peer),
+                };
+            }
+        };
         if method == Method::Cancel {
             return self.cancel(&asked);
         }
-        let key = TransactionKey::of_request(message, &self.key);
+        let key = TransactionKey::of_request_from(message, &head.top_via, &self.key);
         if let Some(place) = key.and_then(|key| self.by_key.get(&key).copied()) {
+            self.event(ProxyEvent::Repeated(ProxyRepeat::Request));
             self.with(place, now.instant, |engine, context| {
                 engine.step_server(now.instant, context, Event::Request);
             });
             return;
         }
-        if let Err(unfit) = self.admit(&asked, key) {
+        if let Err(unfit) = self.admit(&asked, &head, key) {
             self.refuse(&asked, unfit);
         }
     }
 
     /// A request that starts a transaction.
-    fn admit(&mut self, asked: &Asked<'_, '_>, key: Option<TransactionKey>) -> Result<(), Unfit> {
-        let message = asked.message;
-        let in_dialog = message.to().is_ok_and(|to| to.tag().is_some());
+    fn admit<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        head: &RequestHead<'a>,
+        key: Option<TransactionKey>,
+    ) -> Result<(), Unfit> {
+        let in_dialog = head.to.tag().is_some();
         if asked.method == Method::Options && !in_dialog {
             return self.options(asked);
         }
-        let valid = check(message, &asked.flow, &self.listeners, &self.secret)?;
+        let (message, flow) = (asked.message, &asked.flow);
+        let valid = check(message, head, flow, &self.listeners, &self.secret)?;
         match (in_dialog, asked.method) {
-            (true, _) => self.in_dialog(asked, key, &valid),
-            (false, Method::Invite) => self.new_call(asked, key, valid.loop_mark),
+            (true, _) => self.in_dialog(asked, head, key, &valid),
+            (false, Method::Invite) => self.new_call(asked, head, key, valid.loop_mark),
             (false, _) => Err(Unfit::new(
                 ProxyRefusal::Method,
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -108,19 +126,24 @@ impl Engine {
 
     /// RFC 3261 §16.4 and §16.6 for a request inside a dialog: it goes along its Route set,
     /// and no table is asked where.
-    fn in_dialog(
+    fn in_dialog<'a>(
         &mut self,
-        asked: &Asked<'_, '_>,
+        asked: &Asked<'_, 'a>,
+        head: &RequestHead<'a>,
         key: Option<TransactionKey>,
         valid: &Valid<'_>,
     ) -> Result<(), Unfit> {
-        let to = self.next_hop(asked, valid)?;
+        let Onward { to, mark } = self.next_hop(asked, head, valid)?;
         if self.contexts.len() >= self.contexts_max {
             return Err(overload());
         }
         let (message, now) = (asked.message, asked.now.instant);
         let is_invite = asked.method == Method::Invite;
-        let Some(mut context) = self.open(asked, key, valid.loop_mark) else {
+        if asked.method == Method::Bye {
+            self.hung_up(&valid.way.marks, head);
+        }
+        let held = self.held_dialog(&valid.way.marks, head);
+        let Some(mut context) = self.open(asked, head, key, valid.loop_mark) else {
             return Err(overload());
         };
         let branch = self.branch(context.place, valid.loop_mark);
@@ -136,7 +159,8 @@ impl Engine {
             return Err(Unfit::new(ProxyRefusal::Malformed, StatusCode::BAD_REQUEST));
         };
         if is_invite {
-            self.respond_trying(now, &mut context);
+            context.mark = Some(mark);
+            self.respond_trying(asked, head, &mut context);
         }
         let client = self.client(now, is_invite, &bytes, &to);
         let timer_c = is_invite.then(|| context.timer_c(now));
@@ -153,7 +177,9 @@ impl Engine {
             to_cancel: false,
             cancel: None,
             ends_by: None,
+            hold: None,
         });
+        context.held = held;
         self.transmit(to, bytes);
         self.settle(now, context);
         Ok(())
@@ -162,7 +188,12 @@ impl Engine {
     /// Where a request inside a dialog goes, if it may: it came here because of our own
     /// Record-Route, and the dialog was made through us or the place is one the table
     /// knows. So nobody uses us to reach somebody else.
-    fn next_hop(&self, asked: &Asked<'_, '_>, valid: &Valid<'_>) -> Result<Flow, Unfit> {
+    fn next_hop(
+        &self,
+        asked: &Asked<'_, '_>,
+        head: &RequestHead<'_>,
+        valid: &Valid<'_>,
+    ) -> Result<Onward, Unfit> {
         let way = &valid.way;
         let no_dialog = Unfit::new(ProxyRefusal::NoDialog, StatusCode::CALL_DOES_NOT_EXIST);
         if !way.through_us {
@@ -179,33 +210,34 @@ impl Engine {
         if self.listeners.is_own_address(target.address) {
             return Err(no_dialog);
         }
-        let (call_id, from, to) = (
-            asked.message.call_id().unwrap_or_default(),
-            asked.message.from().ok(),
-            asked.message.to().ok(),
-        );
-        let ends = [from, to].into_iter().flatten();
-        let made_through_us = ends
-            .filter_map(|end| end.tag())
-            .map(|tag| self.secret.dialog(call_id, tag))
-            .any(|mark| way.marks.contains(&mark));
+        let dialog_of =
+            |tag: Option<&[u8]>| self.secret.dialog(head.call_id, tag.unwrap_or_default());
+        let of_sender = dialog_of(head.from.tag());
+        let of_peer = || dialog_of(head.to.tag());
+        let made_through_us = way.marks.contains(&of_sender) || way.marks.contains(&of_peer());
         if !made_through_us && !self.view.is_known(target.address.ip()) {
             return Err(refused(StatusCode::FORBIDDEN));
         }
-        self.listeners
+        let to = self
+            .listeners
             .flow_to(target, asked.flow.listener)
-            .ok_or_else(|| refused(StatusCode::SERVER_INTERNAL_ERROR))
+            .ok_or_else(|| refused(StatusCode::SERVER_INTERNAL_ERROR))?;
+        let mark = InviteMark {
+            dialog: of_sender,
+            cseq: head.cseq_number,
+        };
+        Ok(Onward { to, mark })
     }
 
     /// An ACK ends a final response that is no 2xx, or is on its way to who sent a 2xx:
-    /// then it goes along its Route set, and nothing is kept of it (RFC 3261 §16.11). It
-    /// is never answered.
+    /// then it goes along its Route set, without a transaction (RFC 3261 §16.11). It is never
+    /// answered.
     fn ack(&mut self, asked: &Asked<'_, '_>) {
         let (now, source) = (asked.now.instant, asked.flow.peer);
-        if !asked.known || asked.message.check_request().is_err() {
+        let Some(head) = asked.message.read_request().ok().filter(|_| asked.known) else {
             return self.dropped(ProxyDrop::StrayAck, source);
-        }
-        let key = TransactionKey::of_request(asked.message, &self.key);
+        };
+        let key = TransactionKey::of_request_from(asked.message, &head.top_via, &self.key);
         let mut ended = false;
         if let Some(place) = key.and_then(|key| self.by_key.get(&key).copied()) {
             self.with(place, now, |engine, context| {
@@ -217,13 +249,14 @@ impl Engine {
         if ended {
             return;
         }
-        let Ok(valid) = check(asked.message, &asked.flow, &self.listeners, &self.secret) else {
+        let (message, flow) = (asked.message, &asked.flow);
+        let Ok(valid) = check(message, &head, flow, &self.listeners, &self.secret) else {
             return self.dropped(ProxyDrop::NoWay, source);
         };
         if !valid.way.through_us {
             return self.dropped(ProxyDrop::StrayAck, source);
         }
-        let Ok(to) = self.next_hop(asked, &valid) else {
+        let Ok(Onward { to, mark }) = self.next_hop(asked, &head, &valid) else {
             return self.dropped(ProxyDrop::NoWay, source);
         };
         // The same for a repetition, another one than the INVITE's.
@@ -242,7 +275,10 @@ impl Engine {
             branch,
         };
         match forwarding::along_route(asked.message, &valid.way, &departure) {
-            Ok(bytes) => self.transmit(to, bytes),
+            Ok(bytes) => {
+                self.acknowledged(&asked.flow, (mark, head.to.tag()), (to, &bytes));
+                self.transmit(to, bytes);
+            }
             Err(_) => self.dropped(ProxyDrop::NoWay, source),
         }
     }
@@ -332,7 +368,8 @@ impl Engine {
         headers: &[(&[u8], &[u8])],
     ) -> bool {
         let source = asked.flow.peer;
-        let Some(upstream) = upstream(asked) else {
+        let via = asked.message.top_via().ok();
+        let Some(upstream) = via.and_then(|via| upstream(asked, &via)) else {
             self.dropped(ProxyDrop::Unanswerable, source);
             return false;
         };
@@ -402,19 +439,30 @@ impl Engine {
     }
 
     /// RFC 3261 §16.2: "100 (Trying) at once", for a next hop may take its time.
-    pub(super) fn respond_trying(&mut self, now: Instant, context: &mut ResponseContext) {
-        let trying = self.own_answer(context, StatusCode::TRYING);
-        self.step_server(now, context, Event::Respond(StatusCode::TRYING, trying));
+    pub(super) fn respond_trying<'a>(
+        &mut self,
+        asked: &Asked<'_, 'a>,
+        head: &RequestHead<'a>,
+        context: &mut ResponseContext,
+    ) {
+        let reply = Reply::new(asked.message, StatusCode::TRYING)
+            .head(head)
+            .source(context.source);
+        let mut trying = Vec::with_capacity(512);
+        reply.write(&mut trying);
+        let respond = Event::Respond(StatusCode::TRYING, trying.into());
+        self.step_server(asked.now.instant, context, respond);
     }
 
     /// A context for this request, in a place that is reserved for it.
     pub(super) fn open(
         &mut self,
         asked: &Asked<'_, '_>,
+        head: &RequestHead<'_>,
         key: Option<TransactionKey>,
         loop_mark: u64,
     ) -> Option<Box<ResponseContext>> {
-        let upstream = upstream(asked)?;
+        let upstream = upstream(asked, &head.top_via)?;
         let (place, serial) = self.contexts.reserve()?;
         let (now, transport) = (asked.now.instant, repeats(asked.flow.transport));
         let server = if asked.method == Method::Invite {
@@ -478,13 +526,12 @@ pub(super) const fn overload() -> Unfit {
 
 /// Where the answers to a request go: RFC 3261 §18.2.2, RFC 3581 §4. On a stream back by
 /// the same connection.
-fn upstream(asked: &Asked<'_, '_>) -> Option<Flow> {
+fn upstream(asked: &Asked<'_, '_>, via: &Via<'_>) -> Option<Flow> {
     let flow = asked.flow;
-    let via = asked.message.top_via().ok()?;
     let peer = if flow.transport.is_reliable() {
         flow.peer
     } else {
-        reply_target(&via, flow.peer)
+        reply_target(via, flow.peer)
     };
     is_answerable(peer).then_some(Flow { peer, ..flow })
 }

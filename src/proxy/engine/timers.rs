@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use super::Engine;
+use crate::proxy::proxy_event::{ProxyEvent, ProxyRepeat};
 use crate::proxy::response_context::{Candidate, ResponseContext, Stage};
 use crate::routing::Ending;
 use crate::routing::table::Cause;
@@ -59,6 +60,7 @@ impl Engine {
         if context.server.deadline().is_some_and(|(at, _)| at <= now) {
             self.step_server(now, context, Event::TimerDue);
         }
+        self.accepted_due(now, context);
         // An attempt that begins meanwhile has nothing due.
         for place in 0..context.attempts.len() {
             self.attempt_due(now, context, place);
@@ -75,11 +77,17 @@ impl Engine {
             && is_due(cancel.deadline().map(|(at, _)| at))
         {
             let actions = cancel.step(now, Event::TimerDue);
-            self.perform(flow, actions);
+            if self.perform(flow, actions).sent {
+                self.event(ProxyEvent::Repeated(ProxyRepeat::Attempt));
+            }
         }
         if is_due(attempt.client.deadline().map(|(at, _)| at)) {
             let actions = attempt.client.step(now, Event::TimerDue);
-            if self.perform(flow, actions).timed_out {
+            let told = self.perform(flow, actions);
+            if told.sent {
+                self.event(ProxyEvent::Repeated(ProxyRepeat::Attempt));
+            }
+            if told.timed_out {
                 return self.attempt_silent(now, context, place, Stage::Ended);
             }
         }

@@ -35,6 +35,7 @@ fn group(id: u16) -> TrunkGroup {
             .into_iter()
             .collect(),
         hunt: Hunt::TopDown,
+        max_calls: None,
         dial_plan: None,
         inbound: Box::default(),
         outbound: Box::default(),
@@ -55,6 +56,7 @@ fn trunk(id: u16) -> Trunk {
         },
         weight: 1,
         max_calls: None,
+        max_cps: None,
         probing: None,
         origin: ORIGIN,
     }

@@ -174,6 +174,7 @@ fn policy(context: &Context<'_>, section: &PolicySection) -> AlternativeRouting 
         give_up_on: causes(&section.give_up_on),
         trunk_timeout_ms: section.trunk_timeout_ms,
         max_routes: section.max_routes,
+        last_resort: section.last_resort,
     }
 }
 

@@ -51,6 +51,7 @@ fn trunk(context: &Context<'_>, section: &TrunkSection) -> Option<Trunk> {
         target: target(context, section.address.as_ref()?)?,
         weight: section.weight,
         max_calls: section.max_calls,
+        max_cps: section.max_cps,
         probing: probing::compile(context, section),
         origin: context.origin(section.name.spot),
     })
@@ -153,6 +154,7 @@ fn group(
         name: section.name.as_str().into(),
         trunks: trunks.into_iter().map(TrunkId).collect(),
         hunt: section.hunt,
+        max_calls: section.max_calls,
         dial_plan: section
             .dial_plan
             .as_ref()
