@@ -97,7 +97,13 @@ impl Desk for ServerDesk {
                 Answering::Now(Answer::History { generations })
             }
             Request::Files { generation } => self.files(generation),
-            Request::Reload(how) => self.change("reload", how, peer, Generations::reload),
+            Request::Reload(how) => {
+                let certificates = Arc::clone(&self.bench.certificates);
+                self.change("reload", how, peer, move |generations, asked| {
+                    certificates.reload();
+                    generations.reload(asked)
+                })
+            }
             Request::Undo(how) => self.change("undo", how, peer, Generations::undo),
             Request::Rollback { generation, how } => {
                 self.change("rollback", how, peer, move |generations, asked| {

@@ -130,13 +130,13 @@ impl Server {
     /// # Errors
     /// Tables with errors, addresses that cannot be used, a system without resources.
     pub fn start(config: &Config) -> Result<ServerHandle, StartError> {
-        let bench = open_tables(config)?;
+        let certificates = Arc::new(Certificates::open(config).map_err(StartError::Tls)?);
+        let bench = open_tables(config, Arc::clone(&certificates))?;
         let store = Arc::clone(bench.generations.store());
         if is_proxy(config) {
             reach::warn(config, &store.current());
         }
         let secret = secret_of(config)?;
-        let certificates = Arc::new(Certificates::open(config).map_err(StartError::Tls)?);
         if config.listeners.iter().any(|l| l.transport.is_reliable()) {
             system::take_all_descriptors();
         }
@@ -161,7 +161,6 @@ impl Server {
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
             store,
-            certificates,
             bench: bench.clone(),
             orders,
             transports: config.listeners.iter().map(|l| l.transport).collect(),
@@ -189,7 +188,7 @@ impl Server {
 }
 
 /// The table that serves first, and what is to be said of it.
-fn open_tables(config: &Config) -> Result<Bench, StartError> {
+fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench, StartError> {
     let opened = Generations::open(&config.tables, &config.keeping);
     let (generations, opened) = opened.map_err(|error| match error {
         OpenError::Table(report) => StartError::Table(report),
@@ -202,6 +201,7 @@ fn open_tables(config: &Config) -> Result<Bench, StartError> {
     let bench = Bench {
         generations: Arc::new(generations),
         last: LastOutcome::default(),
+        certificates,
     };
     bench
         .last
@@ -213,7 +213,6 @@ fn open_tables(config: &Config) -> Result<Bench, StartError> {
 #[derive(Debug)]
 pub struct ServerHandle {
     store: Arc<TableStore>,
-    certificates: Arc<Certificates>,
     bench: Bench,
     orders: watch::Sender<Order>,
     addresses: Vec<SocketAddr>,
@@ -252,20 +251,17 @@ impl ServerHandle {
     /// Reads certificates and tables again now and logs how it went. Blocks while they are
     /// read.
     pub fn reload(&self) -> Reload {
-        self.certificates.reload();
-        let asked = Asked::by("caller");
-        let changed = self.bench.change("reload", &asked, Generations::reload);
+        let changed = self.bench.reload(&Asked::by("caller"));
         changed.outcome.unwrap_or_else(|denied| Reload::NotMade {
             generation: self.store.current().generation(),
             cause: denied.to_string(),
         })
     }
 
-    /// Reads the certificates again, and has the tables read again in the background. Requests that come while one waits
-    /// are the same request: however many, the last state of the files is read after
+    /// Has certificates and tables read again in the background. Requests that come while one
+    /// waits are the same request: however many, the last state of the files is read after
     /// the last of them.
     pub fn reload_soon(&self) {
-        self.certificates.reload();
         if let Some(changes) = &self.changes {
             changes.reload_soon();
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use super::certificates::Certificates;
 use super::daemon::service;
 use super::desk::{Changed, LastOutcome};
 use crate::generations::{Asked, Denied, Generations};
@@ -38,6 +39,7 @@ enum Job {
 pub(super) struct Bench {
     pub(super) generations: Arc<Generations>,
     pub(super) last: LastOutcome,
+    pub(super) certificates: Arc<Certificates>,
 }
 
 impl Changes {
@@ -88,7 +90,7 @@ fn run(bench: &Bench, jobs: &Receiver<Job>, signalled: &AtomicBool) {
             Err(RecvTimeoutError::Disconnected) => return,
         }
         if signalled.swap(false, Ordering::AcqRel) {
-            bench.change("reload", &Asked::by("signal"), Generations::reload);
+            bench.reload(&Asked::by("signal"));
         }
         if generations.trial_left().is_some_and(|left| left.is_zero()) {
             bench.change("return", &Asked::by("deadline"), |generations, _| {
@@ -103,6 +105,14 @@ fn run(bench: &Bench, jobs: &Receiver<Job>, signalled: &AtomicBool) {
 }
 
 impl Bench {
+    /// Reads certificates and tables again.
+    pub(super) fn reload(&self, asked: &Asked) -> Changed {
+        self.change("reload", asked, |generations, asked| {
+            self.certificates.reload();
+            generations.reload(asked)
+        })
+    }
+
     /// Changes the table and logs how it went; the service manager and whoever asks for the
     /// status learn of it.
     pub(super) fn change(
