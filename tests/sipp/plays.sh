@@ -295,8 +295,9 @@ answer-lost.caller() {
 }
 answer-lost.trunk() { answers; hangs_up; }
 
-# RFC 3261 §16.11: the same ACK twice leaves with the same branch twice.
-ack-lost.caller() { talks; response 200 keep of_trunk; ack 1; says_goodbye 2; }
+# The proxy has kept the ACK and sends it again, with the same branch (RFC 3261 §16.11): the
+# caller hears of nothing.
+ack-lost.caller() { talks; pause 500; says_goodbye 2; }
 ack-lost.trunk() {
     rings; picked_up
     request ACK came_along first_ack
