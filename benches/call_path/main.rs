@@ -7,15 +7,18 @@
 mod numbers;
 #[path = "../sites/mod.rs"]
 mod sites;
+#[path = "../valgrind/mod.rs"]
+mod valgrind;
 
 use std::env;
 use std::hint::black_box;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use numbers::{drawn, scattered};
 use sites::Site;
 use trunkline::routing::Snapshot;
 use trunkline::routing::number::Number;
+use valgrind::instructions;
 
 const DIDS: usize = 1_000_000;
 const ROUNDS: usize = 1_024;
@@ -50,8 +53,14 @@ fn main() -> ExitCode {
     println!("| 1,000,000 DIDs, random numbers | instructions |");
     println!("|---|---|");
     for (index, subject) in SUBJECTS.iter().enumerate() {
-        match instructions(index) {
-            Ok(counted) => println!("| {} | {:.0} |", subject.name, counted / ROUNDS as f64),
+        match instructions(Some("*measured_work*"), &["work", &index.to_string()]) {
+            Ok(counted) => {
+                println!(
+                    "| {} | {:.0} |",
+                    subject.name,
+                    counted as f64 / ROUNDS as f64
+                );
+            }
             Err(error) => {
                 eprintln!("{}: {error}", subject.name);
                 return ExitCode::FAILURE;
@@ -59,23 +68,6 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-/// What valgrind counts inside [`measured`].
-fn instructions(subject: usize) -> Result<f64, String> {
-    let said = |error: std::io::Error| error.to_string();
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg("--toggle-collect=*measured_work*")
-        .arg(env::current_exe().map_err(said)?)
-        .args(["work", &subject.to_string()])
-        .output()
-        .map_err(said)?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let collected = text.lines().find_map(|line| line.split_once("Collected :"));
-    collected
-        .and_then(|(_, count)| count.trim().parse().ok())
-        .ok_or_else(|| text.into_owned())
 }
 
 fn work(subject: &Subject) {

@@ -5,9 +5,11 @@
 
 #[path = "../subjects/mod.rs"]
 mod subjects;
+#[path = "../valgrind/mod.rs"]
+mod valgrind;
 
 use std::env;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use subjects::{SAMPLES, Sample};
 
@@ -97,51 +99,17 @@ fn table() -> Result<(), String> {
 fn per_message(
     subject: usize,
     sample: usize,
-    count: fn(&[String]) -> Result<u64, String>,
+    count: fn(&[&str]) -> Result<u64, String>,
 ) -> Result<f64, String> {
-    let run = |rounds: u64| {
-        count(&[
-            "work".into(),
-            subject.to_string(),
-            sample.to_string(),
-            rounds.to_string(),
-        ])
-    };
+    let (subject, sample) = (subject.to_string(), sample.to_string());
+    let run = |rounds: u64| count(&["work", &subject, &sample, &rounds.to_string()]);
     Ok((run(ROUNDS)?.saturating_sub(run(0)?)) as f64 / ROUNDS as f64)
 }
 
-fn instructions(arguments: &[String]) -> Result<u64, String> {
-    valgrind(
-        &["--tool=callgrind", "--callgrind-out-file=/dev/null"],
-        arguments,
-        "Collected :",
-    )
+fn instructions(arguments: &[&str]) -> Result<u64, String> {
+    valgrind::instructions(None, arguments)
 }
 
-fn allocations(arguments: &[String]) -> Result<u64, String> {
-    valgrind(&["--tool=memcheck"], arguments, "total heap usage:")
-}
-
-/// The number behind `label` in what valgrind says about a run of ours.
-fn valgrind(options: &[&str], arguments: &[String], label: &str) -> Result<u64, String> {
-    let program = env::current_exe().map_err(|error| error.to_string())?;
-    let run = Command::new("valgrind")
-        .args(options)
-        .arg(program)
-        .args(arguments)
-        .output();
-    let run = run.map_err(|error| format!("valgrind: {error}"))?;
-    let said = String::from_utf8_lossy(&run.stderr);
-    let found = said.lines().find_map(|line| line.split_once(label));
-    let number = found.map(|(_, number)| {
-        number
-            .trim()
-            .chars()
-            .take_while(|c| !c.is_whitespace())
-            .filter(char::is_ascii_digit)
-            .collect::<String>()
-    });
-    number
-        .and_then(|number| number.parse().ok())
-        .ok_or_else(|| format!("valgrind said:\n{said}"))
+fn allocations(arguments: &[&str]) -> Result<u64, String> {
+    valgrind::told(&["--tool=memcheck"], arguments, "total heap usage:")
 }

@@ -11,13 +11,16 @@
 )]
 #[path = "../../tests/proxy/bench.rs"]
 mod bench;
+#[path = "../valgrind/mod.rs"]
+mod valgrind;
 
 use std::env;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use bench::{Bench, CALLER, Dialog, LON, Sent, invite, respond};
 use trunkline::proxy::{Flow, FlowTransport, Input, Output};
+use valgrind::instructions;
 
 /// Calls that go before, so that no first time is counted, and calls that are counted.
 const WARM: usize = 64;
@@ -44,9 +47,9 @@ fn main() -> ExitCode {
     let mut sum = 0.0;
     println!("| datagram | instructions |\n|---|---|");
     for (kind, name) in KINDS.iter().enumerate() {
-        match instructions(kind) {
+        match instructions(Some("*measured_step*"), &["work", &kind.to_string()]) {
             Ok(counted) => {
-                let one = counted / CALLS as f64;
+                let one = counted as f64 / CALLS as f64;
                 sum += one;
                 println!("| {name} | {one:.0} |");
             }
@@ -58,23 +61,6 @@ fn main() -> ExitCode {
     }
     println!("| the whole call | {sum:.0} |");
     ExitCode::SUCCESS
-}
-
-/// What valgrind counts inside [`measured_step`].
-fn instructions(kind: usize) -> Result<f64, String> {
-    let said = |error: std::io::Error| error.to_string();
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg("--toggle-collect=*measured_step*")
-        .arg(env::current_exe().map_err(said)?)
-        .args(["work", &kind.to_string()])
-        .output()
-        .map_err(said)?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let collected = text.lines().find_map(|line| line.split_once("Collected :"));
-    collected
-        .and_then(|(_, count)| count.trim().parse().ok())
-        .ok_or_else(|| text.into_owned())
 }
 
 fn work(kind: usize) {

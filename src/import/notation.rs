@@ -30,6 +30,17 @@ pub(super) struct Shape {
     pub(super) open: bool,
 }
 
+impl Shape {
+    /// What stands before the digits at its end of which each may be any, and how many of these
+    /// there are; none where anything may follow.
+    fn head_and_digits(&self) -> (&[Symbols], usize) {
+        let any = self.places.iter().rev().take_while(|p| **p == DIGITS);
+        let digits = if self.open { 0 } else { any.count() };
+        let head = self.places.len() - digits;
+        (self.places.get(..head).unwrap_or_default(), digits)
+    }
+}
+
 /// A set of symbols, a bit each in the order of [`SYMBOLS`].
 pub(super) type Symbols = u16;
 
@@ -170,17 +181,7 @@ impl Notation {
     pub(super) fn prefixes(&self) -> Vec<(Vec<u8>, Option<usize>)> {
         let mut prefixes = Vec::new();
         for shape in self.shapes().unwrap_or_default() {
-            let digits = shape
-                .places
-                .iter()
-                .rev()
-                .take_while(|p| **p == DIGITS)
-                .count();
-            let kept = if shape.open { 0 } else { digits };
-            let (head, _) = shape
-                .places
-                .split_at_checked(shape.places.len() - kept)
-                .unwrap_or_default();
+            let (head, _) = shape.head_and_digits();
             let length = (!shape.open).then_some(shape.places.len());
             let heads = written_out(head, IMPORT_ITEMS_MAX).unwrap_or_default();
             prefixes.extend(heads.into_iter().map(|head| (head, length)));
@@ -196,18 +197,8 @@ impl Notation {
         let mut prefixes = Vec::new();
         let mut runs = Vec::new();
         for shape in self.shapes()? {
-            let digits = shape
-                .places
-                .iter()
-                .rev()
-                .take_while(|p| **p == DIGITS)
-                .count();
             // A range says the digits behind; a prefix has to write them out.
-            let kept = if shape.open { 0 } else { digits };
-            let (head, _) = shape
-                .places
-                .split_at_checked(shape.places.len() - kept)
-                .unwrap_or_default();
+            let (head, kept) = shape.head_and_digits();
             for head in written_out(head, IMPORT_ITEMS_MAX).ok_or_else(too_many)? {
                 match shape.open {
                     true => prefixes.push(Item::Prefix(head)),

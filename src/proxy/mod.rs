@@ -57,4 +57,5 @@ pub use proxy_event::{
     ProxyRefusal, ProxyRefused, ProxyRepeat,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};
+pub use sources::one_owner;
 pub use table_view::way_to;

@@ -102,7 +102,8 @@ impl Bucket {
 }
 
 /// One form for each owner of addresses: a whole /64 is one customer's (RFC 6177).
-fn one_owner(source: IpAddr) -> IpAddr {
+#[must_use]
+pub fn one_owner(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

@@ -55,7 +55,7 @@ use reloading::{Bench, Changes};
 use secret::Secret;
 use sockets::{Bound, bind_all, by_worker};
 use streams::StreamTask;
-use worker::{CallLog, ListenerTask, Order};
+use worker::{CallLog, ListenerTask, Order, Worker};
 
 /// A running server starts here.
 #[derive(Debug)]
@@ -328,10 +328,17 @@ impl ServerHandle {
             .build()?;
         let config = shared.config;
         let counters = Arc::new(Counters::new());
-        let calls = CallLog {
-            enabled: config.log_decisions,
-            format: config.log.format,
-            mask: config.mask_numbers,
+        let worker = Worker {
+            store: Arc::clone(&self.store),
+            counters: Arc::clone(&counters),
+            errors: Arc::clone(&self.errors),
+            calls: CallLog {
+                enabled: config.log_decisions,
+                format: config.log.format,
+                mask: config.mask_numbers,
+            },
+            orders: orders.clone(),
+            drain_timeout: config.drain_timeout,
         };
         let mut tasks = Tasks::default();
         let number = post.number();
@@ -369,12 +376,7 @@ impl ServerHandle {
                     listener: UdpListener::new(socket)?,
                     name: listener.name.as_str().into(),
                     engine: redirect(listener.stateful),
-                    store: Arc::clone(&self.store),
-                    counters: Arc::clone(&counters),
-                    errors: Arc::clone(&self.errors),
-                    calls,
-                    orders: orders.clone(),
-                    drain_timeout: config.drain_timeout,
+                    worker: worker.clone(),
                 }),
                 (Mode::Redirect, Bound::Streams(socket)) => {
                     // One listener, which answers only: nobody looks for its connections.
@@ -384,12 +386,7 @@ impl ServerHandle {
                         connections,
                         name: listener.name.as_str().into(),
                         engine: redirect(false),
-                        store: Arc::clone(&self.store),
-                        counters: Arc::clone(&counters),
-                        errors: Arc::clone(&self.errors),
-                        calls,
-                        orders: orders.clone(),
-                        drain_timeout: config.drain_timeout,
+                        worker: worker.clone(),
                     });
                 }
             }
@@ -402,12 +399,7 @@ impl ServerHandle {
             post,
             unanswered: shared.unanswered.clone(),
             locations: Arc::clone(&shared.locations),
-            store: Arc::clone(&self.store),
-            counters: Arc::clone(&counters),
-            errors: Arc::clone(&self.errors),
-            calls,
-            orders: orders.clone(),
-            drain_timeout: config.drain_timeout,
+            worker,
         });
         let ended = Arc::clone(&self.ended);
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));

@@ -16,21 +16,19 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 
 use super::locating::Published;
 use super::post::{Handed, Post};
-use super::worker::{CallLog, Order};
+use super::worker::{Order, Worker};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX, ROUTES_MAX};
-use crate::observe::{self, Counters, PeerErrors, ProxiedCallLine};
+use crate::observe::{self, Counters, ProxiedCallLine};
 use crate::proxy::{
     DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent, dialog_owner,
     request_owner, response_owner,
 };
 use crate::routing::Snapshot;
 use crate::system::{Letter, ReceiveRoom};
-use crate::tables::TableStore;
 use crate::transport::{Connections, UdpListener, Unsent};
 
 /// What the proxy listeners of a worker need to serve.
@@ -41,12 +39,7 @@ pub(super) struct ProxyTask {
     pub(super) post: Post,
     pub(super) unanswered: Unanswered,
     pub(super) locations: Published,
-    pub(super) store: Arc<TableStore>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) errors: Arc<PeerErrors>,
-    pub(super) calls: CallLog,
-    pub(super) orders: watch::Receiver<Order>,
-    pub(super) drain_timeout: Duration,
+    pub(super) worker: Worker,
 }
 
 /// One listener of a proxy: a [`Flow`] names it by its place.
@@ -107,7 +100,9 @@ impl ProxyTask {
     /// Serves until told to end.
     pub(super) async fn run(mut self) {
         let (mut work, mut alarm) = (Work::default(), Alarm::new());
-        while *self.orders.borrow() == Order::Serve && self.orders.has_changed().is_ok() {
+        while *self.worker.orders.borrow() == Order::Serve
+            && self.worker.orders.has_changed().is_ok()
+        {
             self.wait(&mut alarm, None).await;
             if self.round(&mut work).await >= DATAGRAM_BATCH_MAX {
                 tokio::task::yield_now().await;
@@ -129,7 +124,7 @@ impl ProxyTask {
         );
         tokio::select! {
             biased;
-            _ = self.orders.changed() => {}
+            _ = self.worker.orders.changed() => {}
             () = any_ready(&self.doors) => {}
             () = self.post.wait() => {}
             () = self.connections.wait() => {}
@@ -144,7 +139,7 @@ impl ProxyTask {
             instant: Instant::now(),
             wall: Timestamp::now(),
         };
-        let snapshot = self.store.snapshot();
+        let snapshot = self.worker.store.snapshot();
         self.engine.locate(&self.locations.load());
         let mut taken = 0;
         for place in 0..self.doors.len() {
@@ -220,7 +215,7 @@ impl ProxyTask {
                 return count;
             }
         }
-        self.counters.receive_error();
+        self.worker.counters.receive_error();
         0
     }
 
@@ -243,7 +238,7 @@ impl ProxyTask {
 
     fn hand(&self, owner: u8, handed: Handed) {
         let arrived = self.post.hand(owner, handed);
-        self.counters.handed_over(arrived);
+        self.worker.counters.handed_over(arrived);
     }
 
     /// Takes what other workers handed over.
@@ -271,13 +266,14 @@ impl ProxyTask {
     /// everybody else: what it began is left undone, and the request it belonged to is lost.
     fn handle(&mut self, now: Now, input: Input<'_>, snapshot: &Snapshot, work: &mut Work) {
         if !step(&mut self.engine, now, input, snapshot, work) {
-            self.counters.dropped(DropReason::Defect);
+            self.worker.counters.dropped(DropReason::Defect);
             let (length, source) = match input {
                 Input::Received { flow, bytes } => (bytes.len(), flow.peer),
                 Input::SendFailed { to, bytes } => (bytes.len(), to),
                 Input::TimerDue => return,
             };
-            self.errors
+            self.worker
+                .errors
                 .dropped(now.instant, DropReason::Defect, length, source);
         }
     }
@@ -291,7 +287,7 @@ impl ProxyTask {
             }
             let mut letters = std::mem::take(&mut work.letters);
             for (place, door) in self.doors.iter().enumerate() {
-                door.send(place, &letters, &self.counters, &mut work.refused)
+                door.send(place, &letters, &self.worker.counters, &mut work.refused)
                     .await;
             }
             for (flow, bytes) in &letters {
@@ -311,20 +307,20 @@ impl ProxyTask {
 
     /// Counts and logs what happened.
     fn tell(&self, now: Now, event: ProxyEvent) {
-        self.counters.proxied(&event);
+        self.worker.counters.proxied(&event);
         match event {
-            ProxyEvent::Call(call) if self.calls.enabled => {
+            ProxyEvent::Call(call) if self.worker.calls.enabled => {
                 let door = self.doors.get(usize::from(call.listener));
                 ProxiedCallLine {
                     call: &call,
                     listener: door.map_or("", |door| &door.name),
-                    mask: self.calls.mask,
+                    mask: self.worker.calls.mask,
                 }
-                .log(self.calls.format);
+                .log(self.worker.calls.format);
             }
-            ProxyEvent::Refused(refused) => self.errors.proxy_refused(now.instant, &refused),
+            ProxyEvent::Refused(refused) => self.worker.errors.proxy_refused(now.instant, &refused),
             ProxyEvent::Dropped { why, source } => {
-                self.errors.proxy_dropped(now.instant, why, source);
+                self.worker.errors.proxy_dropped(now.instant, why, source);
             }
             ProxyEvent::Probe(report) => observe::tell_turn(&report),
             ProxyEvent::Call(_)
@@ -337,11 +333,11 @@ impl ProxyTask {
     /// Takes no new calls, and waits until those in progress have their answers, for as long
     /// as a stop may take.
     async fn drain(&mut self, work: &mut Work, alarm: &mut Alarm) {
-        let until = Instant::now() + self.drain_timeout;
+        let until = Instant::now() + self.worker.drain_timeout;
         self.engine.drain();
         for batch in 0.. {
-            let stopped =
-                *self.orders.borrow() == Order::Stop || self.orders.has_changed().is_err();
+            let stopped = *self.worker.orders.borrow() == Order::Stop
+                || self.worker.orders.has_changed().is_err();
             let now = Instant::now();
             // What was queued when the stop came gets its answer even when nothing is
             // waited for.

@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::worker::{CallLog, Order, note_answer};
+use super::worker::{Order, Worker, note_answer};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
-use crate::observe::{CallLine, Counters, PeerErrors};
+use crate::observe::CallLine;
 use crate::proxy::{Datagram, DropReason, Fate, Flow, Now, RedirectServer};
 use crate::routing::Snapshot;
-use crate::tables::TableStore;
 use crate::transport::{Connections, Heard};
 
 /// What a redirect listener for connections needs to serve.
@@ -23,12 +21,7 @@ pub(super) struct StreamTask {
     pub(super) connections: Connections,
     pub(super) name: Arc<str>,
     pub(super) engine: RedirectServer,
-    pub(super) store: Arc<TableStore>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) errors: Arc<PeerErrors>,
-    pub(super) calls: CallLog,
-    pub(super) orders: watch::Receiver<Order>,
-    pub(super) drain_timeout: Duration,
+    pub(super) worker: Worker,
 }
 
 /// Nothing more comes when nothing has come for so long.
@@ -39,18 +32,23 @@ impl StreamTask {
     /// answer on a stream, so no ACK is waited for.
     pub(super) async fn run(mut self) {
         let mut page = Vec::new();
-        while *self.orders.borrow() == Order::Serve && self.orders.has_changed().is_ok() {
+        while *self.worker.orders.borrow() == Order::Serve
+            && self.worker.orders.has_changed().is_ok()
+        {
             tokio::select! {
                 biased;
-                _ = self.orders.changed() => {}
+                _ = self.worker.orders.changed() => {}
                 () = self.connections.wait() => self.batch(&mut page),
             }
             tokio::task::yield_now().await;
         }
-        let until = Instant::now() + self.drain_timeout;
+        let until = Instant::now() + self.worker.drain_timeout;
         for _ in 0..DRAIN_BATCHES_MAX {
             let came = timeout(QUIET, self.connections.wait()).await;
-            if came.is_err() || *self.orders.borrow() == Order::Stop || Instant::now() > until {
+            if came.is_err()
+                || *self.worker.orders.borrow() == Order::Stop
+                || Instant::now() > until
+            {
                 break;
             }
             self.batch(&mut page);
@@ -61,7 +59,7 @@ impl StreamTask {
 
     /// Takes what came, at most a batch, with one snapshot of the table, and answers it.
     fn batch(&mut self, page: &mut Vec<u8>) {
-        let snapshot = self.store.snapshot();
+        let snapshot = self.worker.store.snapshot();
         for _ in 0..DATAGRAM_BATCH_MAX {
             match self.connections.take() {
                 None => return,
@@ -79,14 +77,16 @@ impl StreamTask {
                 Some(Heard::Closed {
                     flow, why, detail, ..
                 }) => {
-                    self.counters.connection(why);
+                    self.worker.counters.connection(why);
                     let now = Instant::now().into_std();
-                    (self.errors).connection(now, why, flow.peer, detail.as_deref());
+                    (self.worker.errors).connection(now, why, flow.peer, detail.as_deref());
                 }
                 Some(Heard::Refused { peer, why, detail }) => {
-                    self.counters.connection(why);
+                    self.worker.counters.connection(why);
                     let now = Instant::now().into_std();
-                    self.errors.connection(now, why, peer, detail.as_deref());
+                    self.worker
+                        .errors
+                        .connection(now, why, peer, detail.as_deref());
                 }
                 Some(Heard::Opened(_)) => {}
             }
@@ -119,24 +119,24 @@ impl StreamTask {
             } => {
                 let answer_bytes = Bytes::copy_from_slice(page);
                 if self.connections.send(flow, answer_bytes).is_err() {
-                    self.counters.send_error();
+                    self.worker.counters.send_error();
                 }
-                let (counters, errors) = (&self.counters, &self.errors);
+                let (counters, errors) = (&self.worker.counters, &self.worker.errors);
                 let answered = (status, method);
                 let call = note_answer(counters, errors, now, answered, answer, flow.peer);
                 if let Some(event) = call {
-                    self.calls.line(&CallLine {
+                    self.worker.calls.line(&CallLine {
                         event: &event,
                         table: &snapshot.table,
                         took: now.instant.elapsed(),
-                        mask: self.calls.mask,
+                        mask: self.worker.calls.mask,
                     });
                 }
             }
-            Fate::Absorbed(method) => self.counters.request(method),
+            Fate::Absorbed(method) => self.worker.counters.request(method),
             Fate::Dropped(reason) => {
-                self.counters.dropped(reason);
-                (self.errors).dropped(now.instant, reason, bytes.len(), flow.peer);
+                self.worker.counters.dropped(reason);
+                (self.worker.errors).dropped(now.instant, reason, bytes.len(), flow.peer);
             }
             // Nothing is kept, so nothing is repeated.
             Fate::Repeat(_) => {}

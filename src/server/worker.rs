@@ -32,17 +32,23 @@ pub(super) enum Order {
     Stop,
 }
 
-/// What a listener needs to serve.
-pub(super) struct ListenerTask {
-    pub(super) listener: UdpListener,
-    pub(super) name: Arc<str>,
-    pub(super) engine: RedirectServer,
+/// What every task of one worker works with.
+#[derive(Clone)]
+pub(super) struct Worker {
     pub(super) store: Arc<TableStore>,
     pub(super) counters: Arc<Counters>,
     pub(super) errors: Arc<PeerErrors>,
     pub(super) calls: CallLog,
     pub(super) orders: watch::Receiver<Order>,
     pub(super) drain_timeout: Duration,
+}
+
+/// What a listener needs to serve.
+pub(super) struct ListenerTask {
+    pub(super) listener: UdpListener,
+    pub(super) name: Arc<str>,
+    pub(super) engine: RedirectServer,
+    pub(super) worker: Worker,
 }
 
 /// Whether and how decisions are logged.
@@ -61,7 +67,9 @@ impl ListenerTask {
     pub(super) async fn run(mut self) {
         let mut room = self.listener.room();
         let mut outbox = Outbox::new();
-        while *self.orders.borrow() == Order::Serve && self.orders.has_changed().is_ok() {
+        while *self.worker.orders.borrow() == Order::Serve
+            && self.worker.orders.has_changed().is_ok()
+        {
             self.serve_once(&mut room, &mut outbox, None).await;
         }
         self.drain(&mut room, &mut outbox).await;
@@ -78,14 +86,14 @@ impl ListenerTask {
         let due = [self.engine.deadline(), until].into_iter().flatten().min();
         tokio::select! {
             biased;
-            _ = self.orders.changed() => return,
+            _ = self.worker.orders.changed() => return,
             ready = self.listener.readable() => match ready {
                 Ok(()) => {
                     if self.batch(room, outbox).await == DATAGRAM_BATCH_MAX {
                         tokio::task::yield_now().await;
                     }
                 }
-                Err(_) => self.counters.receive_error(),
+                Err(_) => self.worker.counters.receive_error(),
             },
             () = at(due) => {}
         }
@@ -99,7 +107,7 @@ impl ListenerTask {
             Ok(0) => return 0,
             Ok(_) => {}
             Err(_) => {
-                self.counters.receive_error();
+                self.worker.counters.receive_error();
                 return 0;
             }
         }
@@ -107,7 +115,7 @@ impl ListenerTask {
             instant: Instant::now(),
             wall: Timestamp::now(),
         };
-        let (snapshot, name) = (self.store.snapshot(), Arc::clone(&self.name));
+        let (snapshot, name) = (self.worker.store.snapshot(), Arc::clone(&self.name));
         let (mut taken, mut calls) = (0, ArrayVec::<_, DATAGRAM_BATCH_MAX>::new());
         let datagrams: ArrayVec<_, DATAGRAM_BATCH_MAX> = room
             .iter()
@@ -122,7 +130,7 @@ impl ListenerTask {
         for datagram in &datagrams {
             taken += 1;
             if let Some(event) = self.datagram(now, datagram, &snapshot, outbox)
-                && self.calls.enabled
+                && self.worker.calls.enabled
             {
                 let _ = calls.try_push(event);
             }
@@ -130,11 +138,11 @@ impl ListenerTask {
         self.send(outbox).await;
         let took = now.instant.elapsed();
         for event in &calls {
-            self.calls.line(&CallLine {
+            self.worker.calls.line(&CallLine {
                 event,
                 table: &snapshot.table,
                 took,
-                mask: self.calls.mask,
+                mask: self.worker.calls.mask,
             });
         }
         taken
@@ -156,9 +164,9 @@ impl ListenerTask {
         let fate =
             catch_unwind(AssertUnwindSafe(handle)).unwrap_or(Fate::Dropped(DropReason::Defect));
         if let unkept @ 1.. = self.engine.take_unkept() {
-            self.counters.stateless(unkept);
+            self.worker.counters.stateless(unkept);
         }
-        let (errors, source) = (&self.errors, datagram.source);
+        let (errors, source) = (&self.worker.errors, datagram.source);
         match fate {
             Fate::Answer {
                 to,
@@ -168,7 +176,7 @@ impl ListenerTask {
             } => {
                 outbox.post(to, datagram.asked);
                 return note_answer(
-                    &self.counters,
+                    &self.worker.counters,
                     errors,
                     now,
                     (status, method),
@@ -178,11 +186,11 @@ impl ListenerTask {
             }
             Fate::Repeat(path) => {
                 outbox.post(path.to, path.from);
-                self.counters.repeat();
+                self.worker.counters.repeat();
             }
-            Fate::Absorbed(method) => self.counters.request(method),
+            Fate::Absorbed(method) => self.worker.counters.request(method),
             Fate::Dropped(reason) => {
-                self.counters.dropped(reason);
+                self.worker.counters.dropped(reason);
                 errors.dropped(now.instant, reason, datagram.bytes.len(), source);
             }
         }
@@ -197,32 +205,32 @@ impl ListenerTask {
                 break;
             };
             outbox.post(path.to, path.from);
-            self.counters.repeat();
+            self.worker.counters.repeat();
         }
         self.send(outbox).await;
     }
 
     async fn send(&self, outbox: &mut Outbox) {
         for _ in 0..self.listener.send(outbox).await {
-            self.counters.send_error();
+            self.worker.counters.send_error();
         }
     }
 
     /// Answers what is queued, then repeats answers until they are acknowledged, for as
     /// long as a stop may take.
     async fn drain(&mut self, room: &mut ReceiveRoom, outbox: &mut Outbox) {
-        let until = Instant::now() + self.drain_timeout;
+        let until = Instant::now() + self.worker.drain_timeout;
         for _ in 0..DRAIN_BATCHES_MAX {
             let queued = timeout(QUIET, self.listener.readable()).await;
-            if queued.is_err() || *self.orders.borrow() == Order::Stop {
+            if queued.is_err() || *self.worker.orders.borrow() == Order::Stop {
                 break;
             }
             self.batch(room, outbox).await;
         }
         self.engine.drain();
         while self.engine.awaiting_ack() > 0
-            && *self.orders.borrow() == Order::Drain
-            && self.orders.has_changed().is_ok()
+            && *self.worker.orders.borrow() == Order::Drain
+            && self.worker.orders.has_changed().is_ok()
             && Instant::now() < until
         {
             self.serve_once(room, outbox, Some(until)).await;

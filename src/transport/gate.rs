@@ -1,7 +1,7 @@
 //! Who may come in: the bounds on the connections of one listener, over all its workers.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -10,6 +10,7 @@ use super::Ended;
 use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, STRANGER_CONNECTIONS_MAX, TLS_HANDSHAKES_MAX,
 };
+use crate::proxy::one_owner;
 
 /// The gate of one listener: counts who is inside, in all, of each source, and of sources
 /// that no table knows.
@@ -42,7 +43,7 @@ impl Gate {
     /// # Errors
     /// The bound it would exceed.
     pub fn admit(self: &Arc<Self>, source: IpAddr, is_known: bool) -> Result<Pass, Ended> {
-        let source = canonical(source);
+        let source = one_owner(source);
         let mut inside = self.inside();
         let of_source = inside.by_source.get(&source).copied().unwrap_or(0);
         if inside.all >= CONNECTIONS_MAX {
@@ -107,17 +108,6 @@ impl Drop for Pass {
                 inside.by_source.remove(&self.source);
             }
         }
-    }
-}
-
-/// What counts as one source: who has one address of IPv6 has a /64 of them.
-fn canonical(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
     }
 }
 

@@ -12,6 +12,7 @@ mod gate;
 mod listener;
 mod outbox;
 pub mod resolver;
+mod shared_port;
 pub mod tcp;
 mod tls;
 pub mod udp;

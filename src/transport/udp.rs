@@ -4,8 +4,9 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Protocol, Socket, Type};
 
+use super::shared_port::{bind_all, open};
 use crate::limits::{UDP_RECEIVE_BUFFER_BYTES, UDP_SEND_BUFFER_BYTES};
 use crate::system;
 
@@ -26,24 +27,19 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
         0 => address,
         _ => probe(address)?,
     };
-    let first = bind_shared(address)?;
-    let address = first.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..count.max(1) {
-        sockets.push(bind_shared(address)?);
-    }
-    Ok(sockets)
+    let sockets = bind_all(address, count, bind_shared)?;
+    Ok(sockets.into_iter().map(Into::into).collect())
 }
 
 /// Binds exclusively and lets go again.
 fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
-    let socket = open(address)?;
+    let socket = open(address, Type::DGRAM, Protocol::UDP)?;
     socket.bind(&address.into())?;
     Ok(address)
 }
 
-fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = open(address)?;
+fn bind_shared(address: SocketAddr) -> io::Result<Socket> {
+    let socket = open(address, Type::DGRAM, Protocol::UDP)?;
     socket.set_reuse_port(true)?;
     // The kernel grants what net.core.rmem_max allows; less is no reason not to start.
     let _ = socket.set_recv_buffer_size(UDP_RECEIVE_BUFFER_BYTES);
@@ -54,36 +50,5 @@ fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
     }
     socket.bind(&address.into())?;
     socket.set_nonblocking(true)?;
-    Ok(socket.into())
-}
-
-fn open(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
     Ok(socket)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)] // a test may fail loudly
-    use super::*;
-
-    #[test]
-    fn sockets_share_a_drawn_port_and_nobody_else_gets_it() {
-        let sockets = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
-        let address = sockets[0].local_addr().unwrap();
-        assert!(sockets.iter().all(|s| s.local_addr().unwrap() == address));
-        assert_eq!(
-            bind(address, 1).unwrap_err().kind(),
-            io::ErrorKind::AddrInUse
-        );
-        drop(sockets);
-        assert_eq!(bind(address, 2).unwrap().len(), 2);
-    }
 }

@@ -38,17 +38,21 @@ impl ProxyTask {
                     unsent,
                     ..
                 } => {
-                    self.counters.connection(why);
+                    self.worker.counters.connection(why);
                     let (peer, detail) = (flow.peer, detail.as_deref());
-                    self.errors.connection(now.instant, why, peer, detail);
+                    self.worker
+                        .errors
+                        .connection(now.instant, why, peer, detail);
                     for bytes in unsent {
                         self.given_back(now, flow, bytes, snapshot, work);
                     }
                 }
                 Heard::Refused { peer, why, detail } => {
-                    self.counters.connection(why);
+                    self.worker.counters.connection(why);
                     let detail = detail.as_deref();
-                    self.errors.connection(now.instant, why, peer, detail);
+                    self.worker
+                        .errors
+                        .connection(now.instant, why, peer, detail);
                 }
                 Heard::Opened(_) => {}
             }
@@ -97,7 +101,7 @@ impl ProxyTask {
             match self.connections.send(flow, bytes.clone()) {
                 Ok(()) => {}
                 Err(NotTaken::Gone(bytes)) => self.answer_elsewhere(flow, bytes),
-                Err(_) => self.counters.send_error(),
+                Err(_) => self.worker.counters.send_error(),
             }
             return;
         }
@@ -108,7 +112,7 @@ impl ProxyTask {
                 bytes: bytes.clone(),
             };
             let arrived = self.post.hand(owner, handed);
-            self.counters.handed_over(arrived);
+            self.worker.counters.handed_over(arrived);
             if !arrived {
                 // On a stream nobody repeats it.
                 work.refused.push((flow.peer, bytes.clone()));
@@ -116,7 +120,7 @@ impl ProxyTask {
             return;
         }
         if self.connections.send_or_dial(flow, bytes.clone()).is_err() {
-            self.counters.send_error();
+            self.worker.counters.send_error();
             work.refused.push((flow.peer, bytes.clone()));
         }
     }
@@ -132,7 +136,7 @@ impl ProxyTask {
         work: &mut Work,
     ) {
         if self.connections.send(flow, bytes.clone()).is_err() {
-            self.counters.send_error();
+            self.worker.counters.send_error();
             self.not_arrived(now, flow.peer, bytes, snapshot, work);
         }
     }
@@ -145,7 +149,7 @@ impl ProxyTask {
             sent_by(flow, &bytes).filter(|to| to != flow && self.engine.is_known(to.peer.ip()));
         let sent = to.map(|to| self.connections.send_or_dial(&to, bytes));
         if !matches!(sent, Some(Ok(()))) {
-            self.counters.send_error();
+            self.worker.counters.send_error();
         }
     }
 }
