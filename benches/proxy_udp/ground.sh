@@ -6,7 +6,7 @@ source "$here/../servers.sh"
 caller= trunk=
 others() { echo "$caller" "$trunk"; }
 
-command -v sipp >/dev/null || fail "sipp is missing: tests/install-sipp"
+command -v sipp >/dev/null || fail "sipp is missing: tests/install sipp=sip-tester"
 cc -O2 -Wall -Wextra -o "$work/forward" "$here/forward.c"
 
 # ---- tables: a million numbers in ten groups, all of them the one trunk there is

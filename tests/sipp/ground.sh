@@ -122,7 +122,7 @@ faketime_library() {
     for library in /usr/lib/*/faketime/libfaketimeMT.so.1; do
         [[ -e $library ]] && echo "$library" && return
     done
-    fail "faketime is missing: tests/install-sipp"
+    fail "faketime is missing: tests/install faketime=faketime"
 }
 
 # start_fast_server FOLDER SPEED: a proxy on $fast_port whose clock runs so many times faster.
