@@ -24,8 +24,10 @@ pub(crate) const CALLER: &str = "10.0.0.10:5060";
 /// Timer G sends a refusal that nobody acknowledges after 0, 0.5, 1.5 and 3.5 s, then every
 /// 4 s until timer H ends it after 32 s.
 const REFUSALS: u32 = 11;
-/// As often does a caller get a 2xx whose ACK does not come.
-const SUCCESSES: u32 = 11;
+/// At the same times does a caller get a 2xx whose ACK does not come.
+const SUCCESSES_AFTER_MS: [u64; 11] = [
+    0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
+];
 
 const US: [&str; 2] = ["10.0.0.1:5060", "[2001:db8::1]:5060"];
 const TRUNKS: [&str; 4] = [
@@ -189,8 +191,8 @@ pub(crate) struct World {
     told: BTreeMap<String, u16>,
     /// How often the engine sent a caller the refusal of its call.
     refusals: BTreeMap<String, u32>,
-    /// How often the engine sent a caller the 2xx of its call.
-    successes: BTreeMap<String, u32>,
+    /// What the engine sent callers of the 2xx of their calls.
+    successes: BTreeMap<String, Successes>,
     /// ACKs of 2xx that reached the engine: Call-ID and To tag.
     acks: BTreeSet<(String, String)>,
     /// What the engine sent in this step: to whom, and the first line.
@@ -529,7 +531,17 @@ impl World {
         let is_success = message.status().is_some_and(StatusCode::is_success);
         if to == CALLER && is_invite && is_success {
             let id = text(message.call_id().unwrap());
-            *self.successes.entry(id).or_default() += 1;
+            let first = Successes {
+                first_ms: self.now_ms,
+                ..Successes::default()
+            };
+            self.successes.entry(id).or_insert(first).count += 1;
+        }
+        if to == CALLER && message.method() == Some(Method::Bye) {
+            let id = text(message.call_id().unwrap());
+            if let Some(successes) = self.successes.get_mut(&id) {
+                successes.hung_up_ms.get_or_insert(self.now_ms);
+            }
         }
         if message.method() == Some(Method::Ack) {
             self.check_ack(&message);
@@ -749,11 +761,12 @@ impl World {
                 }
                 (State::Unheard, _) => self.tally.unheard += 1,
                 // Every repetition of a 2xx was lost: what is owed is to repeat it for 64*T1
-                // (RFC 3261 §13.3.1.4), also when its callee has died.
+                // (RFC 3261 §13.3.1.4), also when its callee has died, but not when it has
+                // hung up: the BYE has passed, and nobody is left to talk to.
                 (State::Proceeding, None)
                     if told.is_some_and(|told| told < 300)
-                        && self.successes.get(&format!("{}@sim", caller.id))
-                            >= Some(&SUCCESSES) =>
+                        && (self.successes.get(&format!("{}@sim", caller.id)))
+                            .is_some_and(Successes::are_all) =>
                 {
                     self.tally.unheard += 1;
                 }
@@ -781,6 +794,26 @@ impl World {
                 callee.call
             );
         }
+    }
+}
+
+/// How often the engine sent a caller the 2xx of its call.
+#[derive(Debug, Default)]
+struct Successes {
+    count: usize,
+    first_ms: u64,
+    /// When it first sent the caller the BYE of its callee.
+    hung_up_ms: Option<u64>,
+}
+
+impl Successes {
+    /// Whether they were as many as are owed until the callee hung up.
+    fn are_all(&self) -> bool {
+        let owed = SUCCESSES_AFTER_MS.iter().filter(|after_ms| {
+            let due_ms = self.first_ms + *after_ms;
+            self.hung_up_ms.is_none_or(|hung_up_ms| due_ms < hung_up_ms)
+        });
+        self.count >= owed.count()
     }
 }
 
