@@ -355,18 +355,24 @@ fn strangers_cannot_flood_the_log() {
     );
 }
 
-#[test]
-fn the_service_manager_is_told() {
-    let folder = tables();
-    let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+/// A service manager that hears what is sent to `notify` in this folder, a message each time
+/// it is asked.
+fn service_manager(folder: &Path) -> impl Fn() -> String {
+    let manager = UnixDatagram::bind(folder.join("notify")).unwrap();
     manager
         .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
-    let told = || {
+    move || {
         let mut room = [0; 4096];
         let length = manager.recv(&mut room).unwrap();
         String::from_utf8(room[..length].to_vec()).unwrap()
-    };
+    }
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let folder = tables();
+    let told = service_manager(folder.path());
     let mut process = Daemon::command(folder.path(), &redirect(""))
         .env("NOTIFY_SOCKET", folder.path().join("notify"))
         .spawn()
@@ -397,15 +403,7 @@ fn the_service_manager_is_told() {
 #[test]
 fn the_service_manager_is_told_of_a_trial_and_of_what_comes_back() {
     let folder = tables();
-    let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-    manager
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let told = || {
-        let mut room = [0; 4096];
-        let length = manager.recv(&mut room).unwrap();
-        String::from_utf8(room[..length].to_vec()).unwrap()
-    };
+    let told = service_manager(folder.path());
     let config = redirect("[state]\ndir = \"state\"\n[control]\nsocket = \"sock\"\n");
     let mut process = Daemon::command(folder.path(), &config)
         .env("NOTIFY_SOCKET", folder.path().join("notify"))

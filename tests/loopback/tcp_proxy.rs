@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use trunkline::proxy::FlowTransport;
 use trunkline::server::{ListenerConfig, Mode};
@@ -222,17 +222,15 @@ fn a_trunk_that_refuses_connections_moves_the_call_on_at_once() {
     let rig = bridge(&[nobody.clone(), nobody, alive.address()], 2);
     for n in 0..4 {
         let phone = Phone::new(udp_of(&rig));
-        let begun = Instant::now();
         phone.ask(&phone.invite("+442071838750", &format!("d{n}")));
         let invite = alive.expect("INVITE ");
-        let took = begun.elapsed();
-        assert!(took < Duration::from_millis(400), "after {took:?}");
         alive.answer(&invite, 200);
         assert!(phone.receive().starts_with("SIP/2.0 200 "));
     }
     let totals = rig.handle.shutdown();
     assert_eq!(totals.proxied.calls, 4, "{totals}");
     assert!(totals.proxied.trunk_errors >= 1, "{totals}");
+    assert_eq!(totals.proxied.trunk_timeouts, 0, "{totals}");
     assert!(totals.connections["connection refused"] >= 1, "{totals}");
 }
 
@@ -242,15 +240,14 @@ fn a_connection_that_breaks_gives_its_requests_back() {
     let (dying, alive) = (TcpTrunk::new(), TcpTrunk::new());
     let rig = bridge(&[dying.address(), alive.address()], 1);
     let phone = Phone::new(udp_of(&rig));
-    let begun = Instant::now();
     phone.ask(&phone.invite("+442071838750", "k1"));
     let invite = dying.expect("INVITE ");
     invite.stream.shutdown(Shutdown::Both).unwrap();
     let invite = alive.expect("INVITE ");
-    let took = begun.elapsed();
-    assert!(took < Duration::from_millis(1_500), "after {took:?}");
     alive.answer(&invite, 200);
     assert!(phone.receive().starts_with("SIP/2.0 200 "));
+    let totals = rig.handle.shutdown();
+    assert_eq!(totals.proxied.trunk_timeouts, 0, "{totals}");
 }
 
 /// RFC 3261 §18.2.2: the answer goes to the address the INVITE came from, at the port of its
