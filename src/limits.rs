@@ -158,6 +158,10 @@ pub const PROBE_LOOK_MS: u64 = 1_000;
 /// Misses or hits that a table may ask for before a trunk turns.
 pub const PROBES_IN_A_ROW_MAX: u8 = 20;
 
+/// Trunks that somebody has ordered out of service: far more than anybody works on at once,
+/// and all of them, with a message each, are half a megabyte.
+pub const TRUNK_ORDERS_MAX: usize = 1_000;
+
 /// Names of trunks out of service that one line of the log shows; the rest are counted.
 pub const TRUNKS_TOLD_MAX: usize = 50;
 

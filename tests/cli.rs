@@ -136,6 +136,7 @@ fn check_as_json() {
         "sha256",
         "read",
         "diagnostics",
+        "profiles",
         "infos",
         "left_out",
     ];

@@ -1,7 +1,7 @@
 //! `trunkline check`: every mistake of a table at once, then its cases.
 
 use super::color::ColorChoice;
-use crate::tables::{self, Loaded, Summary, diagnostic::Diagnostic};
+use crate::tables::{self, Loaded, Summary, diagnostic::Diagnostic, profile::Applied};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -56,6 +56,8 @@ struct CheckReport<'a> {
     sha256: Option<String>,
     read: Summary,
     diagnostics: &'a [Diagnostic],
+    /// What profiles put where the table says nothing, by trunk group.
+    profiles: &'a [Applied],
     /// What is no mistake.
     infos: &'a [Diagnostic],
     /// Findings beyond the number that is kept, by code.
@@ -81,6 +83,10 @@ impl Check {
                 Format::Text => written.push_str(&format!("{}\n\n", found.text(color))),
             }
         }
+        if self.info && self.format == Format::Text {
+            let profiles = loaded.profiles.iter();
+            profiles.for_each(|applied| written.push_str(&applied.text()));
+        }
         // A closed pipe is no reason to complain.
         let _ = out.write_all(written.as_bytes());
         if self.format != Format::Json && !self.quiet {
@@ -102,6 +108,7 @@ impl Check {
             sha256: loaded.table.as_ref().map(|table| table.hash().to_string()),
             read: loaded.summary,
             diagnostics: &loaded.report.diagnostics,
+            profiles: &loaded.profiles,
             infos: &loaded.report.infos,
             left_out: loaded
                 .report

@@ -1,16 +1,18 @@
 //! `trunkline explain`: the section of the manual about a code.
 
 use crate::tables::diagnostic::{Code, nearest};
+use crate::tables::profile::Profile;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Show what a code of `check` means, and what to do about it.
+/// Show what a code of `check` means and what to do about it, or what a profile sets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   trunkline explain T012
+  trunkline explain teams    # what profile = \"teams\" puts where a table says nothing
   trunkline explain          # all codes")]
 pub(super) struct Explain {
-    /// The code; without it, all codes are listed
+    /// The code, or the name of a profile; without it, all codes are listed
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
@@ -25,6 +27,10 @@ impl Explain {
                 }
             }
             Some(wanted) => {
+                if let Some(profile) = Profile::named(wanted) {
+                    let _ = std::io::stdout().write_all(profile.text().as_bytes());
+                    return ExitCode::SUCCESS;
+                }
                 let Some(code) = Code::named(wanted) else {
                     let codes = Code::ALL.iter().map(|code| code.as_str());
                     let meant = match nearest(wanted, codes) {

@@ -22,6 +22,7 @@ mod search;
 mod server;
 mod status;
 mod table_folder;
+mod trunk;
 mod undo;
 
 use std::path::Path;
@@ -47,7 +48,7 @@ enum Verb {
     Plan(plan::Plan),
     /// Show where a number, a range, a rule or a comment stands
     Search(search::Search),
-    /// Show what a code of `check` means
+    /// Show what a code of `check` means, or what a profile sets
     Explain(explain::Explain),
     /// Make a table of the configuration of another machine
     Import(import::Import),
@@ -57,6 +58,8 @@ enum Verb {
     Run(run::Run),
     /// Show what a running server serves, and whether anything waits for you
     Status(status::Status),
+    /// Show the trunks of a running server, or give one an order
+    Trunk(trunk::Trunk),
     /// Have the running server read its table folder again
     Reload(reload::Reload),
     /// Keep the table that is on trial
@@ -92,6 +95,7 @@ impl Cli {
             Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Status(status) => status.execute(),
+            Verb::Trunk(trunk) => trunk.execute(),
             Verb::Reload(reload) => reload.execute(),
             Verb::Confirm(confirm) => confirm.execute(),
             Verb::Undo(undo) => undo.execute(),

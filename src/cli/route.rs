@@ -4,10 +4,11 @@ use super::color::ColorChoice;
 use super::route_text;
 use super::server::Server;
 use super::table_folder::table_folder;
+use crate::control::{TrunkState, TrunkStatus};
 use crate::proxy::{CallFacts, call_hash};
 use crate::routing::explanation::Report;
 use crate::routing::{
-    Dialled, Explanation, GroupId, RequestFacts, RoutingTable, Snapshot, classify,
+    Dialled, Explanation, GroupId, Order, RequestFacts, RoutingTable, Snapshot, TrunkId, classify,
 };
 use crate::sip::Message;
 use crate::tables::{self, diagnostic::nearest};
@@ -29,6 +30,7 @@ use std::sync::Arc;
 #[command(after_help = "Examples:
   trunkline route '020 7946 0750' --from carrier-a --at 'Sun 10:00' --timezone Europe/London --table routing-tables/example
   trunkline route +442079460750 --table routing-tables/example      # from every trunk group
+  trunkline route +442079460750 --live                                # as it is at this moment
   trunkline route --invite invite.sip --source 10.20.0.11 --table routing-tables/example")]
 pub(super) struct RouteCall {
     /// The number as it is dialled
@@ -77,6 +79,9 @@ pub(super) struct RouteCall {
     /// Decide by the table of a generation that the running server has served
     #[arg(long = "gen", value_name = "GEN", conflicts_with = "table")]
     generation: Option<u64>,
+    /// Decide by the table that the running server serves, with its trunks as they are now
+    #[arg(long, conflicts_with_all = ["table", "generation"])]
+    live: bool,
     #[command(flatten)]
     server: Server,
     /// How the decision is written
@@ -145,12 +150,11 @@ impl RouteCall {
     }
 
     fn reports(&self) -> Result<Vec<Report>, Failure> {
-        let loaded = match self.generation {
-            None => tables::load(&table_folder(self.table.as_deref(), self.server.config())?),
-            Some(_) => {
-                let kept = self.server.table_of(self.generation);
-                tables::load(kept.map_err(Failure::Told)?.path())
-            }
+        let loaded = if self.generation.is_some() || self.live {
+            let kept = self.server.table_of(self.generation);
+            tables::load(kept.map_err(Failure::Told)?.path())
+        } else {
+            tables::load(&table_folder(self.table.as_deref(), self.server.config())?)
         };
         let Some(table) = loaded.table else {
             return Err(Failure::Table(loaded.report));
@@ -161,6 +165,10 @@ impl RouteCall {
             None => Timestamp::now(),
         };
         let snapshot = Snapshot::new(Arc::new(table));
+        if self.live {
+            let trunks = self.server.trunks().map_err(Failure::Told)?;
+            trunks.iter().for_each(|trunk| live(&snapshot, trunk));
+        }
         match &self.invite {
             Some(file) => Ok(vec![self.of_invite(&snapshot, file, at)?]),
             None => Ok(self.of_number(&snapshot, at)?),
@@ -256,6 +264,25 @@ enum Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Usage(error)
+    }
+}
+
+/// Puts a trunk into the state it has in a running server.
+fn live(snapshot: &Snapshot, status: &TrunkStatus) {
+    let mut trunks = (0..=u16::MAX).map(TrunkId).zip(snapshot.table.trunks());
+    let Some((id, _)) = trunks.find(|(_, trunk)| *trunk.name == *status.name) else {
+        return;
+    };
+    let availability = &snapshot.availability;
+    match (status.state, status.back_in_s) {
+        (TrunkState::Up, _) => {}
+        (TrunkState::Down, None) => availability.set_out_by_probes(id, true),
+        (TrunkState::Down, Some(seconds)) => {
+            let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+            availability.retry_after(id, seconds);
+        }
+        (TrunkState::Draining, _) => availability.order(id, Order::Drain),
+        (TrunkState::Maintenance, _) => availability.order(id, Order::Maint),
     }
 }
 

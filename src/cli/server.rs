@@ -1,6 +1,6 @@
 //! The running server, as commands ask it.
 
-use crate::control::{self, Answer, NoAnswer, Refused, Reply, Request};
+use crate::control::{self, Answer, NoAnswer, Refused, Reply, Request, TrunkStatus};
 use crate::ledger::Generation;
 use crate::server::EXIT_CONFIG;
 use crate::server::config::{CONTROL_SOCKET, Config};
@@ -40,6 +40,14 @@ impl Server {
         match asked.map_err(|error| unanswered(&error))? {
             Ok(generation) => Ok(KeptTable { generation, folder }),
             Err(other) => Err(refused(&other)),
+        }
+    }
+
+    /// The trunks of the table that serves, as they are now.
+    pub(super) fn trunks(&self) -> Result<Vec<TrunkStatus>, ExitCode> {
+        match self.ask(&Request::Trunks {})? {
+            Answer::Trunks { trunks } => Ok(trunks),
+            other => Err(refused(&other)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `trunkline status`: what runs, and what serves.
 
-use super::history;
 use super::server::{self, Server};
+use super::{history, trunk};
 use crate::control::{Answer, Request, Status as Told};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -53,6 +53,10 @@ fn page(status: &Told) -> String {
             "LAST CHANGE REFUSED at {} (by {}): {}",
             refused.at, refused.by, refused.why
         );
+    }
+    for out in &status.trunks_out {
+        let state = out.state.as_str().to_uppercase();
+        let _ = writeln!(text, "TRUNK {state}: {}{}", out.name, trunk::remark(out));
     }
     let _ = writeln!(text, "folder   {}", status.tables);
     let kept = match (&status.state, status.before) {

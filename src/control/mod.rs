@@ -14,6 +14,7 @@ mod socket;
 pub use access::{Access, Peer};
 pub use client::{NoAnswer, ask, ask_for_files};
 pub use protocol::{
-    Answer, Change, Changed, LastRefused, Refused, Reply, Request, SCHEMA, Status, TrialStatus,
+    Answer, Change, Changed, LastRefused, Ordered, Refused, Reply, Request, SCHEMA, Status,
+    TrialStatus, TrunkState, TrunkStatus,
 };
 pub use socket::{Answering, Desk, NoSocket, Socket};

@@ -1,6 +1,6 @@
 //! What is said on the control socket. docs/control.md shows every line of it.
 
-use crate::ledger::{Clocks, Generation, Trial};
+use crate::ledger::{Clocks, Generation, OrderKind, Trial, TrunkOrder};
 use crate::limits::{CONFIRM_SECONDS_MAX, MESSAGE_CHARS_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,18 @@ pub enum Request {
         #[serde(default)]
         how: Change,
     },
+    /// The trunks of the table that serves, and the state they are in.
+    Trunks {},
+    /// Give an order about a trunk.
+    Trunk {
+        /// Its name.
+        name: String,
+        /// What it is to do.
+        order: OrderKind,
+        /// A word about it, for the log and the status.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
 }
 
 /// How a change is made.
@@ -61,8 +73,12 @@ impl Request {
     #[must_use]
     pub const fn changes(&self) -> bool {
         match self {
-            Self::Status {} | Self::History { .. } | Self::Files { .. } => false,
-            Self::Reload(_) | Self::Confirm {} | Self::Undo(_) | Self::Rollback { .. } => true,
+            Self::Status {} | Self::History { .. } | Self::Files { .. } | Self::Trunks {} => false,
+            Self::Reload(_)
+            | Self::Confirm {}
+            | Self::Undo(_)
+            | Self::Rollback { .. }
+            | Self::Trunk { .. } => true,
         }
     }
 
@@ -80,7 +96,12 @@ impl Request {
                     return Err(String::from("an undo is not on trial: undo it by another"));
                 }
             }
-            Self::Status {} | Self::History { .. } | Self::Files { .. } | Self::Confirm {} => {}
+            Self::Trunk { message, .. } => check_message(message.as_deref())?,
+            Self::Status {}
+            | Self::History { .. }
+            | Self::Files { .. }
+            | Self::Trunks {}
+            | Self::Confirm {} => {}
         }
         Ok(request)
     }
@@ -99,22 +120,27 @@ impl Change {
                 "{seconds} seconds to confirm: allowed are 1 to {CONFIRM_SECONDS_MAX}"
             ));
         }
-        let Some(message) = &self.message else {
-            return Ok(());
-        };
-        let chars = message.chars().count();
-        if chars > MESSAGE_CHARS_MAX {
-            return Err(format!(
-                "a message of {chars} characters: at most {MESSAGE_CHARS_MAX} are kept"
-            ));
-        }
-        if message.chars().any(char::is_control) {
-            return Err(String::from(
-                "a message is one line without control characters",
-            ));
-        }
-        Ok(())
+        check_message(self.message.as_deref())
     }
+}
+
+/// Whether a word about a change is one the history can keep.
+fn check_message(message: Option<&str>) -> Result<(), String> {
+    let Some(message) = message else {
+        return Ok(());
+    };
+    let chars = message.chars().count();
+    if chars > MESSAGE_CHARS_MAX {
+        return Err(format!(
+            "a message of {chars} characters: at most {MESSAGE_CHARS_MAX} are kept"
+        ));
+    }
+    if message.chars().any(char::is_control) {
+        return Err(String::from(
+            "a message is one line without control characters",
+        ));
+    }
+    Ok(())
 }
 
 /// One line of an answer.
@@ -145,6 +171,13 @@ pub enum Answer {
         /// Its generation.
         generation: Generation,
     },
+    /// The trunks, in the order of the table.
+    Trunks {
+        /// All of them.
+        trunks: Vec<TrunkStatus>,
+    },
+    /// An order about a trunk holds.
+    Ordered(Box<Ordered>),
     /// Nothing was changed, for nothing would be.
     Unchanged {
         /// The generation that serves.
@@ -195,8 +228,70 @@ pub struct Status {
     pub trial: Option<TrialStatus>,
     /// The last reload, if it was refused.
     pub refused: Option<LastRefused>,
+    /// The trunks that calls are not sent to now.
+    #[serde(default)]
+    pub trunks_out: Vec<TrunkStatus>,
     /// Whether whoever asks may change anything.
     pub may_change: bool,
+}
+
+/// An order about a trunk that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ordered {
+    /// The order.
+    pub order: TrunkOrder,
+    /// The trunk as it is now.
+    pub trunk: TrunkStatus,
+}
+
+/// A trunk as it is at this moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrunkStatus {
+    /// Its name.
+    pub name: String,
+    /// Its address, as it stands in the table.
+    pub address: String,
+    /// Whether calls are sent to it, and if not, why.
+    pub state: TrunkState,
+    /// What found it down: `probes` or `calls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_by: Option<String>,
+    /// Seconds until it is tried again, where calls found it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_in_s: Option<u64>,
+    /// Calls in progress, where the table has them counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u32>,
+    /// The order it is under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<TrunkOrder>,
+}
+
+/// Whether calls are sent to a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrunkState {
+    /// They are.
+    Up,
+    /// Probes or calls have found it dead, or it asked for quiet.
+    Down,
+    /// By order: no new calls.
+    Draining,
+    /// By order: no new calls, no probes.
+    Maintenance,
+}
+
+impl TrunkState {
+    /// As it stands in JSON and in words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Draining => "draining",
+            Self::Maintenance => "maintenance",
+        }
+    }
 }
 
 /// A trial as it stands.
@@ -300,7 +395,7 @@ impl Reply {
 mod tests {
     #![allow(clippy::unwrap_used)] // a test says so by failing
 
-    use super::{Answer, Change, Refused, Reply, Request};
+    use super::{Answer, Change, OrderKind, Refused, Reply, Request};
     use proptest::prelude::*;
 
     fn read(line: &str) -> Result<Request, String> {
@@ -341,6 +436,10 @@ mod tests {
             r#"{"do":"reload","confrim_s":300}"#,
             r#"{"do":"reload","message":"two\nlines"}"#,
             r#"{"do":"undo","confirm_s":300}"#,
+            r#"{"do":"trunks","name":"x"}"#,
+            r#"{"do":"trunk","name":"x"}"#,
+            r#"{"do":"trunk","name":"x","order":"maintenance"}"#,
+            r#"{"do":"trunk","name":"x","order":"drain","message":"two\nlines"}"#,
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
@@ -379,6 +478,8 @@ mod tests {
                 Request::Undo(Change { confirm_s: None, ..how.clone() }),
                 Request::Files { generation: Some(generation) },
                 Request::Confirm {},
+                Request::Trunks {},
+                Request::Trunk { name: how.message.clone().unwrap_or_default(), order: OrderKind::Maint, message: how.message.clone() },
             ] {
                 let line = serde_json::to_vec(&request).unwrap();
                 prop_assert_eq!(Request::read(&line), Ok(request));

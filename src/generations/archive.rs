@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ledger.json            the generations; replaced as a whole
+//! orders.json            what was ordered of trunks; replaced as a whole
 //! tables/<sha256>/…      the files of one table, as they were read
 //! lock                   held by the process that serves
 //! ```
@@ -10,7 +11,7 @@
 //! follows, in the same way. A table of which no ledger speaks is rubbish, and is swept away
 //! by renaming it first: what stands in `tables` under its own name is always complete.
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Orders};
 use crate::limits::LEDGER_BYTES_MAX;
 use crate::tables::source::Sources;
 use std::collections::BTreeSet;
@@ -135,11 +136,44 @@ impl Archive {
     /// Replaces the ledger. Afterwards the new one is on disk; after an error, or a power
     /// cut at whatever instant, it is the old one or the new one.
     pub(super) fn write_ledger(&self, ledger: &Ledger) -> io::Result<()> {
-        let mut text = serde_json::to_vec_pretty(ledger)?;
+        self.replace(&self.ledger_file(), ledger)
+    }
+
+    /// Replaces the orders, as [`Self::write_ledger`] does the ledger.
+    pub(super) fn write_orders(&self, orders: &Orders) -> io::Result<()> {
+        self.replace(&self.orders_file(), orders)
+    }
+
+    /// The orders that stand. What cannot be read is set aside, with a sentence about it.
+    pub(super) fn read_orders(&self) -> (Orders, Option<String>) {
+        let read = match read_bounded(&self.orders_file()) {
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+            Ok(None) => Ok(Orders::default()),
+            Err(error) => Err(error.to_string()),
+        };
+        let error = match read {
+            Ok(orders) => return (orders, None),
+            Err(error) => error,
+        };
+        let aside = self.folder.join("orders.damaged.json");
+        let kept = match fs::rename(self.orders_file(), &aside) {
+            Ok(()) => format!("they are now in {}", aside.display()),
+            Err(error) => format!("they cannot be set aside: {error}"),
+        };
+        let sentence = format!(
+            "the orders about trunks in {} cannot be read ({error}): {kept}, and no trunk is \
+             draining or in maintenance",
+            self.folder.display()
+        );
+        (Orders::default(), Some(sentence))
+    }
+
+    fn replace(&self, file: &Path, what: &impl serde::Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(what)?;
         text.push(b'\n');
-        let beside = self.folder.join("ledger.json.new");
+        let beside = file.with_extension("json.new");
         write_through(&beside, &text)?;
-        fs::rename(&beside, self.ledger_file())?;
+        fs::rename(&beside, file)?;
         flush_folder(&self.folder)
     }
 
@@ -175,6 +209,10 @@ impl Archive {
         self.folder.join("ledger.json")
     }
 
+    fn orders_file(&self) -> PathBuf {
+        self.folder.join("orders.json")
+    }
+
     /// What a damaged ledger spoke of is for somebody to look at, not to be swept away.
     fn set_aside(&self) -> io::Result<()> {
         let (tables, aside) = (
@@ -194,15 +232,9 @@ impl Archive {
     }
 
     fn read_ledger(&self) -> io::Result<(Ledger, Option<String>)> {
-        let file = match File::open(self.ledger_file()) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok((Ledger::default(), None));
-            }
-            Err(error) => return Err(error),
+        let Some(bytes) = read_bounded(&self.ledger_file())? else {
+            return Ok((Ledger::default(), None));
         };
-        let mut bytes = Vec::new();
-        file.take(LEDGER_BYTES_MAX).read_to_end(&mut bytes)?;
         match serde_json::from_slice(&bytes) {
             Ok(ledger) => Ok((ledger, None)),
             Err(error) => {
@@ -229,6 +261,18 @@ fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = private().open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// The bytes of a file of ours, as many as it may have; `None` when it is not there.
+fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(LEDGER_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Has the names in a folder on disk.

@@ -47,7 +47,7 @@ impl Kept {
         if let Some(archive) = &self.archive {
             archive
                 .put_table(&sha256, accepted.files)
-                .map_err(|error| not_kept(&error))?;
+                .map_err(|error| not_kept("the table", &error))?;
         }
         self.write(&next)?;
         Ok(ledger.next_number())
@@ -74,7 +74,7 @@ impl Kept {
         if let Some(archive) = &self.archive {
             archive
                 .write_ledger(&ledger)
-                .map_err(|error| not_kept(&error))?;
+                .map_err(|error| not_kept("the table", &error))?;
             archive.sweep(&ledger);
         }
         *lock(&self.ledger) = Arc::new(ledger);
@@ -114,6 +114,7 @@ fn counts(accepted: &Accepted<'_>) -> Counts {
     }
 }
 
-fn not_kept(error: &io::Error) -> String {
-    format!("the table cannot be kept in the state folder: {error}")
+/// A sentence about what has no place in the state folder.
+pub(super) fn not_kept(what: &str, error: &io::Error) -> String {
+    format!("{what} cannot be kept in the state folder: {error}")
 }

@@ -9,14 +9,16 @@ mod archive;
 mod clocks;
 mod kept;
 mod opening;
+mod orders;
 #[cfg(test)]
 mod tests;
 
 pub use archive::NoArchive;
 pub use clocks::clocks;
 pub use opening::{OpenError, Opened};
+pub use orders::NotOrdered;
 
-use crate::ledger::{Cause, Generation, Ledger};
+use crate::ledger::{Cause, Generation, Ledger, Orders};
 use crate::limits::GENERATIONS_KEPT;
 use crate::tables::{Accepted, GateRule, Reload, TableStore};
 use archive::Archive;
@@ -151,6 +153,8 @@ impl fmt::Display for Denied {
 pub struct Generations {
     store: Arc<TableStore>,
     kept: Kept,
+    /// What was ordered of trunks.
+    orders: Mutex<Arc<Orders>>,
     /// One change at a time; who only looks never takes it.
     changing: Mutex<()>,
 }
@@ -192,7 +196,8 @@ impl Generations {
             self.kept
                 .keep(&ledger, accepted, (Cause::Reload, None), asked)
         };
-        let outcome = self.store.change(self.store.folder(), asked.gates(), keep);
+        let folder = self.store.folder();
+        let outcome = (self.store).change(folder, asked.gates(), keep, self.prepared());
         if let (Reload::Unchanged { generation }, Some(agreed)) = (&outcome, ledger.agreed())
             && let Err(cause) = self.kept.write(&agreed)
         {
@@ -323,7 +328,7 @@ impl Generations {
             self.kept.keep(&ledger, accepted, how, asked)
         };
         let folder = archive.table_folder(&target.sha256);
-        let outcome = self.store.change(&folder, gates, keep);
+        let outcome = (self.store).change(&folder, gates, keep, self.prepared());
         // The table on trial is the one to return to: nothing is left to be confirmed.
         if let (Reload::Unchanged { generation }, Some(ended)) = (&outcome, ledger.confirmed())
             && let Err(cause) = self.kept.write(&ended)

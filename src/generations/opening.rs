@@ -2,8 +2,8 @@
 
 use super::archive::{Archive, NoArchive};
 use super::kept::{How, Kept};
-use super::{Asked, Generations, Keeping, clocks};
-use crate::ledger::{Cause, Generation, Ledger, Opening, Why};
+use super::{Asked, Generations, Keeping, clocks, orders};
+use crate::ledger::{Cause, Generation, Ledger, Opening, Orders, Why};
 use crate::routing::RoutingTable;
 use crate::tables::source::Sources;
 use crate::tables::{Accepted, Loaded, Report, Summary, TableStore, load};
@@ -41,6 +41,7 @@ impl Generations {
         let mut start = Start {
             folder,
             kept: Kept::new(None, keeping.keep, Ledger::default()),
+            orders: Orders::default(),
             opened: Opened::default(),
         };
         let Some(state) = &keeping.folder else {
@@ -48,6 +49,9 @@ impl Generations {
         };
         let (archive, ledger, damage) = Archive::open(state).map_err(OpenError::State)?;
         start.opened.remarks.extend(damage);
+        let (orders, damage) = archive.read_orders();
+        start.opened.remarks.extend(damage);
+        start.orders = orders;
         start.kept = Kept::new(Some(archive), keeping.keep, ledger);
         match start.kept.ledger().opening(&clocks()) {
             Opening::Folder => start.with_folder(),
@@ -61,6 +65,7 @@ impl Generations {
 struct Start<'a> {
     folder: &'a Path,
     kept: Kept,
+    orders: Orders,
     opened: Opened,
 }
 
@@ -74,6 +79,7 @@ impl Start<'_> {
             files,
             summary,
             report,
+            ..
         } = load(self.folder);
         let Some(table) = table else {
             return self.in_place_of_broken(report);
@@ -155,12 +161,18 @@ impl Start<'_> {
 
     fn serve(self, table: RoutingTable, number: u64) -> (Generations, Opened) {
         let store = TableStore::serving(self.folder, table, number);
+        let snapshot = store.snapshot();
+        orders::apply(&self.orders, &snapshot);
+        let mut opened = self.opened;
+        let standing = orders::standing(&self.orders, &snapshot.table);
+        opened.remarks.extend(standing.map(orders::sentence));
         let generations = Generations {
             store: Arc::new(store),
             kept: self.kept,
+            orders: Mutex::new(Arc::new(self.orders)),
             changing: Mutex::new(()),
         };
-        (generations, self.opened)
+        (generations, opened)
     }
 
     /// The table of a kept generation, if its files are what they were.
@@ -171,6 +183,7 @@ impl Start<'_> {
             files,
             summary,
             report,
+            ..
         } = load(&folder);
         if let Some(table) = table.filter(|table| says(table, kept)) {
             self.opened.report = report;

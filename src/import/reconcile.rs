@@ -293,6 +293,8 @@ mod tests {
             max_calls: None,
             search: Box::default(),
             alternative_routing: None,
+            send_back: true,
+            transfers_to: None,
             origin: Origin { file: 0, line: 0 },
         }
     }

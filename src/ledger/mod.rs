@@ -1,4 +1,5 @@
-//! Which tables have served, which one serves, and what serves next: no file, no clock.
+//! Which tables have served, which one serves, what serves next, and what was ordered of the
+//! trunks: no file, no clock.
 //!
 //! A [`Ledger`] is a list of [`Generation`]s of which the last one serves, and at most one
 //! [`Trial`]. Every step makes a new ledger from an old one; who keeps them on disk writes
@@ -8,9 +9,11 @@ mod deadline;
 mod generation;
 #[cfg(test)]
 mod laws;
+mod order;
 
 pub use deadline::{Boot, Clocks, Deadline};
 pub use generation::{Cause, Counts, Generation};
+pub use order::{OrderKind, Orders, TrunkOrder};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

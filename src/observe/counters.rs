@@ -43,6 +43,7 @@ pub struct Counters {
     probes: AtomicU64,
     probe_misses: AtomicU64,
     trunks_out: AtomicU64,
+    trunk_orders: AtomicU64,
     connections: [AtomicU64; Ended::ALL.len()],
 }
 
@@ -77,6 +78,7 @@ impl Counters {
             probes: AtomicU64::new(0),
             probe_misses: AtomicU64::new(0),
             trunks_out: AtomicU64::new(0),
+            trunk_orders: AtomicU64::new(0),
             connections: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -148,6 +150,11 @@ impl Counters {
                 _ => {}
             }
         }
+    }
+
+    /// An order about a trunk was given.
+    pub fn trunk_order(&self) {
+        add(Some(&self.trunk_orders));
     }
 
     /// A datagram was for another worker, which had room for it or not.
@@ -228,6 +235,8 @@ pub struct Totals {
     pub send_errors: u64,
     /// Failures to receive.
     pub receive_errors: u64,
+    /// Orders about trunks that were given.
+    pub trunk_orders: u64,
     /// What proxy listeners did besides.
     pub proxied: Proxied,
     /// Connections that ended or were not let in, by reason.
@@ -307,6 +316,7 @@ impl Totals {
             totals.proxied.add(one);
             totals.repeats += one.repeats.load(Ordering::Relaxed);
             totals.stateless += one.stateless.load(Ordering::Relaxed);
+            totals.trunk_orders += one.trunk_orders.load(Ordering::Relaxed);
             totals.send_errors += one.send_errors.load(Ordering::Relaxed);
             totals.receive_errors += one.receive_errors.load(Ordering::Relaxed);
         }
@@ -329,6 +339,9 @@ impl fmt::Display for Totals {
             "; repeats={} stateless={} send-errors={} receive-errors={}",
             self.repeats, self.stateless, self.send_errors, self.receive_errors
         )?;
+        if self.trunk_orders > 0 {
+            write!(f, " trunk-orders={}", self.trunk_orders)?;
+        }
         if !self.connections.is_empty() {
             f.write_str("; connections")?;
             list(f, &self.connections)?;

@@ -40,7 +40,8 @@ impl fmt::Display for TrunksOut<'_> {
         for (trunk, outage) in out.by_ref().take(TRUNKS_TOLD_MAX) {
             let name = &trunk.name;
             match outage {
-                Outage::Ordered => write!(f, " {name}=order")?,
+                Outage::Draining => write!(f, " {name}=draining")?,
+                Outage::Maintenance => write!(f, " {name}=maintenance")?,
                 Outage::Probes => write!(f, " {name}=probes")?,
                 Outage::Calls { left_ms } => write!(f, " {name}={}s", left_ms.div_ceil(1_000))?,
             }
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
     use crate::routing::table::TableParts;
     use crate::routing::trunk::TargetUri;
-    use crate::routing::{Origin, RoutingTable, Trunk};
+    use crate::routing::{Order, Origin, RoutingTable, Trunk};
     use std::sync::Arc;
 
     #[test]
@@ -74,6 +75,7 @@ mod tests {
             max_calls: None,
             max_cps: None,
             probing: None,
+            options_contact: None,
             origin: Origin { file: 0, line: 1 },
         };
         let snapshot = Snapshot::new(Arc::new(RoutingTable::new(TableParts {
@@ -83,11 +85,11 @@ mod tests {
         assert_eq!(TrunksOut(&snapshot).to_string(), "out none");
         let trunks = &snapshot.availability;
         trunks.set_out_by_probes(TrunkId(1), true);
-        trunks.set_in_service(TrunkId(2), false);
+        trunks.order(TrunkId(2), Order::Maint);
         trunks.retry_after(TrunkId(4), 12);
         assert_eq!(
             TrunksOut(&snapshot).to_string(),
-            "out t1=probes t2=order t4=12s"
+            "out t1=probes t2=maintenance t4=12s"
         );
         for id in 0..=u16::MAX {
             trunks.set_out_by_probes(TrunkId(id), true);

@@ -441,8 +441,9 @@ fn emergency_numbers(plan: Option<&DialPlan>) -> Vec<Number> {
     numbers
 }
 
-/// What tells arrival groups apart: the rules that name one, and its emergency numbers.
-type Signature = [(Vec<usize>, Vec<Number>); 2];
+/// What tells arrival groups apart: the rules that name one, its emergency numbers, and whether
+/// it takes its own calls back.
+type Signature = [(Vec<usize>, Vec<Number>, Option<Box<str>>); 2];
 
 /// Groups that calls arrive on in both tables, those together that are not told apart.
 fn arriving(tables: [&RoutingTable; 2]) -> Vec<Arriving> {
@@ -474,7 +475,10 @@ fn arriving(tables: [&RoutingTable; 2]) -> Vec<Arriving> {
             let (table, id) = (side.of(&tables), side.of(&ids));
             let rules = side.of(&naming).get(id.index()).cloned();
             let plan = table.group(*id).and_then(|group| table.dial_plan(group));
-            (rules.unwrap_or_default(), emergency_numbers(plan))
+            // One that takes no call of its own back is not like any other.
+            let sender = table.group(*id).filter(|group| !group.send_back);
+            let sender = sender.map(|group| group.name.clone());
+            (rules.unwrap_or_default(), emergency_numbers(plan), sender)
         });
         let class = classes.entry(signature).or_insert_with(|| Arriving {
             ids,

@@ -51,7 +51,7 @@ pub(super) struct Decisions<'t> {
     facts: &'t Facts,
     pub(super) decided: Vec<Decided>,
     known_decided: BTreeMap<Decided, DecidedId>,
-    of_rules: BTreeMap<(Side, RuleId, Option<GroupId>), DecidedId>,
+    of_rules: BTreeMap<(Side, RuleId, Option<GroupId>, Option<GroupId>), DecidedId>,
     pub(super) cells: Vec<Vec<Cell>>,
     known_cells: BTreeMap<(Vec<Step>, Vec<Step>), CellsId>,
 }
@@ -100,13 +100,16 @@ impl<'t> Decisions<'t> {
         let table = *side.of(&self.tables);
         let met = of_called(table, *side.of(&from), called);
         let assigned = met.did.and_then(|row| row.value.group);
+        let from = *side.of(&from);
+        let takes_back = table.group(from).is_none_or(|group| group.send_back);
+        let sender = (!takes_back && !met.emergency).then_some(from);
         let mut steps = Vec::new();
         for id in met.rules {
             let Some(rule) = table.rule(id) else { continue };
             let decided = match &rule.action {
                 // Nobody bars an emergency call.
                 Action::Reject { .. } if met.emergency => continue,
-                _ => self.decided_by(side, id, assigned),
+                _ => self.decided_by(side, id, assigned, sender),
             };
             if met.emergency && self.leads_nowhere(decided) {
                 continue;
@@ -132,13 +135,19 @@ impl<'t> Decisions<'t> {
         decided.is_some_and(|decided| decided.outcome == Outcome::NoRoute)
     }
 
-    fn decided_by(&mut self, side: Side, id: RuleId, assigned: Option<GroupId>) -> DecidedId {
+    fn decided_by(
+        &mut self,
+        side: Side,
+        id: RuleId,
+        assigned: Option<GroupId>,
+        sender: Option<GroupId>,
+    ) -> DecidedId {
         let table = *side.of(&self.tables);
-        if let Some(known) = self.of_rules.get(&(side, id, assigned)) {
+        if let Some(known) = self.of_rules.get(&(side, id, assigned, sender)) {
             return *known;
         }
         let outcome = match table.rule(id).map(|rule| &rule.action) {
-            Some(Action::RouteTo(list)) => Outcome::of_route(table, list, assigned),
+            Some(Action::RouteTo(list)) => Outcome::of_route(table, list, assigned, sender),
             Some(Action::Reject { status, reason }) => Outcome::Reject {
                 status: *status,
                 reason: reason.clone(),
@@ -149,7 +158,7 @@ impl<'t> Decisions<'t> {
             rule: Some(table.rule_name(id).into()),
             outcome,
         });
-        self.of_rules.insert((side, id, assigned), decided);
+        self.of_rules.insert((side, id, assigned, sender), decided);
         decided
     }
 

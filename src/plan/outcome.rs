@@ -41,10 +41,12 @@ pub struct Stage {
 
 impl Outcome {
     /// What a rule with these destinations does for a call whose number is assigned so.
+    /// `sender` is the group it arrived on, if that takes none of its own back.
     pub(super) fn of_route(
         table: &RoutingTable,
         destinations: &[Destination],
         assigned: Option<GroupId>,
+        sender: Option<GroupId>,
     ) -> Self {
         let mut stages: Vec<Stage> = Vec::new();
         let mut policy = None;
@@ -58,7 +60,7 @@ impl Outcome {
             };
             let policy = *policy.get_or_insert_with(|| table.alternative_routing(group));
             let routes_max = policy.map_or(ROUTES_MAX, |p| p.max_routes.into());
-            for id in &group.search {
+            for id in group.search.iter().filter(|id| Some(**id) != sender) {
                 let tried: usize = stages.iter().map(|stage| stage.tries).sum();
                 let left = routes_max.saturating_sub(tried);
                 let stage = table

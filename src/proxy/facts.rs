@@ -103,9 +103,12 @@ impl<'a> CallFacts<'a> {
     /// a local number name what only the caller knows: they stay behind. Out of a tel URI
     /// they come escaped as a user part wants it (RFC 3261 §19.1.6).
     pub fn write_carried(&self, out: &mut Vec<u8>) {
-        let Some(user) = self.request_uri.user.filter(|user| !user.is_bare()) else {
-            return;
+        let Some(user) = self.request_uri.user else {
+            return self.write_uri_parameters(out);
         };
+        if user.is_bare() {
+            return;
+        }
         for parameter in user.as_bytes().split(|byte| *byte == b';').skip(1) {
             let name = parameter
                 .split(|byte| *byte == b'=')
@@ -118,6 +121,26 @@ impl<'a> CallFacts<'a> {
         }
     }
 }
+
+impl CallFacts<'_> {
+    /// The parameters of a URI without a user part say whom it is for (a transfer of Teams:
+    /// `;x-m=…;x-t=…`): all but those that say how to get there.
+    fn write_uri_parameters(&self, out: &mut Vec<u8>) {
+        let raw = self.request_uri.params.as_bytes();
+        for parameter in raw.split(|byte| *byte == b';') {
+            let name = parameter.split(|byte| *byte == b'=').next();
+            let name = name.unwrap_or_default();
+            let is_way = THE_WAY.iter().any(|way| name.eq_ignore_ascii_case(way));
+            if !name.is_empty() && !is_way {
+                out.push(b';');
+                out.extend_from_slice(parameter);
+            }
+        }
+    }
+}
+
+/// URI parameters that are for the hop before us: RFC 3261 §19.1.1, §25.1.
+const THE_WAY: [&[u8]; 6] = [b"transport", b"maddr", b"ttl", b"lr", b"method", b"user"];
 
 /// Writes what a parameter of a tel URI may hold (RFC 3966 §3) and a user part may not.
 fn write_in_user(byte: u8, out: &mut Vec<u8>) {

@@ -89,7 +89,7 @@ impl FlowTransport {
     }
 
     /// As a URI spells it behind its address; UDP is what is meant without.
-    const fn uri_parameter(self) -> &'static str {
+    pub(super) const fn uri_parameter(self) -> &'static str {
         match self {
             Self::Udp => "",
             Self::Tcp => ";transport=tcp",

@@ -18,7 +18,7 @@ use super::table_view::{Place, TableView};
 use crate::limits::{
     PROBE_LOOK_MS, PROBES_AT_ONCE_MAX, PROXY_CONTEXTS_MAX, TRUNK_RETRY_AFTER_S_MAX,
 };
-use crate::routing::{Availability, ProbeRecord, Probing, Trunk, TrunkId};
+use crate::routing::{Availability, Order, ProbeRecord, Probing, Trunk, TrunkId};
 use crate::sip::{Message, Method, OptionsProbe, StatusCode};
 use crate::transaction::{Action, Actions, ClientNonInvite, Event, Timers};
 
@@ -27,6 +27,7 @@ use crate::transaction::{Action, Actions, ClientNonInvite, Event, Timers};
 /// miss. One in the whole process: all workers share what it finds out.
 ///
 /// Only a probe that turns its trunk changes [`Availability`], and a 503 that asks for quiet.
+/// A trunk in maintenance ([`Order::Maint`]) is not asked; what is known of it stays.
 #[derive(Debug)]
 pub(super) struct Prober {
     voice: Voice,
@@ -83,6 +84,8 @@ struct Way {
     /// Up to its branch.
     via: Box<[u8]>,
     from: Box<[u8]>,
+    /// Where we are, by the name the trunk's administrators know us by.
+    contact: Box<[u8]>,
 }
 
 /// A probe on its way, or answered a moment ago: repeated answers are absorbed.
@@ -325,6 +328,7 @@ impl Voice {
             uri: &probed.uri,
             via: &via,
             from: &way.from,
+            contact: Some(&way.contact),
             from_tag: &word("tag"),
             call_id: &word("Call-ID"),
             sequence: probed.sequence,
@@ -352,6 +356,9 @@ impl Voice {
 impl ProbedTrunk {
     /// Does what is due: repeats the probe, gives it up, begins the next.
     fn look_after(&mut self, now: Instant, voice: &Voice, told: &mut Told<'_>) {
+        if told.availability.ordered(self.id) == Order::Maint {
+            return self.rest(now);
+        }
         if let Some(sent) = &mut self.sent {
             if sent.client.deadline().is_some_and(|(at, _)| at <= now) {
                 let actions = sent.client.step(now, Event::TimerDue);
@@ -366,6 +373,17 @@ impl ProbedTrunk {
         if !waits && self.next <= now {
             self.begin(now, voice, told);
         }
+    }
+
+    /// Asks nobody for a while. A probe on its way is not repeated, and counts for nothing.
+    fn rest(&mut self, now: Instant) {
+        if let Some(sent) = &mut self.sent {
+            sent.missed_at = None;
+            sent.client.step(now, Event::SendFailed);
+        }
+        self.missed_places = 0;
+        let look = now + Duration::from_millis(PROBE_LOOK_MS);
+        self.next = look.max(self.quiet_until);
     }
 
     /// Sends a probe. It is missed when it has no final answer by the time of the next one,
@@ -431,6 +449,9 @@ impl ProbedTrunk {
 
     /// Notes how the last probe ended, and tells whoever has to know.
     fn note(&mut self, now: Instant, voice: &Voice, miss: Option<ProbeMiss>, told: &mut Told<'_>) {
+        if told.availability.ordered(self.id) == Order::Maint {
+            return self.rest(now);
+        }
         if miss.is_some() {
             // Another place of its name may answer: it is asked at once, and all of them make
             // one miss.
@@ -469,24 +490,33 @@ impl ProbedTrunk {
 impl Way {
     /// The ways to a trunk, best first; none where no listener of ours reaches it.
     fn all(id: TrunkId, view: &TableView, listeners: &Listeners) -> VecDeque<Self> {
+        let name = view.table.trunk(id);
+        let name = name.and_then(|trunk| trunk.options_contact.as_deref());
         let targets = match view.place(id) {
             Place::At(target) => Ordered::from_iter([*target]),
             Place::Named(found) => ordered(found, 0),
             Place::Nowhere => Ordered::new(),
         };
         let ways = targets.into_iter();
-        ways.filter_map(|target| Self::to(target, listeners))
+        ways.filter_map(|target| Self::to(target, name, listeners))
             .collect()
     }
 
-    fn to(target: Target, listeners: &Listeners) -> Option<Self> {
+    fn to(target: Target, name: Option<&str>, listeners: &Listeners) -> Option<Self> {
         let flow = listeners.flow_to(target, 0)?;
         let own = listeners.get(flow.listener)?;
-        let from = format!("sip:{}", own.listener.advertised);
+        let advertised = own.listener.advertised;
+        let from = match name {
+            Some(name) => format!("sip:{name}:{}", advertised.port()),
+            None => format!("sip:{advertised}"),
+        };
+        let transport = own.listener.transport.uri_parameter();
+        let contact = format!("{from}{transport}");
         Some(Self {
             flow,
             via: own.via.clone(),
             from: from.into_bytes().into(),
+            contact: contact.into_bytes().into(),
         })
     }
 }

@@ -36,6 +36,8 @@ fn group(name: &str, id: u16, trunks: &[u16]) -> TrunkGroup {
         outbound: Box::default(),
         search: Box::new([GroupId(id)]),
         alternative_routing: None,
+        send_back: true,
+        transfers_to: None,
         origin: ORIGIN,
     }
 }
@@ -53,6 +55,7 @@ fn trunk(name: &str, fixed_user: Option<&str>, host_and_parameters: &str) -> Tru
         max_calls: None,
         max_cps: None,
         probing: None,
+        options_contact: None,
         origin: ORIGIN,
     }
 }

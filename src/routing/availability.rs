@@ -14,9 +14,9 @@ use crate::limits::{
 ///
 /// Read by decisions, written by whoever watches the trunks, from any worker. It never
 /// asks the time but is told it ([`Availability::tell_time`]). Counts are exact: a call is
-/// taken and given back by the dialog that holds it. In redirect mode nothing writes it.
+/// taken and given back by the dialog that holds it. In redirect mode only orders are written.
 ///
-/// A trunk is out of service by order ([`Availability::set_in_service`]), because probes say
+/// A trunk is out of service by order ([`Availability::order`]), because probes say
 /// so ([`Availability::set_out_by_probes`]), because it asked for it
 /// ([`Availability::retry_after`]), or because it stopped answering. The last two end by
 /// themselves. Each holds for itself: what a probe hears does not end what a call has
@@ -37,7 +37,8 @@ pub struct Availability {
 /// of them a moment late is a decision made a moment earlier.
 #[derive(Debug)]
 struct TrunkHealth {
-    in_service: AtomicBool,
+    /// [`Order`], as a number.
+    order: AtomicU8,
     is_out_by_probes: AtomicBool,
     calls_in_progress: Arc<AtomicU32>,
     /// Attempts in a row that nothing was heard of.
@@ -51,7 +52,7 @@ struct TrunkHealth {
 impl Default for TrunkHealth {
     fn default() -> Self {
         Self {
-            in_service: AtomicBool::new(true),
+            order: AtomicU8::new(Order::Ready as u8),
             is_out_by_probes: AtomicBool::new(false),
             calls_in_progress: Arc::default(),
             silences: AtomicU8::new(0),
@@ -154,7 +155,7 @@ impl Availability {
     #[must_use]
     pub fn in_service(&self, id: TrunkId) -> bool {
         self.health(id).is_some_and(|trunk| {
-            trunk.in_service.load(Ordering::Relaxed)
+            trunk.order() == Order::Ready
                 && !trunk.is_out_by_probes.load(Ordering::Relaxed)
                 && trunk.out_until_ms() <= self.now_ms()
         })
@@ -165,8 +166,10 @@ impl Availability {
     #[must_use]
     pub fn outage(&self, id: TrunkId) -> Option<Outage> {
         let trunk = self.health(id)?;
-        if !trunk.in_service.load(Ordering::Relaxed) {
-            return Some(Outage::Ordered);
+        match trunk.order() {
+            Order::Ready => {}
+            Order::Drain => return Some(Outage::Draining),
+            Order::Maint => return Some(Outage::Maintenance),
         }
         if trunk.is_out_by_probes.load(Ordering::Relaxed) {
             return Some(Outage::Probes);
@@ -190,11 +193,17 @@ impl Availability {
             .map_or(0, |trunk| trunk.calls_in_progress.load(Ordering::Relaxed))
     }
 
-    /// Takes the trunk in or out of service by order. What it did itself stays counted.
-    pub fn set_in_service(&self, id: TrunkId, in_service: bool) {
+    /// Gives the trunk an order. What it did itself, and what probes found, stays known.
+    pub fn order(&self, id: TrunkId, order: Order) {
         if let Some(trunk) = self.health(id) {
-            trunk.in_service.store(in_service, Ordering::Relaxed);
+            trunk.order.store(order as u8, Ordering::Relaxed);
         }
+    }
+
+    /// The order the trunk is under. An unknown trunk is under none.
+    #[must_use]
+    pub fn ordered(&self, id: TrunkId) -> Order {
+        self.health(id).map_or(Order::Ready, TrunkHealth::order)
     }
 
     /// Says what its probes have shown. A trunk they bring back is back: that it stopped
@@ -335,17 +344,42 @@ impl Availability {
 }
 
 impl TrunkHealth {
+    fn order(&self) -> Order {
+        const DRAIN: u8 = Order::Drain as u8;
+        const MAINT: u8 = Order::Maint as u8;
+        match self.order.load(Ordering::Relaxed) {
+            DRAIN => Order::Drain,
+            MAINT => Order::Maint,
+            _ => Order::Ready,
+        }
+    }
+
     fn out_until_ms(&self) -> u64 {
         let silent = self.silent_until_ms.load(Ordering::Relaxed);
         silent.max(self.asked_until_ms.load(Ordering::Relaxed))
     }
 }
 
+/// What whoever operates a trunk wants of it. Requests inside a dialog pass whatever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Order {
+    /// It takes calls while it is able to.
+    #[default]
+    Ready,
+    /// No new call; those in progress go on, and it is probed.
+    Drain,
+    /// No new call, and it is not probed.
+    Maint,
+}
+
 /// Why a trunk is out of service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
-    /// By order.
-    Ordered,
+    /// By order: [`Order::Drain`].
+    Draining,
+    /// By order: [`Order::Maint`].
+    Maintenance,
     /// It missed as many OPTIONS as it may, and has not answered as many as it must.
     Probes,
     /// Because of what calls met: silence, an error of the network, or a Retry-After.
@@ -353,6 +387,15 @@ pub enum Outage {
         /// Milliseconds until it is tried again.
         left_ms: u64,
     },
+}
+
+impl Outage {
+    /// Whether somebody wants it so. No call is sent there then as a last resort, but for
+    /// emergency calls.
+    #[must_use]
+    pub const fn is_by_order(self) -> bool {
+        matches!(self, Self::Draining | Self::Maintenance)
+    }
 }
 
 #[cfg(test)]
@@ -411,7 +454,7 @@ mod tests {
         assert_eq!(trunks.returns_in_ms(ONE), 30_000);
         trunks.retry_after(ONE, u32::MAX);
         assert_eq!(trunks.returns_in_ms(ONE), 3_600_000);
-        trunks.set_in_service(ONE, true);
+        trunks.order(ONE, Order::Ready);
         assert!(!trunks.in_service(ONE));
     }
 
@@ -439,8 +482,17 @@ mod tests {
         );
         trunks.tell_time(1_000);
         assert!(trunks.in_service(ONE));
-        trunks.set_in_service(ONE, false);
-        assert_eq!(trunks.outage(ONE), Some(Outage::Ordered));
+        for (order, outage) in [
+            (Order::Drain, Some(Outage::Draining)),
+            (Order::Maint, Some(Outage::Maintenance)),
+            (Order::Ready, None),
+        ] {
+            trunks.order(ONE, order);
+            let seen = (trunks.outage(ONE), trunks.ordered(ONE));
+            assert_eq!(seen, (outage, order));
+            assert_eq!(trunks.in_service(ONE), outage.is_none());
+            assert_eq!(outage.is_some_and(Outage::is_by_order), outage.is_some());
+        }
     }
 
     fn table(trunks: &[(&str, &str)]) -> Arc<RoutingTable> {
@@ -456,6 +508,7 @@ mod tests {
             max_calls: Some(9),
             max_cps: None,
             probing: None,
+            options_contact: None,
             origin: Origin { file: 0, line: 1 },
         };
         Arc::new(RoutingTable::new(TableParts {

@@ -6,7 +6,7 @@ use super::number::Number;
 use super::prefix_map::{Match, Remaining};
 use super::rule::{Action, Miss, Rule};
 use super::trunk::{TrunkState, User};
-use super::{Decision, Did, RequestFacts, RoutingTable, RuleId, Snapshot, route};
+use super::{Decision, Did, Outage, RequestFacts, RoutingTable, RuleId, Snapshot, route};
 use serde::Serialize;
 
 /// Everything [`route`] did for one call, by id. [`Explanation::of`] makes it.
@@ -143,7 +143,8 @@ pub struct RouteReport {
     pub called: String,
     /// The calling number it is sent in proxy mode.
     pub calling: Option<String>,
-    /// `in service`, `out of service` or `full`.
+    /// `in service`, `out of service`, `draining`, `maintenance`,
+    /// `full`, or `sent the call`.
     pub state: &'static str,
 }
 
@@ -227,6 +228,11 @@ impl Explanation {
                     let why = why_not(table, rule, miss, facts, decision);
                     ("did_not_apply", Some(miss.condition()), why)
                 }
+                None if decision.rule.is_none() => (
+                    "not_reached",
+                    None,
+                    "no rule is asked about a transfer".to_owned(),
+                ),
                 None => ("not_reached", None, "a rule above decided".to_owned()),
             };
             let (name, place) = (rule.name.to_string(), table.place(rule.origin));
@@ -282,7 +288,10 @@ impl TrunkState {
     pub fn words(self) -> &'static str {
         match self {
             Self::InService => "in service",
-            Self::OutOfService => "out of service",
+            Self::OutOfService(Outage::Draining) => "draining",
+            Self::OutOfService(Outage::Maintenance) => "maintenance",
+            Self::OutOfService(Outage::Probes | Outage::Calls { .. }) => "out of service",
+            Self::SentIt => "sent the call",
             Self::Full => "full",
         }
     }

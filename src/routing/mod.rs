@@ -30,7 +30,7 @@ pub mod table;
 pub mod text_pattern;
 pub mod trunk;
 
-pub use availability::{Availability, Outage};
+pub use availability::{Availability, Order, Outage};
 pub use call_load::{CallHold, Full};
 pub use classification::{
     Arrival, Classification, Label, classify, is_by_source_only, is_known_source,
@@ -119,7 +119,13 @@ pub fn route<'a>(
     trace: &mut impl Trace,
 ) -> Decision<'a> {
     let mut walk = Walk::new(&snapshot.table, facts, trace);
-    let (rule, outcome) = first_rule(snapshot, &mut walk, trace);
+    let (rule, outcome) = match walk.transfers_to() {
+        Some(group) => {
+            let group = [Destination::Group(group)];
+            (None, find_routes(snapshot, &walk, &group, trace))
+        }
+        None => first_rule(snapshot, &mut walk, trace),
+    };
     Decision {
         rule,
         called: walk
@@ -163,6 +169,26 @@ impl<'t, 'f> Walk<'t, 'f> {
             did,
             calling_did: None,
         }
+    }
+
+    /// Where the call goes if it is the rest of a transfer: a Request-URI that names no user
+    /// is for whoever made it.
+    fn transfers_to(&self) -> Option<GroupId> {
+        if !self.facts.called.raw.is_empty() {
+            return None;
+        }
+        self.table.group(self.facts.from)?.transfers_to
+    }
+
+    /// Whether the group has sent this call and takes none of its own back.
+    fn is_sender(&self, group: GroupId) -> bool {
+        group == self.facts.from
+            && !self.emergency
+            && self
+                .table
+                .group(group)
+                .is_some_and(|group| !group.send_back)
+            && self.transfers_to().is_none()
     }
 
     fn calling_did(&mut self) -> Option<Match<Did>> {
@@ -337,6 +363,7 @@ fn hunt(
     let Some(group) = walk.table.group(id) else {
         return;
     };
+    let sent_it = walk.is_sender(id);
     let drawn;
     let trunks = if group.hunt == Hunt::TopDown {
         group
@@ -357,6 +384,10 @@ fn hunt(
             continue;
         }
         let route = Route { group: id, trunk };
+        if sent_it {
+            trace.trunk(route, TrunkState::SentIt);
+            continue;
+        }
         let state = trunk::state(walk.table, route, &snapshot.availability);
         let list = if state == TrunkState::InService {
             &mut *routes
@@ -366,8 +397,8 @@ fn hunt(
         if list.len() >= routes_max || list.try_push(route).is_err() {
             return;
         }
-        if state == TrunkState::OutOfService
-            && snapshot.availability.outage(trunk) != Some(Outage::Ordered)
+        if let TrunkState::OutOfService(outage) = state
+            && !outage.is_by_order()
         {
             // As long as the list of all, which had room.
             let _ = unavailable.believed_dead.try_push(route);

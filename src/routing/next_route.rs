@@ -98,7 +98,7 @@ impl Search<'_> {
         let left = self.routes.get(self.tried..).unwrap_or_default();
         let fits = |route: &Route| self.emergency || availability.in_service(route.trunk);
         let resort = |route: &Route| {
-            last_resort && availability.outage(route.trunk) != Some(Outage::Ordered)
+            last_resort && !(availability.outage(route.trunk)).is_some_and(Outage::is_by_order)
         };
         let place = left.iter().position(fits);
         match place.or_else(|| left.iter().position(resort)) {
@@ -211,9 +211,9 @@ mod tests {
         };
         assert_eq!(decide(rang), Next::Stop(Stop::Progressed));
         assert_eq!(decide(search(&routes, 3)), Next::Stop(Stop::NoneLeft));
-        trunks.set_in_service(TrunkId(1), false);
+        trunks.order(TrunkId(1), crate::routing::Order::Drain);
         assert_eq!(decide(search(&routes, 1)), Next::Try(2));
-        trunks.set_in_service(TrunkId(2), false);
+        trunks.order(TrunkId(2), crate::routing::Order::Drain);
         assert_eq!(decide(search(&routes, 1)), Next::Stop(Stop::OutOfService));
         let emergency = Search {
             emergency: true,
@@ -244,7 +244,7 @@ mod tests {
             out in prop::collection::vec(0..8_u16, 0..8),
         ) {
             let (routes, trunks) = (routes(count), Availability::new(8));
-            out.iter().for_each(|id| trunks.set_in_service(TrunkId(*id), false));
+            out.iter().for_each(|id| trunks.order(TrunkId(*id), crate::routing::Order::Drain));
             let policy = policy(&on, &not_on);
             let ending = Ending::status(status, q850);
             match next_route(Some(&policy), ending, search(&routes, tried), &trunks) {

@@ -2,7 +2,7 @@
 
 use super::number::Number;
 use super::{
-    Availability, DialPlanId, GroupId, ManipulationId, Origin, PolicyId, Probing, Route,
+    Availability, DialPlanId, GroupId, ManipulationId, Origin, Outage, PolicyId, Probing, Route,
     RoutingTable, TrunkId,
 };
 use crate::limits::TRUNKS_PER_GROUP_MAX;
@@ -24,6 +24,8 @@ pub struct Trunk {
     pub max_cps: Option<u16>,
     /// How it is probed; `None` is not at all. Done in proxy mode only.
     pub probing: Option<Probing>,
+    /// The host of Contact and From in the OPTIONS it is sent; `None` is our address.
+    pub options_contact: Option<Box<str>>,
     /// Where it was defined.
     pub origin: Origin,
 }
@@ -81,8 +83,26 @@ impl User<'_> {
 }
 
 impl TargetUri {
+    /// The address as it stands in a table.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let user = self.fixed_user.as_deref().unwrap_or_default();
+        let has_user = !user.is_empty() || !self.user_parameters.is_empty();
+        let at = if has_user { "@" } else { "" };
+        [
+            &*self.scheme,
+            user,
+            &self.user_parameters,
+            at,
+            &self.host_and_parameters,
+        ]
+        .concat()
+    }
+
     /// Appends the Request-URI of a call to `out`. `carried` are user parameters of the
-    /// original request that stay behind the number (`;ext=100`), with their `;`.
+    /// original request that stay behind the number (`;ext=100`), with their `;`; where there
+    /// is no user part they are URI parameters (`;x-m=…`), of which those that the address has
+    /// itself are left out.
     pub fn write(&self, user: User<'_>, carried: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(self.scheme.as_bytes());
         let start = out.len();
@@ -95,11 +115,32 @@ impl TargetUri {
                 out.extend_from_slice(carried);
             }
         }
-        if out.len() > start {
+        let has_user = out.len() > start;
+        if has_user {
             out.extend_from_slice(self.user_parameters.as_bytes());
             out.push(b'@');
         }
         out.extend_from_slice(self.host_and_parameters.as_bytes());
+        if !has_user {
+            self.write_uri_parameters(carried, out);
+        }
+    }
+}
+
+impl TargetUri {
+    /// RFC 3261 §19.1.1: a parameter stands in a URI once.
+    fn write_uri_parameters(&self, carried: &[u8], out: &mut Vec<u8>) {
+        fn name(parameter: &[u8]) -> &[u8] {
+            parameter.split(|byte| *byte == b'=').next().unwrap_or(&[])
+        }
+        for parameter in carried.split(|byte| *byte == b';').skip(1) {
+            let mut own = self.host_and_parameters.split(';').skip(1);
+            let is_own = own.any(|own| name(own.as_bytes()).eq_ignore_ascii_case(name(parameter)));
+            if !is_own && !parameter.is_empty() {
+                out.push(b';');
+                out.extend_from_slice(parameter);
+            }
+        }
     }
 }
 
@@ -135,6 +176,10 @@ pub struct TrunkGroup {
     pub search: Box<[GroupId]>,
     /// Which causes move a call to its next route; `None` is the default policy.
     pub alternative_routing: Option<PolicyId>,
+    /// Whether a call that arrived on it may be sent back to it. An emergency call may.
+    pub send_back: bool,
+    /// Where calls that arrive on it without a user part go, whatever the rules say.
+    pub transfers_to: Option<GroupId>,
     /// Where it was defined.
     pub origin: Origin,
 }
@@ -153,6 +198,8 @@ impl TrunkGroup {
             outbound: Box::default(),
             search: Box::default(),
             alternative_routing: None,
+            send_back: true,
+            transfers_to: None,
             origin: Origin { file: 0, line: 1 },
         }
     }
@@ -163,8 +210,10 @@ impl TrunkGroup {
 pub enum TrunkState {
     /// It may be tried.
     InService,
-    /// It is out of service.
-    OutOfService,
+    /// It is out of service, and why.
+    OutOfService(Outage),
+    /// The call arrived on its group, which takes none of its own back.
+    SentIt,
     /// It, or its group, carries as many calls as it may, or began as many in this second.
     Full,
 }
@@ -204,10 +253,9 @@ pub(super) fn state(table: &RoutingTable, route: Route, availability: &Availabil
     if availability.is_full(table, route) {
         return TrunkState::Full;
     }
-    if availability.in_service(route.trunk) {
-        TrunkState::InService
-    } else {
-        TrunkState::OutOfService
+    match availability.outage(route.trunk) {
+        None => TrunkState::InService,
+        Some(outage) => TrunkState::OutOfService(outage),
     }
 }
 
@@ -267,9 +315,20 @@ mod tests {
             "sip:*31%23@sbc.example:5060;user=phone"
         );
         assert_eq!(
-            written(&uri(None, ""), User::Raw(b""), ";x=1"),
-            "sip:sbc.example:5060;user=phone"
+            written(
+                &uri(None, ""),
+                User::Raw(b""),
+                ";x-m=8:orgid:1;User=ip;x-t=2"
+            ),
+            "sip:sbc.example:5060;user=phone;x-m=8:orgid:1;x-t=2"
         );
+        for (fixed, parameters, address) in [
+            (None, "", "sip:sbc.example:5060;user=phone"),
+            (None, ";tgrp=a", "sip:;tgrp=a@sbc.example:5060;user=phone"),
+            (Some("vm"), "", "sip:vm@sbc.example:5060;user=phone"),
+        ] {
+            assert_eq!(uri(fixed, parameters).address(), address);
+        }
     }
 
     #[test]

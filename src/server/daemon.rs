@@ -235,7 +235,8 @@ fn report(handle: &ServerHandle, log: &Log) {
         handle.totals(),
         log.dropped_lines()
     );
-    if handle.is_proxy {
+    let orders = handle.bench.generations.orders();
+    if handle.is_proxy || orders.iter().next().is_some() {
         tracing::info!("trunks {}", TrunksOut(&handle.store.snapshot()));
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::daemon::service;
 use super::reloading::{self, Bench, Changes};
+use super::trunks;
 use crate::control::{
     Access, Answer, Answering, Change, Changed as Made, Desk, LastRefused, Peer, Refused, Request,
     Status, TrialStatus, accounts,
@@ -111,6 +112,21 @@ impl Desk for ServerDesk {
                 })
             }
             Request::Confirm {} => self.confirm(peer),
+            Request::Trunks {} => Answering::Now(Answer::Trunks {
+                trunks: trunks::all(&self.bench.generations),
+            }),
+            Request::Trunk {
+                name,
+                order,
+                message,
+            } => {
+                let asked = Asked {
+                    by: accounts::user_name(peer.uid),
+                    message,
+                    ..Asked::default()
+                };
+                self.hand_in(move |bench| trunks::order(bench, &name, order, &asked))
+            }
         }
     }
 }
@@ -136,6 +152,7 @@ impl ServerDesk {
                 .trial()
                 .map(|trial| TrialStatus::of(trial, &clocks())),
             refused: self.bench.last.get(),
+            trunks_out: trunks::out(&self.bench.generations),
             may_change,
         }))
     }

@@ -15,6 +15,7 @@ mod reloading;
 mod secret;
 mod sockets;
 mod streams;
+mod trunks;
 mod worker;
 
 pub use config::{
@@ -167,7 +168,7 @@ impl Server {
             addresses,
             threads: Vec::new(),
             locating: None,
-            counters: Vec::new(),
+            counters: vec![Arc::clone(&bench.counters)],
             errors: Arc::new(PeerErrors::new(Instant::now())),
             ended: Arc::new(Notify::new()),
             changes: None,
@@ -200,6 +201,7 @@ fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench
     reloading::log_findings(opened.refused.as_ref().unwrap_or(&opened.report));
     let bench = Bench {
         generations: Arc::new(generations),
+        counters: Arc::default(),
         last: LastOutcome::default(),
         certificates,
     };

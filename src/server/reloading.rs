@@ -12,7 +12,7 @@ use super::daemon::service;
 use super::desk::{Changed, LastOutcome};
 use crate::generations::{Asked, Denied, Generations};
 use crate::limits::{CHANGES_WAITING_MAX, RELOAD_DIAGNOSTICS_LOGGED_MAX};
-use crate::observe::ShellWord;
+use crate::observe::{Counters, ShellWord};
 use crate::system;
 use crate::tables::Reload;
 use crate::tables::diagnostic::{Report, Severity};
@@ -39,6 +39,8 @@ enum Job {
 pub(super) struct Bench {
     pub(super) generations: Arc<Generations>,
     pub(super) last: LastOutcome,
+    /// What is counted of changes.
+    pub(super) counters: Arc<Counters>,
     pub(super) certificates: Arc<Certificates>,
 }
 

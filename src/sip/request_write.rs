@@ -55,6 +55,8 @@ pub struct OptionsProbe<'a> {
     pub via: &'a [u8],
     /// The URI of From.
     pub from: &'a [u8],
+    /// The URI of Contact, if we name one: where we are, by the name peers know us by.
+    pub contact: Option<&'a [u8]>,
     /// The tag of From.
     pub from_tag: &'a [u8],
     /// Call-ID.
@@ -81,6 +83,9 @@ impl OptionsProbe<'_> {
         // Writing to a Vec does not fail.
         let _ = write!(out, "CSeq: {} OPTIONS\r\n", self.sequence);
         let _ = write!(out, "Max-Forwards: {}\r\n", self.max_forwards);
+        if let Some(contact) = self.contact {
+            push(out, &[b"Contact: <", contact, b">\r\n"]);
+        }
         push_line(out, b"Accept", b"application/sdp");
         if let Some(user_agent) = self.user_agent {
             push_line(out, b"User-Agent", user_agent);
@@ -245,6 +250,7 @@ mod tests {
             via: b"SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKp;rport",
             from: b"sip:ping@192.0.2.1",
             from_tag: b"p",
+            contact: Some(b"sip:trunkline.example.net:5060"),
             call_id: b"p1",
             sequence: 12,
             max_forwards: 0,
@@ -257,6 +263,8 @@ mod tests {
         assert_eq!(message.method(), Some(Method::Options));
         assert_eq!(message.max_forwards(), Ok(Some(0)));
         assert_eq!(message.to().unwrap().uri.raw, probe.uri);
+        let contact = message.contact().unwrap().unwrap();
+        assert_eq!(Some(contact.uri.raw), probe.contact);
         assert_eq!(message.from().unwrap().tag(), Some(&b"p"[..]));
         assert_eq!(message.cseq().unwrap().number, 12);
         assert_eq!(message.content_length(), Ok(Some(0)));

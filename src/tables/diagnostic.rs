@@ -129,6 +129,12 @@ codes! {
     SingleTrunk = "T045", "single trunk";
     /// Premium-rate numbers that can be called.
     PremiumRate = "T046", "premium-rate numbers can be called";
+    /// A value that contradicts the profile of its trunk group.
+    AgainstProfile = "T047", "value against the profile";
+    /// Something that the platform of a profile needs is not there.
+    ProfileLacks = "T048", "what the profile's platform needs is missing";
+    /// A platform that has given a call up before we have tried all.
+    ProfileTooSlow = "T049", "slower than the platform waits";
 }
 
 /// The page every code has a section of.

@@ -14,6 +14,7 @@ mod gates;
 mod laws;
 mod names;
 pub mod pattern;
+pub mod profile;
 pub mod render;
 mod schema;
 pub mod search;
@@ -43,6 +44,8 @@ use toml_reader::Document;
 pub struct Loaded {
     /// The table, if it has no error. Its generation is 0.
     pub table: Option<RoutingTable>,
+    /// What the profiles of its trunk groups put where it says nothing.
+    pub profiles: Vec<profile::Applied>,
     /// Its files.
     pub files: source::Sources,
     /// What was read.
@@ -78,7 +81,8 @@ pub struct Summary {
 pub fn load(folder: &Path) -> Loaded {
     let diagnostics = Diagnostics::new();
     let mut sources = source::read_folder(folder, &diagnostics);
-    let (schema, is_damaged) = read_schema(&sources, &diagnostics);
+    let (mut schema, is_damaged) = read_schema(&sources, &diagnostics);
+    profile::apply(&mut schema);
     let table = compile::compile(&schema, &mut sources, &diagnostics, is_damaged);
     let mut summary = Summary {
         toml_files: schema.toml_files.len(),
@@ -111,6 +115,7 @@ pub fn load(folder: &Path) -> Loaded {
     };
     Loaded {
         table,
+        profiles: profile::applied(&schema, &sources),
         files: sources,
         summary,
         report: diagnostics.into_report(),

@@ -1,6 +1,7 @@
 //! The table language, section by section: TOML files become plain structs whose strings
 //! know where they stand. Nothing is looked up here; that is `compile`'s work.
 
+use super::profile::{ByProfile, Profile};
 use super::source::{FileId, Spot};
 use super::toml_reader::{Reader, Text};
 use crate::limits;
@@ -46,6 +47,7 @@ pub(super) struct ProbingSection {
     pub(super) details: Vec<(&'static str, Spot)>,
     /// Where `options_alive` stands when it is empty.
     pub(super) empty_alive: Option<Spot>,
+    pub(super) contact: Option<Text>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,11 @@ pub(super) struct GroupSection {
     pub(super) outbound: Vec<Text>,
     pub(super) overflow: Vec<Text>,
     pub(super) alternative_routing: Option<Text>,
+    pub(super) profile: Option<(Profile, Spot)>,
+    pub(super) send_back: Option<bool>,
+    pub(super) transfers_to: Option<Text>,
+    /// What the profile put where the table says nothing.
+    pub(super) by_profile: Vec<ByProfile>,
 }
 
 #[derive(Debug)]
@@ -286,7 +293,13 @@ impl ProbingSection {
                 .integer(key, 1..=u64::from(limits::PROBES_IN_A_ROW_MAX))
                 .map_or(default, |(count, _)| count as u8)
         };
-        let details = ["options_misses", "options_hits", "options_alive"]
+        let details = [
+            "options_misses",
+            "options_hits",
+            "options_alive",
+            "options_contact",
+        ];
+        let details = details
             .into_iter()
             .filter(|_| !has_options)
             .filter_map(|key| Some((key, table.key_spot(key)?)));
@@ -301,6 +314,7 @@ impl ProbingSection {
             misses: count(table, "options_misses", 3),
             hits: count(table, "options_hits", 2),
             alive: table.strings("options_alive"),
+            contact: table.string("options_contact"),
         }
     }
 }
@@ -328,6 +342,12 @@ impl GroupSection {
             outbound: table.strings("outbound").unwrap_or_default(),
             overflow: table.strings("overflow").unwrap_or_default(),
             alternative_routing: table.string("alternative_routing"),
+            profile: table.one_of("profile", &Profile::WORDS),
+            send_back: table
+                .one_of("send_back", &[("allowed", true), ("never", false)])
+                .map(|(send_back, _)| send_back),
+            transfers_to: table.string("transfers_to"),
+            by_profile: Vec::new(),
         };
         table.finish();
         section
@@ -528,6 +548,30 @@ impl PolicySection {
         };
         table.finish();
         section
+    }
+}
+
+impl PolicySection {
+    /// One that no file holds.
+    pub(super) fn implied(
+        name: Text,
+        (next_route_on, give_up_on): (&[&str], &[&str]),
+        trunk_timeout_ms: u32,
+    ) -> Self {
+        let spot = name.spot;
+        let texts = |causes: &[&str]| {
+            let causes = causes.iter();
+            let texts = causes.map(|cause| Text::implied((*cause).to_owned(), spot));
+            texts.collect()
+        };
+        Self {
+            name,
+            next_route_on: Some(texts(next_route_on)),
+            give_up_on: texts(give_up_on),
+            trunk_timeout_ms: Some(trunk_timeout_ms),
+            max_routes: limits::ROUTES_MAX as u8,
+            last_resort: true,
+        }
     }
 }
 

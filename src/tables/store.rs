@@ -129,7 +129,7 @@ impl TableStore {
     /// the next number, and nothing is kept of it.
     pub fn reload(&self) -> Reload {
         let next = |_: &Accepted<'_>| Ok(self.current().generation() + 1);
-        self.change(&self.folder, GateRule::Ask, next)
+        self.change(&self.folder, GateRule::Ask, next, |_| {})
     }
 
     /// Reads a folder. Swaps only when its table has no error, differs, and the gates of the
@@ -137,12 +137,14 @@ impl TableStore {
     /// old table finish with it.
     ///
     /// `keep` is asked last, and gives the number of the new generation, or a sentence why
-    /// it must not serve. Blocks for as long as all that takes: not for a call path.
+    /// it must not serve. `prepare` sees the snapshot before any call does. Blocks for as long
+    /// as all that takes: not for a call path.
     pub fn change(
         &self,
         from: &Path,
         gates: GateRule,
         keep: impl FnOnce(&Accepted<'_>) -> Result<u64, String>,
+        prepare: impl FnOnce(&Snapshot),
     ) -> Reload {
         let _one_at_a_time = self
             .reloading
@@ -154,6 +156,7 @@ impl TableStore {
             files,
             summary,
             report,
+            ..
         } = load(from);
         let running = self.current();
         let Some(table) = table else {
@@ -197,6 +200,7 @@ impl TableStore {
             table,
             availability: Arc::new(availability),
         };
+        prepare(&next);
         let load_time = begun.elapsed();
         let old = self.current.swap(Arc::new(next));
         free_off_the_call_path(old);

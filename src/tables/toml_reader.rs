@@ -111,6 +111,16 @@ impl Text {
         }
     }
 
+    /// A string that no file holds, said to stand at `spot`.
+    #[must_use]
+    pub const fn implied(value: String, spot: Spot) -> Self {
+        Self {
+            value,
+            spot,
+            content_start: None,
+        }
+    }
+
     /// The string itself.
     #[must_use]
     pub fn as_str(&self) -> &str {

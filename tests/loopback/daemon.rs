@@ -47,7 +47,20 @@ impl Daemon {
         self.listen();
     }
 
+    /// Runs it again; before it listens it says this.
+    pub(crate) fn start_again_heard(&mut self, text: &str) {
+        self.process = Self::on(self.folder.path()).spawn().unwrap();
+        self.hear();
+        self.line_with(text);
+        self.address = address_in(&self.line_with("listening on "));
+    }
+
     fn listen(&mut self) {
+        self.hear();
+        self.address = address_in(&self.line_with("listening on "));
+    }
+
+    fn hear(&mut self) {
         let (sender, lines) = channel();
         let log = BufReader::new(self.process.stderr.take().unwrap());
         std::thread::spawn(move || {
@@ -56,7 +69,6 @@ impl Daemon {
                 .try_for_each(|line| sender.send(line))
         });
         self.lines = lines;
-        self.address = address_in(&self.line_with("listening on "));
     }
 
     fn spawn(folder: &Path, more: &str) -> Child {

@@ -13,6 +13,7 @@ mod tcp;
 mod tcp_proxy;
 mod tls;
 mod tls_proxy;
+mod trunk_orders;
 mod wire;
 
 use std::collections::BTreeSet;

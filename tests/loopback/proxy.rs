@@ -39,6 +39,17 @@ impl Trunk {
         (text, from)
     }
 
+    /// What arrives within this time, if anything.
+    pub(crate) fn heard_within(&self, wait: Duration) -> Option<String> {
+        self.socket.set_read_timeout(Some(wait)).unwrap();
+        let mut room = [0; 65_536];
+        let heard = self.socket.recv_from(&mut room);
+        let long = Duration::from_secs(20);
+        self.socket.set_read_timeout(Some(long)).unwrap();
+        let (length, _) = heard.ok()?;
+        Some(String::from_utf8_lossy(&room[..length]).into_owned())
+    }
+
     /// Answers a request as a user agent does.
     pub(crate) fn answer(&self, request: &(String, SocketAddr), status: u16) {
         self.answer_as(request, status, self.address());

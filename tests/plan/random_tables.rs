@@ -260,6 +260,7 @@ fn table(parts: &Parts, choice: &Choice) -> RoutingTable {
         max_calls: None,
         max_cps: None,
         probing: None,
+        options_contact: None,
         origin: NOWHERE,
     });
     let groups = choice.trunks.iter().zip(0..).map(|(own, id)| TrunkGroup {
@@ -273,6 +274,9 @@ fn table(parts: &Parts, choice: &Choice) -> RoutingTable {
         // The third overflows to the first.
         search: [GroupId(id), GroupId(0)][..if id == 2 { 2 } else { 1 }].into(),
         alternative_routing: (id < 2).then_some(PolicyId(0)),
+        // The second takes none of its own calls back.
+        send_back: id != 1,
+        transfers_to: None,
         origin: NOWHERE,
     });
     // Digits of a closed plan stay as they are: no number here has seven.

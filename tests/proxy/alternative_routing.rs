@@ -251,7 +251,10 @@ fn without_a_trunk_in_service_the_answer_is_503() {
     let mut bench = Bench::new();
     for id in 0..bench.snapshot.table.trunks().len() {
         let id = trunkline::routing::TrunkId(id as u16);
-        bench.snapshot.availability.set_in_service(id, false);
+        bench
+            .snapshot
+            .availability
+            .order(id, trunkline::routing::Order::Drain);
     }
     bench.receive(CALLER, &crate::bench::invite("+441", "1"));
     let refused = bench.take(CALLER, "SIP/2.0 503 ");

@@ -298,7 +298,7 @@ fn an_emergency_call_counts_and_is_not_refused() {
     bench
         .snapshot
         .availability
-        .set_in_service(TrunkId(1), false);
+        .order(TrunkId(1), trunkline::routing::Order::Drain);
     bench.receive(CALLER, &invite("112", "2"));
     bench.take(CALLER, "SIP/2.0 100 ");
     bench.take(LON, "INVITE ");

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use trunkline::limits::PROBES_AT_ONCE_MAX;
 use trunkline::proxy::{Input, ProbeMiss, ProxyEvent};
-use trunkline::routing::{Snapshot, TrunkId, Turn};
+use trunkline::routing::{Order, Snapshot, TrunkId, Turn};
 
 use crate::bench::{Bench, CALLER, LON, MAN, Sent, TABLE, ack_of, invite, settings, table, value};
 
@@ -130,19 +130,13 @@ fn where_all_trunks_are_out_a_call_is_tried_on_one_that_is_not_out_by_order() {
     let mut bench = bench(KEYS);
     bench.wait_ms(40_000);
     assert_eq!(turns(&bench).len(), 1);
-    bench
-        .snapshot
-        .availability
-        .set_in_service(TrunkId(1), false);
+    bench.snapshot.availability.order(TrunkId(1), Order::Drain);
     bench.receive(CALLER, &invite("+441", "n"));
     bench.ignore(LON, "OPTIONS ");
     // The last resort of every call: the other one is out by order, which is obeyed.
     bench.take(CALLER, "SIP/2.0 100 ");
     bench.take(LON, "INVITE ");
-    bench
-        .snapshot
-        .availability
-        .set_in_service(TrunkId(0), false);
+    bench.snapshot.availability.order(TrunkId(0), Order::Drain);
     bench.receive(CALLER, &invite("+441", "m"));
     bench.take(CALLER, "SIP/2.0 503 ");
     bench.receive(CALLER, &invite("112", "e"));
@@ -389,4 +383,58 @@ proptest! {
         bench.bounce(&probe);
         prop_assert_eq!(turns(&bench), []);
     }
+}
+
+/// Maintenance leaves a trunk alone, whatever was under way; afterwards it is asked at once,
+/// and what was known of it still is.
+#[test]
+fn a_trunk_in_maintenance_is_asked_nothing_and_told_of_nothing() {
+    let lon = TrunkId(0);
+    let mut bench = bench(KEYS);
+    let order = |bench: &Bench, order| bench.snapshot.availability.order(lon, order);
+    let mut last = next(&mut bench, None);
+    order(&bench, Order::Maint);
+    assert_eq!(first_trunk(&mut bench, "m"), MAN);
+    bench.wait_ms(60_000);
+    bench.ignore(LON, "OPTIONS ");
+    bench.wait_ms(600_000);
+    bench.quiet();
+    bench.answer(&last, 200, "");
+    assert!(
+        (bench.events.iter()).all(|event| !matches!(event, ProxyEvent::Probe(_))),
+        "neither a hit nor a miss"
+    );
+    order(&bench, Order::Ready);
+    assert_eq!(first_trunk(&mut bench, "r"), LON);
+    bench.wait_ms(1_100);
+    last = bench.take(LON, "OPTIONS ");
+    for _ in 0..2 {
+        last = next(&mut bench, Some(&last));
+    }
+    assert_eq!(turns(&bench), []);
+    next(&mut bench, Some(&last));
+    assert_eq!(turns(&bench).len(), 1, "three misses since");
+    order(&bench, Order::Maint);
+    bench.wait_ms(60_000);
+    order(&bench, Order::Ready);
+    assert_eq!(
+        first_trunk(&mut bench, "d"),
+        MAN,
+        "still dead, for all we know"
+    );
+}
+
+/// A trunk that drains is probed, and what probes find holds when it is ready again.
+#[test]
+fn a_trunk_that_drains_is_probed_and_gets_no_call() {
+    let mut bench = bench(KEYS);
+    bench.snapshot.availability.order(TrunkId(0), Order::Drain);
+    let last = next(&mut bench, None);
+    bench.answer(&last, 200, "");
+    assert_eq!(first_trunk(&mut bench, "d"), MAN);
+    bench.wait_ms(40_000);
+    bench.ignore(LON, "OPTIONS ");
+    assert_eq!(turns(&bench).len(), 1);
+    bench.snapshot.availability.order(TrunkId(0), Order::Ready);
+    assert_eq!(first_trunk(&mut bench, "r"), MAN);
 }

@@ -113,7 +113,7 @@ impl Engine {
         };
         let request = facts.request(from, call_id, asked.now.wall);
         let decision = routing::route(&snapshot, &request, &mut ());
-        let policy_of = policy_of(&view.table, &decision);
+        let policy_of = policy_of(&view.table, from, &decision);
         let called = match decision.called {
             User::Number(number) => Some(number),
             User::Raw(_) => None,
@@ -348,8 +348,12 @@ impl Engine {
 
 /// The group whose alternative routing holds for the call: the first one its rule names,
 /// whether or not one of its trunks could be tried.
-fn policy_of(table: &RoutingTable, decision: &Decision<'_>) -> Option<GroupId> {
-    let Action::RouteTo(destinations) = &table.rule(decision.rule?)?.action else {
+fn policy_of(table: &RoutingTable, from: GroupId, decision: &Decision<'_>) -> Option<GroupId> {
+    let Some(rule) = decision.rule else {
+        // Without a rule only a transfer has a route.
+        return table.group(from)?.transfers_to;
+    };
+    let Action::RouteTo(destinations) = &table.rule(rule)?.action else {
         return None;
     };
     destinations

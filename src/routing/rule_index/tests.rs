@@ -41,6 +41,8 @@ fn group(id: u16) -> TrunkGroup {
         outbound: Box::default(),
         search: Box::new([GroupId(id)]),
         alternative_routing: None,
+        send_back: true,
+        transfers_to: None,
         origin: ORIGIN,
     }
 }
@@ -58,6 +60,7 @@ fn trunk(id: u16) -> Trunk {
         max_calls: None,
         max_cps: None,
         probing: None,
+        options_contact: None,
         origin: ORIGIN,
     }
 }

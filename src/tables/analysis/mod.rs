@@ -9,6 +9,7 @@ mod abroad;
 mod back;
 mod hours;
 mod premium;
+mod profiles;
 mod reach;
 mod rules;
 mod single;
@@ -50,6 +51,7 @@ pub(super) fn analyse(context: &Context<'_>, table: &RoutingTable, schema: &Sche
     steps::report(analysis);
     back::report(analysis);
     abroad::report(analysis);
+    profiles::report(analysis);
     single::report(analysis);
     premium::report(analysis);
 }

@@ -5,7 +5,7 @@ use crate::limits::{MANIPULATION_STEPS_MAX, TRUNKS_PER_GROUP_MAX};
 use crate::routing::text_pattern::TextPattern;
 use crate::routing::trunk::{TargetUri, Trunk, TrunkGroup};
 use crate::routing::{Classification, DialPlanId, GroupId, ManipulationId, PolicyId, TrunkId};
-use crate::sip::{Scheme, Uri};
+use crate::sip::{Host, Scheme, Uri};
 use crate::tables::diagnostic::{Code, Diagnostic, quoted};
 use crate::tables::names::{Context, report_circles};
 use crate::tables::schema::{ClassificationSection, GroupSection, Schema, TrunkSection};
@@ -31,7 +31,7 @@ pub(super) fn compile(
         .groups
         .iter()
         .zip(search)
-        .map(|(section, search)| group(context, names, section, search))
+        .map(|section| group(context, names, schema, section))
         .collect();
     networks(context, schema, compiled);
     compiled.parts.classifications = schema
@@ -53,8 +53,24 @@ fn trunk(context: &Context<'_>, section: &TrunkSection) -> Option<Trunk> {
         max_calls: section.max_calls,
         max_cps: section.max_cps,
         probing: probing::compile(context, section),
+        options_contact: contact(context, section),
         origin: context.origin(section.name.spot),
     })
+}
+
+/// The name by which a trunk is told where its OPTIONS come from.
+fn contact(context: &Context<'_>, section: &TrunkSection) -> Option<Box<str>> {
+    let name = section.probing.contact.as_ref()?;
+    let is_name = Host::parse(name.as_str().as_bytes())
+        .is_some_and(|host| host.ip().is_none() && name.as_str().contains('.'));
+    if !is_name {
+        let message = format!("{} is not the name of a host", quoted(name.as_str()));
+        let diagnostic = Diagnostic::error(Code::NotAllowed, message)
+            .help("write a name with its domain, such as \"sbc1.example.net\"; no port");
+        context.push(diagnostic, name.spot, "");
+        return None;
+    }
+    Some(name.as_str().into())
 }
 
 const ADDRESS_HELP: &str = "write a SIP URI such as \"sip:203.0.113.2:5060;transport=udp\"";
@@ -130,8 +146,8 @@ fn target(context: &Context<'_>, address: &Text) -> Option<TargetUri> {
 fn group(
     context: &Context<'_>,
     names: &AllNames<'_>,
-    section: &GroupSection,
-    search: Vec<u16>,
+    schema: &Schema,
+    (section, search): (&GroupSection, Vec<u16>),
 ) -> TrunkGroup {
     let trunks = names.trunks.find_all(context, &section.trunks);
     if let Some(over) = section.trunks.get(TRUNKS_PER_GROUP_MAX) {
@@ -168,8 +184,22 @@ fn group(
             .as_ref()
             .and_then(|name| names.policies.find(context, name))
             .map(PolicyId),
+        send_back: section.send_back.unwrap_or(true),
+        transfers_to: transfers_to(context, names, schema, section),
         origin: context.origin(section.name.spot),
     }
+}
+
+fn transfers_to(
+    context: &Context<'_>,
+    names: &AllNames<'_>,
+    schema: &Schema,
+    section: &GroupSection,
+) -> Option<GroupId> {
+    let name = section.transfers_to.as_ref()?;
+    let id = names.groups.find(context, name)?;
+    without_trunks(context, schema, id, name);
+    Some(GroupId(id))
 }
 
 /// Each group, then its overflow groups and theirs, each once, nearest first.
