@@ -9,5 +9,7 @@ mod bench;
 mod calls;
 mod dialogs;
 mod limits;
+mod platforms;
 mod probing;
+mod profiles;
 mod races;
