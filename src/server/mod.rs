@@ -16,6 +16,7 @@ mod secret;
 mod sockets;
 mod streams;
 mod trunks;
+mod turns;
 mod worker;
 
 pub use config::{
@@ -56,6 +57,7 @@ use reloading::{Bench, Changes};
 use secret::Secret;
 use sockets::{Bound, bind_all, by_worker};
 use streams::StreamTask;
+use turns::Turns;
 use worker::{CallLog, ListenerTask, Order, Worker};
 
 /// A running server starts here.
@@ -204,6 +206,7 @@ fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench
         counters: Arc::default(),
         last: LastOutcome::default(),
         certificates,
+        turns: Turns::allowed(),
     };
     bench
         .last

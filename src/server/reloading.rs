@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::certificates::Certificates;
 use super::daemon::service;
 use super::desk::{Changed, LastOutcome};
+use super::turns::Turns;
 use crate::generations::{Asked, Denied, Generations};
 use crate::limits::{CHANGES_WAITING_MAX, RELOAD_DIAGNOSTICS_LOGGED_MAX};
 use crate::observe::{Counters, ShellWord};
@@ -42,6 +43,7 @@ pub(super) struct Bench {
     /// What is counted of changes.
     pub(super) counters: Arc<Counters>,
     pub(super) certificates: Arc<Certificates>,
+    pub(super) turns: Turns,
 }
 
 impl Changes {
@@ -121,10 +123,10 @@ impl Bench {
         &self,
         verb: &str,
         asked: &Asked,
-        change: impl FnOnce(&Generations, &Asked) -> Result<Reload, Denied>,
+        change: impl FnOnce(&Generations, &Asked) -> Result<Reload, Denied> + Send,
     ) -> Changed {
         service::reloading();
-        let outcome = change(&self.generations, asked);
+        let outcome = self.turns.give_way(|| change(&self.generations, asked));
         let changed = Changed::new(&self.generations, outcome);
         // Before the line: who has read it may ask for the status.
         self.last.note(&asked.by, changed.refused());
