@@ -63,6 +63,16 @@ impl Generations {
         Arc::clone(&lock(&self.orders))
     }
 
+    /// The orders that stand about trunks the table of now has not, or has elsewhere.
+    #[must_use]
+    pub fn orders_waiting(&self) -> Vec<TrunkOrder> {
+        let (orders, table) = (self.orders(), self.store.current());
+        let all = orders.iter();
+        all.filter(|order| of(order, &table).is_none())
+            .cloned()
+            .collect()
+    }
+
     /// Gives an order about a trunk of the table that serves. It is written down first, then
     /// it holds: from the next call on, over reloads, and, with a state folder, restarts.
     ///

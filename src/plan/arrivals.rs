@@ -37,7 +37,8 @@ pub enum ArrivalKind {
     SourceAdmitted,
     /// A classification is new, gone, another, or in another place of the order.
     Classification,
-    /// Numbers of calls on this group are read otherwise: dial plan, inbound manipulations.
+    /// Numbers of calls on this group are read otherwise: dial plan, inbound manipulations;
+    /// or calls without any go elsewhere: `transfers_to`.
     Reading,
 }
 
@@ -299,6 +300,21 @@ fn readings(tables: [&RoutingTable; 2]) -> Vec<ArrivalChange> {
                 what: name.to_owned(),
                 before: "inbound manipulations as before".to_owned(),
                 after: "other inbound manipulations".to_owned(),
+            });
+        }
+        let transfers = |table: &RoutingTable, group: &TrunkGroup| {
+            let to = group.transfers_to.map(|to| table.group_name(to).to_owned());
+            to.map_or(String::from("transfers by the rules"), |to| {
+                format!("transfers to {to}")
+            })
+        };
+        let (was, is) = (transfers(before, old), transfers(after, new));
+        if was != is {
+            changes.push(ArrivalChange {
+                kind: ArrivalKind::Reading,
+                what: name.to_owned(),
+                before: was,
+                after: is,
             });
         }
     }

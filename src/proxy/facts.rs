@@ -131,12 +131,23 @@ impl CallFacts<'_> {
             let name = parameter.split(|byte| *byte == b'=').next();
             let name = name.unwrap_or_default();
             let is_way = THE_WAY.iter().any(|way| name.eq_ignore_ascii_case(way));
-            if !name.is_empty() && !is_way {
+            let is_sound = parameter.iter().all(|byte| is_in_parameter(*byte));
+            if !name.is_empty() && !is_way && is_sound {
                 out.push(b';');
                 out.extend_from_slice(parameter);
             }
         }
     }
+}
+
+/// RFC 3261 §25.1 uri-parameter: a Contact is written around it.
+const fn is_in_parameter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')' | b'%' | b'='
+        )
+        || matches!(byte, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$')
 }
 
 /// URI parameters that are for the hop before us: RFC 3261 §19.1.1, §25.1.
@@ -355,6 +366,18 @@ mod tests {
         assert_eq!(carried, b";a%3Ab=%5Bc%5D/d;ext=3");
         let uri = [b"sip:7042", &carried[..], b"@gw.example"].concat();
         assert!(Uri::parse(&uri).is_ok());
+    }
+
+    /// Who is transferred to stands in the parameters; what would break the Contact around
+    /// them, or says how to get to us, stays behind.
+    #[test]
+    fn parameters_of_a_uri_without_a_user_are_carried() {
+        let request = "INVITE sip:a.example;transport=tls;x-m=8:orgid:1;x=<y>;lr;x-t=2;User=ip;;=3 SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:1@a>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n";
+        let message = Message::parse_datagram(request.as_bytes()).unwrap();
+        let facts = CallFacts::read(&message).unwrap();
+        let mut carried = Vec::new();
+        facts.write_carried(&mut carried);
+        assert_eq!(carried, b";x-m=8:orgid:1;x-t=2");
     }
 
     #[test]

@@ -157,6 +157,7 @@ fn log(verb: &str, outcome: &Result<Reload, Denied>, asked: &Asked, generations:
             );
             log_findings(report);
             warn_if_held(generations);
+            warn_of_waiting_orders(generations);
         }
         Ok(Reload::Unchanged { generation }) => {
             tracing::info!("{verb} gen {generation} kept: the files say the same");
@@ -193,6 +194,18 @@ fn warn_if_held(generations: &Generations) {
     let ledger = generations.ledger();
     if let Some(serving) = ledger.serving().filter(|_| ledger.is_held()) {
         tracing::warn!("{}", serving.in_place_of_folder());
+    }
+}
+
+/// Says whose order has no effect now: somebody may believe that a trunk takes no calls.
+fn warn_of_waiting_orders(generations: &Generations) {
+    for order in generations.orders_waiting() {
+        tracing::warn!(
+            "trunk {} is not in this table, or is elsewhere: {} by {} waits for it to come back",
+            order.trunk,
+            order.order.as_str(),
+            order.by
+        );
     }
 }
 

@@ -205,6 +205,8 @@ fn a_trunk_in_maintenance_is_left_alone_and_stays_so_when_the_table_comes_back()
         &format!("[trunk.t1]{without}"),
     );
     site.fine(&["reload"]);
+    site.0
+        .line_with("trunk t0 is not in this table, or is elsewhere: maint by ");
     site.goes_to(&second, "gone");
     site.fine(&["undo"]);
     assert_eq!(site.state("t0").0, "maintenance");

@@ -231,4 +231,13 @@ fn what_comes_before_rules() {
             "carrier: dial plan uk -> dial plan uk".to_owned()
         )]
     );
+    let carrier = "[trunk_group.carrier]\n";
+    let transfers = arrivals(carrier, &format!("{carrier}transfers_to = \"office\"\n"));
+    assert_eq!(
+        transfers,
+        [(
+            ArrivalKind::Reading,
+            "carrier: transfers by the rules -> transfers to office".to_owned()
+        )]
+    );
 }
