@@ -499,3 +499,31 @@ fn only_some_may_change_anything() {
     assert_eq!(ran.code, Some(69), "{ran:?}");
     assert!(ran.err.contains("permission denied"), "{ran:?}");
 }
+
+/// Whoever only redirects obeys too, without a probe of its own.
+#[test]
+fn an_order_about_a_trunk_holds_for_redirects() {
+    let site = Site::start();
+    assert_eq!(site.routes(), 2);
+    let ordered = site.json(&["trunk", "drain", "vm-1", "-m", "moved"]);
+    assert_eq!(ordered["answer"], "ordered");
+    assert_eq!(ordered["trunk"]["state"], "draining");
+    assert_eq!(ordered["order"]["message"], "moved");
+    assert_eq!(site.routes(), 1);
+    let live = &["route", "+442071838750", "--from", "pstn", "--live"];
+    let shown = site.fine(live);
+    assert!(
+        shown.contains("vm-1") && shown.contains("draining"),
+        "{shown}"
+    );
+    site.fine(&["trunk", "ready", "vm-1"]);
+    assert_eq!(site.routes(), 2);
+    let (code, all) = {
+        let ran = site.ask(&["trunk"]);
+        (ran.code, ran.out)
+    };
+    assert_eq!((code, all.matches("  up  ").count()), (Some(0), 2), "{all}");
+    // A word that is none.
+    let refused = site.raw(b"{\"do\":\"trunk\",\"name\":\"vm-1\",\"order\":\"stop\"}\n");
+    assert!(refused.contains("\"reason\":\"request\""), "{refused}");
+}
