@@ -49,7 +49,11 @@ impl Secret {
     /// Whether this is it. Takes as long whichever byte differs.
     fn is(&self, secret: &[u8]) -> bool {
         let other = Self::of(secret).0;
-        let differing = self.0.iter().zip(other).fold(0, |bits, (a, b)| bits | (a ^ b));
+        let differing = self
+            .0
+            .iter()
+            .zip(other)
+            .fold(0, |bits, (a, b)| bits | (a ^ b));
         differing == 0
     }
 }
@@ -98,8 +102,17 @@ mod tests {
     fn a_secret_is_read_from_its_hexadecimal_hash_only() {
         let hash = "a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa";
         assert_eq!(Secret::from_hex(hash), Some(Secret::of(b"y")));
-        assert_eq!(Secret::from_hex(&hash.to_uppercase()), Secret::from_hex(hash));
-        for wrong in ["", "a1", &hash[2..], &format!("{hash}00"), &hash.replace('a', "g")] {
+        assert_eq!(
+            Secret::from_hex(&hash.to_uppercase()),
+            Secret::from_hex(hash)
+        );
+        for wrong in [
+            "",
+            "a1",
+            &hash[2..],
+            &format!("{hash}00"),
+            &hash.replace('a', "g"),
+        ] {
             assert_eq!(Secret::from_hex(wrong), None, "{wrong}");
         }
     }

@@ -157,7 +157,10 @@ pub(super) fn queried(
         desk.count(HttpOutcome::Malformed);
         Problem::malformed(rejection.body_text())
     })?;
-    question.0.checked().inspect_err(|_| desk.count(HttpOutcome::Malformed))
+    question
+        .0
+        .checked()
+        .inspect_err(|_| desk.count(HttpOutcome::Malformed))
 }
 
 /// The JSON of a body.

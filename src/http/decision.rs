@@ -176,7 +176,10 @@ impl<I: Iterator<Item = u8>> CollectCut for I {}
 impl Decided<'_> {
     /// The phrase of a rejecting rule.
     pub(super) fn reason(&self) -> &str {
-        let rule = self.decision.rule.and_then(|id| self.snapshot.table.rule(id));
+        let rule = self
+            .decision
+            .rule
+            .and_then(|id| self.snapshot.table.rule(id));
         match rule.map(|rule| &rule.action) {
             Some(Action::Reject { reason, .. }) => reason,
             _ => "",
@@ -227,7 +230,10 @@ fn arrived_on(snapshot: &Snapshot, asker: &Asker, question: &Question) -> Result
         ..Arrival::of_source(asker.source.ip(), "http")
     };
     routing::classify(table, &arrival, |_| None).ok_or_else(|| {
-        let detail = format!("say which with from: the table has none for {}", asker.source.ip());
+        let detail = format!(
+            "say which with from: the table has none for {}",
+            asker.source.ip()
+        );
         Problem::unknown_source(detail)
     })
 }

@@ -68,7 +68,10 @@ pub(super) async fn of_json(
     let request = read(&desk, request)?;
     if request.version != "1" {
         desk.count(HttpOutcome::Malformed);
-        let detail = format!("version is \"{}\"; this is the contract of version 1", request.version);
+        let detail = format!(
+            "version is \"{}\"; this is the contract of version 1",
+            request.version
+        );
         return Err(Problem::malformed(detail));
     }
     let asker = asked_for(&desk, asker, &request);

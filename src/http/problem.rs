@@ -30,7 +30,11 @@ impl Problem {
 
     /// 400: the question cannot be read.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "The question cannot be read", detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "The question cannot be read",
+            detail,
+        )
     }
 
     /// 408: the body did not come.
@@ -58,7 +62,11 @@ impl Problem {
 
     /// 404: no rule has an opinion. Whoever asked goes by his own table.
     pub(super) fn no_opinion() -> Self {
-        let mut problem = Self::new(StatusCode::NOT_FOUND, "No route: the table has no opinion", "");
+        let mut problem = Self::new(
+            StatusCode::NOT_FOUND,
+            "No route: the table has no opinion",
+            "",
+        );
         problem.sip_status = Some(404);
         problem
     }

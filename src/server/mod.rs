@@ -16,6 +16,7 @@ mod reloading;
 mod secret;
 mod sockets;
 mod streams;
+mod turns;
 mod worker;
 
 pub use config::{
@@ -51,12 +52,13 @@ use certificates::Certificates;
 use desk::LastOutcome;
 use locating::Published;
 use post::Post;
-use questions::Questions;
 use proxying::{Door, ProxyTask, Unanswered};
+use questions::Questions;
 use reloading::{Bench, Changes};
 use secret::Secret;
 use sockets::{Bound, bind_all, by_worker};
 use streams::StreamTask;
+use turns::Turns;
 use worker::{ListenerTask, Order, Worker};
 
 /// A running server starts here.
@@ -221,6 +223,7 @@ fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench
         generations: Arc::new(generations),
         last: LastOutcome::default(),
         certificates,
+        turns: Turns::allowed(),
     };
     bench
         .last

@@ -48,7 +48,12 @@ fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {
     let address = text.as_str().parse().ok();
     if address.is_none() {
         let message = format!("{} is not an address with a port", quoted(text.as_str()));
-        not_allowed(table, text.spot, message, "write 10.20.0.50:8080 or [2001:db8::50]:8080");
+        not_allowed(
+            table,
+            text.spot,
+            message,
+            "write 10.20.0.50:8080 or [2001:db8::50]:8080",
+        );
     }
     address
 }
@@ -71,7 +76,10 @@ fn read_template(table: &Reader<'_>, text: &Text, rejected: &str) -> Option<Temp
 fn read_accounts(table: &mut Reader<'_>) -> Vec<Account> {
     let named = table.named_tables("account");
     if named.len() > HTTP_ACCOUNTS_MAX {
-        let message = format!("{} accounts, and at most {HTTP_ACCOUNTS_MAX} are kept", named.len());
+        let message = format!(
+            "{} accounts, and at most {HTTP_ACCOUNTS_MAX} are kept",
+            named.len()
+        );
         let diagnostic = Diagnostic::error(Code::OverLimit, message);
         table.report(diagnostic.at(table.place(table.spot(), "")));
         return Vec::new();
@@ -83,7 +91,8 @@ fn read_accounts(table: &mut Reader<'_>) -> Vec<Account> {
             let secret = Secret::from_hex(text.as_str());
             if secret.is_none() {
                 let message = String::from("this is not the SHA-256 of a secret");
-                let help = "write the 64 hexadecimal digits that `printf %s SECRET | sha256sum` prints";
+                let help =
+                    "write the 64 hexadecimal digits that `printf %s SECRET | sha256sum` prints";
                 not_allowed(&account, text.spot, message, help);
             }
             secret
