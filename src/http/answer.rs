@@ -122,7 +122,7 @@ pub(super) async fn of_query(
     Extension(asker): Extension<Asker>,
     question: Result<Query<Question>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    answer(&desk, &asker, queried(&desk, question)?)
+    answer(&desk, &asker, &queried(&desk, question)?)
 }
 
 /// A question as JSON.
@@ -131,11 +131,11 @@ pub(super) async fn of_json(
     Extension(asker): Extension<Asker>,
     question: Result<Json<Question>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    answer(&desk, &asker, read(&desk, question)?.checked()?)
+    answer(&desk, &asker, &read(&desk, question)?.checked()?)
 }
 
-fn answer(desk: &Desk, asker: &Asker, question: Question) -> Result<Response, Problem> {
-    let decided = desk.decide(asker, &question)?;
+fn answer(desk: &Desk, asker: &Asker, question: &Question) -> Result<Response, Problem> {
+    let decided = desk.decide(asker, question)?;
     let status = match decided.decision.outcome {
         Outcome::Route(_) | Outcome::Reject { .. } => StatusCode::OK,
         // An SBC that hears 404 goes by its own table.

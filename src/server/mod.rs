@@ -20,7 +20,8 @@ mod turns;
 mod worker;
 
 pub use config::{
-    Advertised, CONTROL_SOCKET, Config, ControlConfig, ListenerConfig, Mode, ProxyConfig,
+    Advertised, CONTROL_SOCKET, Config, ControlConfig, HttpConfig, ListenerConfig, Mode,
+    ProxyConfig,
 };
 pub use daemon::{EXIT_CONFIG, run};
 pub use secret::NoSecret;

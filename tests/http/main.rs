@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
 mod bounds;
+mod page;
 mod same_decision;
 
 use std::path::{Path, PathBuf};

@@ -26,9 +26,10 @@ static STORE: LazyLock<Arc<TableStore>> = LazyLock::new(|| {
     Arc::new(TableStore::open(&folder).unwrap().0)
 });
 
-/// What is asked: a number, a caller, a Call-ID.
+/// What is asked.
 #[derive(Debug, Clone)]
 struct Call {
+    from: &'static str,
     called: String,
     calling: Option<String>,
     call_id: String,
@@ -42,8 +43,8 @@ fn by_sip(call: &Call) -> (u16, Vec<String>) {
     let invite = format!(
         "INVITE sip:{}@10.20.0.50 SIP/2.0\r\nVia: SIP/2.0/UDP 10.20.0.11;branch=z9hG4bK1\r\n\
          From: {from};tag=1\r\nTo: <sip:x@y>\r\nCall-ID: {}\r\nCSeq: 1 INVITE\r\n\
-         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
-        call.called, call.call_id
+         Max-Forwards: 70\r\nX-Trunk-Group: {}\r\nContent-Length: 0\r\n\r\n",
+        call.called, call.call_id, call.from
     );
     let mut server = RedirectServer::new(RedirectSettings {
         tag_key: RandomState::new(),
@@ -74,11 +75,12 @@ fn by_sip(call: &Call) -> (u16, Vec<String>) {
     (status.code(), targets.collect())
 }
 
-fn by_http(call: &Call) -> (u16, Vec<String>) {
+/// Status and body of the answer to a request of an SBC, by the example table.
+pub(crate) fn answered(mut request: Request<Body>) -> (u16, Vec<u8>) {
     let desk = Desk::new(
         Arc::clone(&STORE),
         Vec::new(),
-        Template::parse("{trunk}", "reject").unwrap(),
+        Template::parse("{trunk_group}", "reject").unwrap(),
         Arc::new(HttpCounters::new()),
         CallLog {
             enabled: true,
@@ -86,27 +88,40 @@ fn by_http(call: &Call) -> (u16, Vec<String>) {
             mask: MaskNumbers::None,
         },
     );
-    let mut question = json!({
-        "called": call.called, "call_id": call.call_id, "host": "10.20.0.50",
-    });
-    if let Some(number) = &call.calling {
-        question["calling"] = json!(number);
-    }
-    let mut request = Request::post("/v1/route")
-        .header("Content-Type", "application/json")
-        .body(Body::from(question.to_string()))
-        .unwrap();
     let source: SocketAddr = SOURCE.parse().unwrap();
     request.extensions_mut().insert(source);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap();
-    let body = runtime.block_on(async {
+    runtime.block_on(async {
         let response = questions(Arc::new(desk)).oneshot(request).await.unwrap();
-        response.into_body().collect().await.unwrap().to_bytes()
+        let status = response.status().as_u16();
+        (
+            status,
+            response
+                .into_body()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes()
+                .into(),
+        )
+    })
+}
+
+fn by_http(call: &Call) -> (u16, Vec<String>) {
+    let mut question = json!({
+        "from": call.from, "called": call.called, "call_id": call.call_id, "host": "10.20.0.50",
     });
-    let answer: Value = serde_json::from_slice(&body).unwrap();
+    if let Some(number) = &call.calling {
+        question["calling"] = json!(number);
+    }
+    let request = Request::post("/v1/route")
+        .header("Content-Type", "application/json")
+        .body(Body::from(question.to_string()))
+        .unwrap();
+    let answer: Value = serde_json::from_slice(&answered(request).1).unwrap();
     let status = match answer["outcome"].as_str().unwrap() {
         "route" => 302,
         _ => answer["status"].as_u64().unwrap(),
@@ -133,9 +148,10 @@ proptest! {
 
     #[test]
     fn http_and_sip_route_alike(
+        from in prop::sample::select(vec!["carrier-a", "carrier-b"]),
         called in numbers(), calling in proptest::option::of(numbers()), call_id in "[a-z0-9]{1,20}",
     ) {
-        let call = Call { called, calling, call_id };
+        let call = Call { from, called, calling, call_id };
         prop_assert_eq!(by_http(&call), by_sip(&call));
     }
 }
