@@ -10,6 +10,7 @@ mod asker;
 mod decision;
 mod lcr;
 mod listener;
+mod metrics;
 mod problem;
 mod question;
 mod rtjson;
@@ -19,6 +20,7 @@ pub use account::{Account, Secret};
 pub use answer::{Answer, RouteAnswer};
 pub use decision::{Decided, Desk};
 pub use listener::HttpListener;
+pub use metrics::{Watched, metrics};
 pub use text::{Placeholder, Template};
 
 use std::sync::Arc;

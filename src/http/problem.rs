@@ -110,6 +110,11 @@ pub(super) async fn no_such_resource() -> Problem {
     )
 }
 
+pub(super) async fn no_such_page() -> Problem {
+    let detail = "there are /metrics, /healthz and /readyz";
+    Problem::new(StatusCode::NOT_FOUND, "No such resource", detail)
+}
+
 pub(super) async fn no_such_method() -> Problem {
     let title = "The resource has no such method";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, title, "")

@@ -55,6 +55,8 @@ pub struct Config {
     pub dns_servers: Vec<SocketAddr>,
     /// The listener for questions over HTTP; none without one.
     pub http: Option<HttpConfig>,
+    /// Where metrics are asked for over HTTP; nowhere without one.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -128,6 +130,7 @@ impl Config {
             control: ControlConfig::default(),
             dns_servers: Vec::new(),
             http: None,
+            metrics: None,
         }
     }
 
@@ -221,6 +224,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let control = control::read_control(&mut root, folder);
     let dns_servers = dns::read_dns(&mut root);
     let http = http::read_http(&mut root);
+    let metrics = http::read_metrics(&mut root);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -239,6 +243,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         control,
         dns_servers,
         http,
+        metrics,
     })
 }
 

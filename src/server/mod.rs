@@ -40,7 +40,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::generations::{Asked, Generations, NoArchive, OpenError};
-use crate::observe::{CallLog, Counters, PeerErrors, Totals};
+use crate::http::Watched;
+use crate::observe::{CallLog, Counters, HttpCounters, PeerErrors, Standing, Totals};
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
 };
@@ -55,7 +56,7 @@ use desk::LastOutcome;
 use locating::Published;
 use post::Post;
 use proxying::{Door, ProxyTask, Unanswered};
-use questions::Questions;
+use questions::HttpThread;
 use reloading::{Bench, Changes};
 use secret::Secret;
 use sockets::{Bound, bind_all, by_worker};
@@ -191,6 +192,7 @@ impl Server {
             changes: None,
             is_proxy: is_proxy(config),
             questions: None,
+            metrics: None,
         };
         if handle.is_proxy {
             handle.locate(&mut shared).map_err(StartError::System)?;
@@ -203,7 +205,16 @@ impl Server {
         }
         if let Some(http) = &config.http {
             let (store, orders) = (Arc::clone(&handle.store), watched.clone());
-            handle.questions = Some(questions::start(http, store, call_log(config), orders)?);
+            handle.questions = Some(questions::answer_questions(
+                http,
+                store,
+                call_log(config),
+                orders,
+            )?);
+        }
+        if let Some(address) = config.metrics {
+            let (watched, orders) = (handle.watched(), watched.clone());
+            handle.metrics = Some(questions::show_metrics(address, watched, orders)?);
         }
         handle.changes = Some(Changes::start(bench).map_err(StartError::System)?);
         Ok(handle)
@@ -251,7 +262,8 @@ pub struct ServerHandle {
     changes: Option<Changes>,
     /// Whether any listener is a proxy.
     is_proxy: bool,
-    questions: Option<Questions>,
+    questions: Option<HttpThread>,
+    metrics: Option<HttpThread>,
 }
 
 impl ServerHandle {
@@ -267,12 +279,24 @@ impl ServerHandle {
         self.questions.as_ref().map(|questions| questions.address)
     }
 
+    /// Where metrics are asked for, a drawn port filled in.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.address)
+    }
+
     /// Where it listens and over what, for a log.
     fn listening_on(&self) -> String {
         let both = self.addresses.iter().zip(&self.transports);
         let texts = both.map(|(address, over)| format!("{address} ({})", over.as_str()));
         let http = self.http_addr().map(|address| format!("{address} (http)"));
-        texts.chain(http).collect::<Vec<_>>().join(", ")
+        let metrics = self.metrics_addr();
+        let metrics = metrics.map(|address| format!("{address} (metrics)"));
+        texts
+            .chain(http)
+            .chain(metrics)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// The tables it serves.
@@ -303,11 +327,30 @@ impl ServerHandle {
     /// What was counted so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals::of(self.counters.iter().map(|counters| &**counters));
-        if let Some(questions) = &self.questions {
-            totals.http = questions.counters.totals();
-        }
-        totals
+        let http = self
+            .questions
+            .as_ref()
+            .map(|questions| &*questions.counters);
+        totals(&self.counters, http)
+    }
+
+    /// How it stands, for whoever watches it.
+    fn watched(&self) -> Watched {
+        let (counters, store) = (self.counters.clone(), Arc::clone(&self.store));
+        let http = self
+            .questions
+            .as_ref()
+            .map(|questions| Arc::clone(&questions.counters));
+        let (bench, orders) = (self.bench.clone(), self.orders.subscribe());
+        let started_s = jiff::Timestamp::now().as_second();
+        Watched::new(move || Standing {
+            totals: totals(&counters, http.as_deref()),
+            snapshot: store.snapshot(),
+            takes_calls: *orders.borrow() == Order::Serve,
+            last_change_made: bench.last.get().is_none(),
+            on_trial: bench.generations.trial_left().is_some(),
+            started_s,
+        })
     }
 
     /// Tells the log of peers' errors that were held back.
@@ -333,14 +376,14 @@ impl ServerHandle {
             // A worker that panicked has said so, and has been reported when it ended.
             let _ = thread.join();
         }
-        let questions = self.questions.as_mut();
-        if let Some(thread) = questions.and_then(|questions| questions.thread.take()) {
+        // The workers have drained: nobody needs a name any more, or watches.
+        self.order(Order::Stop);
+        let http = [&mut self.questions, &mut self.metrics]
+            .into_iter()
+            .flatten();
+        let http = http.filter_map(|http| http.thread.take());
+        for thread in http.chain(self.locating.take()) {
             let _ = thread.join();
-        }
-        if let Some(locating) = self.locating.take() {
-            // The workers have drained: nobody needs a name any more.
-            self.order(Order::Stop);
-            let _ = locating.join();
         }
     }
 
@@ -451,6 +494,12 @@ impl ServerHandle {
         let store = Arc::clone(&self.store);
         Arc::new(move |source| routing::is_known_source(&store.snapshot().table, source))
     }
+}
+
+fn totals(workers: &[Arc<Counters>], http: Option<&HttpCounters>) -> Totals {
+    let mut totals = Totals::of(workers.iter().map(|counters| &**counters));
+    totals.http = http.map(HttpCounters::totals).unwrap_or_default();
+    totals
 }
 
 fn call_log(config: &Config) -> CallLog {

@@ -1,4 +1,4 @@
-//! The thread that answers questions over HTTP.
+//! The threads that answer over HTTP: questions where a call goes, and how the server stands.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,25 +9,26 @@ use tokio::sync::watch;
 use super::StartError;
 use super::config::HttpConfig;
 use super::worker::Order;
-use crate::http::{Desk, HttpListener, questions};
+use crate::http::{Desk, HttpListener, Watched, metrics, questions};
 use crate::observe::{CallLog, HttpCounters};
 use crate::tables::TableStore;
 
-/// The listener of questions, while it serves.
+/// An HTTP listener, while it serves.
 #[derive(Debug)]
-pub(super) struct Questions {
+pub(super) struct HttpThread {
     pub(super) address: SocketAddr,
     pub(super) counters: Arc<HttpCounters>,
+    /// Gone once its end has been waited for.
     pub(super) thread: Option<JoinHandle<()>>,
 }
 
-/// Binds the address and answers until there is another order than to serve.
-pub(super) fn start(
+/// Answers questions until there is another order than to serve.
+pub(super) fn answer_questions(
     config: &HttpConfig,
     store: Arc<TableStore>,
     calls: CallLog,
     mut orders: watch::Receiver<Order>,
-) -> Result<Questions, StartError> {
+) -> Result<HttpThread, StartError> {
     let counters = Arc::new(HttpCounters::new());
     let desk = Desk::new(
         store,
@@ -36,8 +37,34 @@ pub(super) fn start(
         Arc::clone(&counters),
         calls,
     );
-    let address = config.address;
     let router = questions(Arc::new(desk));
+    let end = async move {
+        // A closed channel is an order to end.
+        let _ = orders.wait_for(|order| *order != Order::Serve).await;
+    };
+    start("http", config.address, router, counters, end)
+}
+
+/// Says how the server stands until it has stopped.
+pub(super) fn show_metrics(
+    address: SocketAddr,
+    watched: Watched,
+    mut orders: watch::Receiver<Order>,
+) -> Result<HttpThread, StartError> {
+    let end = async move {
+        let _ = orders.wait_for(|order| *order == Order::Stop).await;
+    };
+    let counters = Arc::new(HttpCounters::new());
+    start("metrics", address, metrics(watched), counters, end)
+}
+
+fn start(
+    name: &'static str,
+    address: SocketAddr,
+    router: axum::Router,
+    counters: Arc<HttpCounters>,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Result<HttpThread, StartError> {
     let listener = HttpListener::bind(address, router, Arc::clone(&counters))
         .map_err(|cause| StartError::Http { address, cause })?;
     let address = listener.local_addr().map_err(StartError::System)?;
@@ -47,18 +74,14 @@ pub(super) fn start(
         .build()
         .map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
-        .name(String::from("http"))
+        .name(String::from(name))
         .spawn(move || {
-            let end = async move {
-                // A closed channel is an order to end.
-                let _ = orders.wait_for(|order| *order != Order::Serve).await;
-            };
             if let Err(cause) = runtime.block_on(listener.serve(end)) {
-                tracing::error!("the HTTP listener ended: {cause}");
+                tracing::error!("the {name} listener on {address} ended: {cause}");
             }
         })
         .map_err(StartError::System)?;
-    Ok(Questions {
+    Ok(HttpThread {
         address,
         counters,
         thread: Some(thread),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
 mod bounds;
+mod metrics;
 mod page;
 mod same_decision;
 
@@ -67,6 +68,8 @@ route_to = ["teams"]
 pub(crate) struct Asked {
     server: ServerHandle,
     pub(crate) base: String,
+    /// Where it is watched.
+    watch: String,
     agent: Agent,
     _folder: tempfile::TempDir,
 }
@@ -79,6 +82,7 @@ impl Asked {
         let agent = Agent::config_builder().http_status_as_error(false).build();
         Self {
             base: format!("http://{}", server.http_addr().unwrap()),
+            watch: format!("http://{}", server.metrics_addr().unwrap()),
             server,
             agent: agent.into(),
             _folder: folder,
@@ -110,6 +114,25 @@ impl Asked {
         (status, serde_json::from_str(&text).unwrap())
     }
 
+    /// What a watcher reads there.
+    fn watched(&self, path: &str) -> String {
+        let (status, text) = told(
+            self.agent
+                .get(format!("{}{path}", self.watch))
+                .call()
+                .unwrap(),
+        );
+        assert_eq!(status, 200, "{path}");
+        text
+    }
+
+    /// Puts a mistake into the table and has it read.
+    fn break_table(&self) {
+        let file = self.server.tables().folder().join("routing.toml");
+        std::fs::write(file, format!("{TABLE}\n[trunk.x]\naddres = 1\n")).unwrap();
+        self.server.reload();
+    }
+
     fn counted(&self, outcome: &str) -> u64 {
         self.server.totals().http.get(outcome).copied().unwrap_or(0)
     }
@@ -119,6 +142,7 @@ fn config(folder: PathBuf, accounts: Vec<Account>, answer: &str) -> Config {
     let mut config = Config::new(folder, Vec::new());
     config.workers = 1;
     config.mask_numbers = MaskNumbers::All;
+    config.metrics = Some("127.0.0.1:0".parse().unwrap());
     config.http = Some(HttpConfig {
         address: "127.0.0.1:0".parse().unwrap(),
         template: Template::parse(answer, "barred").unwrap(),

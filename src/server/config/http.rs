@@ -1,4 +1,5 @@
-//! `[http]`: who may ask over HTTP, where, and what the line of an answer is made of.
+//! `[http]`: who may ask over HTTP, where, and what the line of an answer is made of;
+//! `[metrics]`: where the server is watched.
 
 use std::net::SocketAddr;
 
@@ -42,6 +43,15 @@ pub(super) fn read_http(root: &mut Reader<'_>) -> Option<HttpConfig> {
         template: template?,
         accounts,
     })
+}
+
+/// `[metrics]`: where `/metrics` is.
+pub(super) fn read_metrics(root: &mut Reader<'_>) -> Option<SocketAddr> {
+    let mut table = root.table("metrics")?;
+    let address = table.required_string("address");
+    let address = address.and_then(|text| read_address(&table, &text));
+    table.finish();
+    address
 }
 
 fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {

@@ -374,6 +374,7 @@ fn tells_every_mistake_about_questions() {
             "is not the SHA-256 of a secret",
         ),
         (String::from("tables = \"t\"\n"), "\"listen\""),
+        (format!("{HTTP}[metrics]\n"), "\"address\""),
     ] {
         let report = read(&text).unwrap_err();
         assert!(report.contains(said), "{said}:\n{report}");
