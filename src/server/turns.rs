@@ -7,7 +7,7 @@ use crate::system;
 
 /// How long a change waits for idle time, where calls keep all processors busy: a change
 /// late by that much is better than a call that is not answered.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+const IDLE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// When changes are made that calls do not wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
