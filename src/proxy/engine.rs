@@ -190,7 +190,7 @@ impl Engine {
         Self {
             worker,
             secret: Secret::new(secret),
-            by_key: HashMap::default(),
+            by_key: HashMap::with_hasher(ByKey::default()),
             by_dialog: HashMap::with_hasher(key.clone()),
             sources: Sources::new(key.clone()),
             held: HeldCalls::new(key.clone()),
