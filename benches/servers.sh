@@ -5,7 +5,8 @@
 set -euo pipefail
 
 root=$(cd "$here/../.." && pwd)
-trunkline=${CARGO_TARGET_DIR:-$root/target}/release/trunkline
+# PROFILE=dist: as packages are built.
+trunkline=${CARGO_TARGET_DIR:-$root/target}/${PROFILE:-release}/trunkline
 work=$(mktemp -d)
 dids=${DIDS:-1000000}
 servers=()

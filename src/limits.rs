@@ -96,6 +96,16 @@ pub const LOGGED_VALUE_BYTES_MAX: usize = 256;
 /// Bytes of a dialled user part kept for observers: a number has at most 31.
 pub const DIALLED_BYTES_MAX: usize = 64;
 
+/// Microseconds a busy worker of a proxy lets datagrams gather before it takes them: a
+/// thousandth of a second is nothing to who waits for a phone to ring, and T1, by which a
+/// peer begins to doubt, is five hundred of them. No socket's buffer fills in that time that
+/// would not fill anyway.
+pub const GATHER_US: u64 = 1_000;
+
+/// Datagrams that must be expected in that time for a worker to be called busy: with fewer
+/// there is nothing to share.
+pub const GATHERED_MIN: u64 = 2;
+
 /// Batches a stopping worker still answers: more than its socket's buffer can hold.
 pub const DRAIN_BATCHES_MAX: usize = 1_024;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::call_line::{CallLine, Lossy};
 use super::{LogFormat, MaskNumbers, ShellWord};
-use crate::proxy::{AttemptReport, CallEvent, EndedBy, ProxiedCall};
+use crate::proxy::{AttemptReport, EndedBy, ProxiedCall};
 use crate::routing::table::Cause;
 use crate::routing::{Ending, Outcome, RoutingTable, Stop};
 
@@ -33,31 +33,8 @@ impl ProxiedCallLine<'_> {
         }
     }
 
-    /// The call as a redirect server would tell of it: its decision.
-    fn decision(&self) -> CallEvent<'_> {
-        let call = self.call;
-        CallEvent {
-            at: call.at,
-            source: call.source,
-            listener: self.listener,
-            call_id: &call.call_id,
-            generation: call.table.generation(),
-            from: call.from,
-            dialled: call.dialled.clone(),
-            phone_context: call.phone_context.as_deref(),
-            shown: call.shown.clone(),
-            host: &call.host,
-            tgrp: call.tgrp.as_deref(),
-            called: call.called,
-            calling: call.calling,
-            rule: call.rule,
-            outcome: call.outcome.clone(),
-            status: call.status.code(),
-        }
-    }
-
     fn log_fields(&self) {
-        let (call, event) = (self.call, self.decision());
+        let (call, event) = (self.call, self.call.decision(self.listener));
         let line = CallLine {
             event: &event,
             table: &call.table,
@@ -96,7 +73,7 @@ impl ProxiedCallLine<'_> {
 
 impl Display for ProxiedCallLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (call, event) = (self.call, self.decision());
+        let (call, event) = (self.call, self.call.decision(self.listener));
         let line = CallLine {
             event: &event,
             table: &call.table,

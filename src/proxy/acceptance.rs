@@ -109,10 +109,10 @@ impl Acceptance {
     }
 
     /// Its ACK has passed, with these bytes. A later one takes the place of an earlier.
-    pub(super) fn acknowledge(&mut self, to: Flow, ack: &[u8]) {
-        let same = matches!(&self.state, State::Acknowledged { ack: kept, .. } if *kept == ack);
+    pub(super) fn acknowledge(&mut self, to: Flow, ack: &Bytes) {
+        let same = matches!(&self.state, State::Acknowledged { ack: kept, .. } if kept == ack);
         if !same {
-            let ack = Bytes::copy_from_slice(ack);
+            let ack = ack.clone();
             self.state = State::Acknowledged { to, ack };
         }
     }
@@ -177,7 +177,7 @@ mod tests {
         for upstream in [Transport::Unreliable, Transport::Reliable] {
             let mut accepted = accepted(now, upstream);
             assert_eq!(accepted.is_open(), upstream == Transport::Unreliable);
-            accepted.acknowledge(to, b"ACK with an answer");
+            accepted.acknowledge(to, &Bytes::from_static(b"ACK with an answer"));
             accepted.end();
             assert_eq!(accepted.deadline(), None);
             let Again::Acknowledge(there, ack) = accepted.again() else {

@@ -3,8 +3,9 @@
 
 use std::hash::Hasher;
 
-use super::secret::Secret;
-use crate::sip::{HeaderName, Message, RequestHead};
+use super::hex;
+use super::secret::{Purpose, Secret};
+use crate::sip::{HeaderName, Message, RequestHead, Via};
 
 /// What a branch of ours says.
 ///
@@ -34,10 +35,10 @@ impl Branch {
     /// Reads a branch; `None` when it is not one of ours.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let digits = text.strip_prefix(MARK)?;
-        let (worker, rest) = hex(digits, 2)?;
-        let (context, rest) = hex(rest, 8)?;
-        let (unique, rest) = hex(rest, 16)?;
-        let (loop_mark, rest) = hex(rest, 16)?;
+        let (worker, rest) = hex::read(digits, 2)?;
+        let (context, rest) = hex::read(rest, 8)?;
+        let (unique, rest) = hex::read(rest, 16)?;
+        let (loop_mark, rest) = hex::read(rest, 16)?;
         rest.is_empty().then_some(Self {
             worker: u8::try_from(worker).ok()?,
             context: u32::try_from(context).ok()?,
@@ -61,10 +62,10 @@ impl Branch {
     /// Appends the branch.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(MARK);
-        push_hex(u64::from(self.worker), 2, out);
-        push_hex(u64::from(self.context), 8, out);
-        push_hex(self.unique, 16, out);
-        push_hex(self.loop_mark, 16, out);
+        hex::push(u64::from(self.worker), 2, out);
+        hex::push(u64::from(self.context), 8, out);
+        hex::push(self.unique, 16, out);
+        hex::push(self.loop_mark, 16, out);
     }
 }
 
@@ -107,8 +108,8 @@ pub fn dialog_owner(datagram: &[u8]) -> Option<u8> {
         .split(|byte| *byte == b'\r')
         .next()?;
     let at = memchr::memmem::find(line, b";lr;tl=")? + b";lr;tl=".len();
-    let (_, rest) = hex(line.get(at..)?, 16)?;
-    let (worker, rest) = hex(rest, 2)?;
+    let (_, rest) = hex::read(line.get(at..)?, 16)?;
+    let (worker, rest) = hex::read(rest, 2)?;
     let worker = u8::try_from(worker).ok()?;
     rest.starts_with(b">").then_some(worker)
 }
@@ -121,60 +122,40 @@ pub(super) fn loop_mark(
     head: &RequestHead<'_>,
     arrived: &[u8],
 ) -> u64 {
-    let mut hasher = secret.hasher(b"loop");
-    let mut add = |bytes: &[u8]| {
-        hasher.write_usize(bytes.len());
-        hasher.write(bytes);
-    };
-    add(arrived);
-    add(head.uri.raw);
-    add(head.call_id);
-    for name in [
-        HeaderName::From,
-        HeaderName::To,
-        HeaderName::PAssertedIdentity,
-        HeaderName::ProxyRequire,
-    ] {
-        add(request.first(name).unwrap_or_default());
-    }
-    add(request.values(HeaderName::Route).next().unwrap_or_default());
+    let first = |name| request.first(name).unwrap_or_default();
+    let fields: [&[u8]; 8] = [
+        arrived,
+        head.uri.raw,
+        head.call_id,
+        first(HeaderName::From),
+        first(HeaderName::To),
+        first(HeaderName::PAssertedIdentity),
+        first(HeaderName::ProxyRequire),
+        request.values(HeaderName::Route).next().unwrap_or_default(),
+    ];
+    // The lengths keep `("ab", "c")` and `("a", "bc")` apart; no message is longer.
+    let length = |field: &[u8]| u16::try_from(field.len()).unwrap_or(u16::MAX);
+    let lengths = fields.map(|field| length(field).to_le_bytes());
+    let mut hasher = secret.hasher(Purpose::Loop);
+    hasher.write(lengths.as_flattened());
+    fields.iter().for_each(|field| hasher.write(field));
     hasher.write_u32(head.cseq_number);
     hasher.finish()
 }
 
 /// RFC 3261 §16.3 step 4: whether the request was here before and would go the same way
-/// again. Linear in its Vias, of which a message has at most `HEADERS_MAX` lines.
-pub(super) fn is_looped(request: &Message<'_>, mark: u64) -> bool {
-    request
-        .vias()
-        .filter_map(Result::ok)
-        .filter_map(|via| Branch::parse(via.branch()?))
-        .any(|branch| branch.loop_mark == mark)
-}
-
-fn hex(text: &[u8], digits: usize) -> Option<(u64, &[u8])> {
-    let (text, rest) = text.split_at_checked(digits)?;
-    let value = text.iter().try_fold(0_u64, |value, digit| {
-        // Lower case only: it is we who wrote it.
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(value << 4 | u64::from(digit))
-    })?;
-    Some((value, rest))
-}
-
-/// The last so many hexadecimal digits, at most 16.
-pub(super) fn push_hex(value: u64, digits: usize, out: &mut Vec<u8>) {
-    // All sixteen at once, without a branch.
-    let spelled: [u8; 16] = std::array::from_fn(|place| {
-        let digit = u8::try_from((value >> (60 - 4 * place)) & 0xf).unwrap_or_default();
-        digit + b'0' + u8::from(digit > 9) * (b'a' - b'0' - 10)
-    });
-    let from = spelled.len().saturating_sub(digits);
-    out.extend_from_slice(spelled.get(from..).unwrap_or_default());
+/// again. Linear in its Vias, of which a message has at most `HEADERS_MAX` lines; the top one
+/// has been read.
+pub(super) fn is_looped(request: &Message<'_>, head: &RequestHead<'_>, mark: u64) -> bool {
+    let is_ours = |via: &Via<'_>| {
+        let branch = via.branch().and_then(Branch::parse);
+        branch.is_some_and(|branch| branch.loop_mark == mark)
+    };
+    let below = request.values(HeaderName::Via).skip(1);
+    is_ours(&head.top_via)
+        || below
+            .filter_map(|via| Via::parse(via).ok())
+            .any(|via| is_ours(&via))
 }
 
 #[cfg(test)]
@@ -204,9 +185,9 @@ mod tests {
         #[test]
         fn the_owner_of_a_counted_dialog_is_read_as_it_was_written(mark: u64, worker: u8, counted: bool) {
             let mut route = b"BYE sip:h SIP/2.0\r\nMax-Forwards: 7\r\nRoute: <sip:10.0.0.1:5060;lr;tl=".to_vec();
-            push_hex(mark, 16, &mut route);
+            hex::push(mark, 16, &mut route);
             if counted {
-                push_hex(worker.into(), 2, &mut route);
+                hex::push(worker.into(), 2, &mut route);
             }
             route.extend_from_slice(b">, <sip:other;lr;tl=000000000000000099>\r\n\r\n");
             prop_assert_eq!(dialog_owner(&route), counted.then_some(worker));

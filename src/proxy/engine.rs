@@ -34,7 +34,7 @@ use crate::limits::PROBE_LOOK_MS;
 use crate::limits::{PROXY_CALLS_MAX, PROXY_CONTEXTS_MAX};
 use crate::routing::{Availability, Snapshot};
 use crate::sip::{Message, StartLine};
-use crate::transaction::{Action, Actions, Timers, Transport};
+use crate::transaction::{Action, Actions, ByKey, Timers, TransactionKey, Transport};
 
 pub(super) use answers::retry_after_s;
 use contexts::Contexts;
@@ -76,12 +76,15 @@ pub struct Engine {
     listeners: Listeners,
     server_header: Option<Box<str>>,
     contexts: Contexts,
-    by_key: HashMap<crate::transaction::TransactionKey, u32, RandomState>,
+    by_key: HashMap<TransactionKey, u32, ByKey>,
     /// INVITEs that were answered 2xx, by the mark of their dialog.
     by_dialog: HashMap<u64, u32, RandomState>,
     held: HeldCalls,
     queue: TimerQueue,
     outputs: VecDeque<Output>,
+    /// Where messages are written; then they get as much memory as they need, for they may
+    /// be kept for a while.
+    page: Vec<u8>,
     view: Arc<TableView>,
     locations: Arc<Locations>,
     places_out: PlacesOut,
@@ -187,7 +190,7 @@ impl Engine {
         Self {
             worker,
             secret: Secret::new(secret),
-            by_key: HashMap::with_hasher(key.clone()),
+            by_key: HashMap::with_hasher(ByKey::default()),
             by_dialog: HashMap::with_hasher(key.clone()),
             sources: Sources::new(key.clone()),
             held: HeldCalls::new(key.clone()),
@@ -199,6 +202,7 @@ impl Engine {
             contexts: Contexts::default(),
             queue: TimerQueue::default(),
             outputs: VecDeque::new(),
+            page: Vec::new(),
             view: Arc::new(TableView::new(
                 Arc::clone(&snapshot.table),
                 Arc::clone(&locations),
@@ -361,18 +365,20 @@ impl Engine {
         if !is_answerable(source) {
             return self.dropped(ProxyDrop::Unanswerable, source);
         }
+        // Read where it stays.
+        let mut message = Message::new();
         let parsed = if flow.transport.is_reliable() {
-            Message::parse_frame(bytes)
+            Message::parse_frame(bytes).map(|read| message = read)
         } else {
-            Message::parse_datagram(bytes)
+            message.read_datagram(bytes)
         };
-        let (message, broken) = match parsed {
-            Ok(message) => (message, None),
-            Err(error) => match Message::salvage(bytes) {
-                Some(message) => (message, Some(error)),
+        let broken = parsed.err();
+        if broken.is_some() {
+            match Message::salvage(bytes) {
+                Some(salvaged) => message = salvaged,
                 None => return self.dropped(ProxyDrop::Junk, source),
-            },
-        };
+            }
+        }
         match message.start_line() {
             StartLine::Request { method, .. } => {
                 self.request(now, flow, &message, method, broken);
@@ -432,10 +438,8 @@ impl Engine {
             self.contexts.free(place);
             return;
         }
-        if let Some(at) = deadline.filter(|at| context.queued.is_none_or(|queued| *at < queued)) {
-            let at = at.max(now);
-            self.queue.push(at, place, context.serial);
-            context.queued = Some(at);
+        if let Some(at) = deadline {
+            self.queue.set(at.max(now), place, context.serial);
         }
         self.contexts.put(place, context);
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::event::DialledText;
 use crate::limits::DIALLED_BYTES_MAX;
-use crate::routing::{Arrival, Dialled, GroupId, Label, RequestFacts};
+use crate::routing::{self, Arrival, Dialled, GroupId, Label, RequestFacts, RoutingTable};
 use crate::sip::{Message, NameAddr, ParseError, RequestHead, Uri, UserPart};
 
 /// What an INVITE says about a call, read once. Borrows from the datagram.
@@ -75,6 +75,24 @@ impl<'a> CallFacts<'a> {
                 self.label,
             ],
         }
+    }
+
+    /// The trunk group a call arrives on that came from `source` to the listener of that name.
+    /// Where nothing is asked of the message, it is not read for it.
+    #[must_use]
+    pub(super) fn classify(
+        &self,
+        request: &Message<'a>,
+        (source, listener): (SocketAddr, &str),
+        table: &RoutingTable,
+    ) -> Option<GroupId> {
+        let header = |name: &str| request.by_name(name.as_bytes()).next();
+        let arrival = if routing::is_by_source_only(table) {
+            Arrival::of_source(source.ip(), listener)
+        } else {
+            self.arrival(request, source, listener)
+        };
+        routing::classify(table, &arrival, header)
     }
 
     /// What routing asks of a call that arrived on `from` at `at`. Every door goes through

@@ -186,6 +186,13 @@ impl Listeners {
         Target::of(uri).is_ok_and(|target| self.is_own_address(target.address))
     }
 
+    /// What stands behind the beginning of a Record-Route of ours, if the value begins with
+    /// one, byte for byte.
+    pub(super) fn behind_record_route<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        let mut owns = self.0.iter();
+        owns.find_map(|own| value.strip_prefix(&*own.record_route))
+    }
+
     /// The flow to a target: over the listener `preferred`, if it has the transport and
     /// the address family, else over the first that has.
     pub(super) fn flow_to(&self, target: Target, preferred: u16) -> Option<Flow> {

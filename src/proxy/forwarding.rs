@@ -1,11 +1,14 @@
 //! The bytes that leave: requests on their way to the next hop (RFC 3261 §16.6), responses
 //! on their way back (§16.7). What is not changed leaves as it came.
+//!
+//! Each is written on a `page` that is used again and again; what stood on it is lost.
 
 use bytes::Bytes;
 
-use super::branch::{Branch, push_hex};
+use super::branch::Branch;
 use super::facts::CallFacts;
 use super::flow::{Flow, Listeners};
+use super::hex;
 use super::response_context::Call;
 use super::route_set::RouteSet;
 use crate::routing::{Caller, Decision, Outcome, Route, User};
@@ -51,11 +54,15 @@ pub(super) fn to_trunk(
     route: Route,
     departure: &Departure<'_>,
     dialog: DialogMark,
+    page: &mut Vec<u8>,
 ) -> Result<Bytes, EditError> {
     let uri = request_uri(facts, call, route);
     let via = via(departure);
-    let record_routes = [departure.to.listener, departure.from.listener]
-        .map(|place| record_route(departure.listeners, place, dialog));
+    let record_route = |place| record_route(departure.listeners, place, dialog);
+    let own_side = record_route(departure.to.listener);
+    let their_side = Some(departure.from.listener)
+        .filter(|place| *place != departure.to.listener)
+        .map(record_route);
     let calling = asserted(request, call, route);
     let mut edit = Edit::new(request);
     edit.set_request_uri(&uri)?;
@@ -63,16 +70,15 @@ pub(super) fn to_trunk(
     edit.mark_source(departure.source)?;
     edit.push_via(&via)?;
     edit.remove(HeaderName::Route.as_str().as_bytes())?;
-    let [own_side, their_side] = &record_routes;
-    if departure.to.listener != departure.from.listener {
+    if let Some(their_side) = &their_side {
         edit.push_record_route(their_side)?;
     }
-    edit.push_record_route(own_side)?;
+    edit.push_record_route(&own_side)?;
     if let Some((nth, number)) = &calling {
         // Where it has no place for this number, it stays as the caller's side asserted it.
         let _ = edit.set_user(HeaderName::PAssertedIdentity, *nth, number);
     }
-    Ok(written(&mut edit, departure, request)?.into())
+    written(&mut edit, departure, page)
 }
 
 /// A request inside a dialog, on its way along its Route set: RFC 3261 §16.6 without
@@ -84,6 +90,7 @@ pub(super) fn along_route(
     request: &Message<'_>,
     way: &RouteSet<'_>,
     departure: &Departure<'_>,
+    page: &mut Vec<u8>,
 ) -> Result<Bytes, EditError> {
     let via = via(departure);
     let mut routes = Vec::new();
@@ -105,18 +112,16 @@ pub(super) fn along_route(
             edit.pop_route()?;
         }
     }
-    Ok(written(&mut edit, departure, request)?.into())
+    written(&mut edit, departure, page)
 }
 
 /// A response on its way back: RFC 3261 §16.7 step 3. `None` when there is no Via left:
 /// nobody asked but us.
-pub(super) fn without_own_via(response: &Message<'_>) -> Option<Bytes> {
+pub(super) fn without_own_via(response: &Message<'_>, page: &mut Vec<u8>) -> Option<Bytes> {
     response.values(HeaderName::Via).nth(1)?;
-    let mut edit = Edit::new(response);
-    edit.pop_via().ok()?;
-    let mut out = Vec::new();
-    edit.write(&mut out);
-    Some(out.into())
+    page.clear();
+    let written = response.write_without_top_via(page);
+    written.then(|| Bytes::copy_from_slice(page))
 }
 
 /// The response with another status: RFC 3261 §16.7 step 6 has a 503 become a 500.
@@ -127,18 +132,19 @@ pub(super) fn with_status(response: &Bytes, status: StatusCode) -> Bytes {
     [line.as_bytes(), rest].concat().into()
 }
 
+/// Written on the page, and copied from there: the size is not known before, and what is
+/// kept should take no more room than it needs.
 fn written(
     edit: &mut Edit<'_>,
     departure: &Departure<'_>,
-    request: &Message<'_>,
-) -> Result<Vec<u8>, EditError> {
+    page: &mut Vec<u8>,
+) -> Result<Bytes, EditError> {
     if departure.to.transport.is_reliable() {
         edit.ensure_content_length()?;
     }
-    // A Via, two Record-Routes and a longer URI seldom need more.
-    let mut out = Vec::with_capacity(request.bytes().len() + 512);
-    edit.write(&mut out);
-    Ok(out)
+    page.clear();
+    edit.write(page);
+    Ok(Bytes::copy_from_slice(page))
 }
 
 /// RFC 3261 §16.6 step 8.
@@ -158,9 +164,9 @@ fn record_route(listeners: &Listeners, place: u16, dialog: DialogMark) -> Vec<u8
         .map_or(&[][..], |own| &own.record_route);
     let mut value = Vec::with_capacity(start.len() + 19);
     value.extend_from_slice(start);
-    push_hex(dialog.mark, 16, &mut value);
+    hex::push(dialog.mark, 16, &mut value);
     if let Some(owner) = dialog.owner {
-        push_hex(owner.into(), 2, &mut value);
+        hex::push(owner.into(), 2, &mut value);
     }
     value.push(b'>');
     value

@@ -15,6 +15,7 @@
 //! | `acceptance` | §13.3.1.4: a 2xx and its ACK, hop by hop |
 //! | `prober` | §11: which trunks are alive |
 //! | `branch` | our Vias: whose transaction, which one, and loops |
+//! | `hex` | digits of branches and marks |
 //! | `flow` | listeners, flows, targets |
 //! | `proxy_event` | what observers see |
 
@@ -27,6 +28,7 @@ mod facts;
 mod flow;
 mod forwarding;
 mod held;
+mod hex;
 mod laws;
 mod locations;
 mod prober;

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::branch::{Branch, push_hex};
+use super::branch::Branch;
 use super::engine::{Output, repeats, retry_after_s};
 use super::flow::{Flow, Listeners, Target};
+use super::hex;
 use super::locations::{Ordered, ordered};
 use super::proxy_event::{ProbeMiss, ProbeReport, ProxyEvent};
-use super::secret::Secret;
+use super::secret::{Purpose, Secret};
 use super::table_view::{Place, TableView};
 use crate::limits::{
     PROBE_LOOK_MS, PROBES_AT_ONCE_MAX, PROXY_CONTEXTS_MAX, TRUNK_RETRY_AFTER_S_MAX,
@@ -320,7 +321,7 @@ impl Voice {
         branch.write(&mut via);
         let word = |what: &str| {
             let mut word = Vec::new();
-            push_hex(self.key.hash_one((branch.unique, what)), 16, &mut word);
+            hex::push(self.key.hash_one((branch.unique, what)), 16, &mut word);
             word
         };
         let mut request = Vec::new();
@@ -341,7 +342,7 @@ impl Voice {
     }
 
     fn hash(&self, name: &str, sequence: u32) -> u64 {
-        let mut hasher = self.secret.hasher(b"probe");
+        let mut hasher = self.secret.hasher(Purpose::Probe);
         hasher.write_u32(sequence);
         hasher.write(name.as_bytes());
         hasher.finish()

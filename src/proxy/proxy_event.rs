@@ -8,12 +8,13 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::event::{DialledText, MethodKind, counted};
+use super::event::{CallEvent, MethodKind, counted};
+use super::facts::CallFacts;
 use crate::limits::ROUTES_MAX;
 use crate::routing::{
     Caller, Ending, GroupId, Number, Outcome, Route, RoutingTable, RuleId, Stop, Turn,
 };
-use crate::sip::{ParseError, StatusCode};
+use crate::sip::{Message, ParseError, StatusCode};
 
 /// What happened.
 #[derive(Debug)]
@@ -59,22 +60,12 @@ pub struct ProxiedCall {
     pub source: SocketAddr,
     /// Place of the listener it came in on.
     pub listener: u16,
-    /// The Call-ID, as received.
-    pub call_id: Bytes,
+    /// The INVITE, as received.
+    pub invite: Bytes,
     /// The table that decided, which the call keeps to its end.
     pub table: Arc<RoutingTable>,
     /// The trunk group it arrived on.
     pub from: GroupId,
-    /// The number as dialled: what was looked up.
-    pub dialled: DialledText,
-    /// The context of a local number (RFC 3966 phone-context).
-    pub phone_context: Option<Bytes>,
-    /// The caller as shown; `None` when anonymous.
-    pub shown: Option<DialledText>,
-    /// Host of the Request-URI.
-    pub host: Bytes,
-    /// Trunk group label of the Request-URI, if it is whole (RFC 4904).
-    pub tgrp: Option<Bytes>,
     /// The called number after normalisation; `None` when it is no number.
     pub called: Option<Number>,
     /// The caller after normalisation.
@@ -95,6 +86,38 @@ pub struct ProxiedCall {
     pub progress_ms: Option<u32>,
     /// Milliseconds until the caller had its final answer.
     pub answer_ms: u32,
+}
+
+impl ProxiedCall {
+    /// The call as a redirect server would tell of it: what its INVITE said, read when it is
+    /// asked for, and what was decided. `listener` is the name of the one it came in on.
+    #[must_use]
+    pub fn decision<'c>(&'c self, listener: &'c str) -> CallEvent<'c> {
+        let read = Message::parse_datagram(&self.invite).ok();
+        let facts = (read.as_ref()).and_then(|invite| CallFacts::read(invite).ok());
+        let facts = facts.as_ref();
+        let dialled = facts.map(|facts| facts.called.text());
+        CallEvent {
+            at: self.at,
+            source: self.source,
+            listener,
+            call_id: (read.as_ref())
+                .and_then(|invite| invite.call_id().ok())
+                .unwrap_or_default(),
+            generation: self.table.generation(),
+            from: self.from,
+            dialled: dialled.unwrap_or_default(),
+            phone_context: facts.and_then(|facts| facts.called.phone_context()),
+            shown: facts.and_then(|facts| Some(facts.calling.as_ref()?.text())),
+            host: facts.map_or(&[][..], |facts| facts.host),
+            tgrp: facts.and_then(CallFacts::tgrp),
+            called: self.called,
+            calling: self.calling,
+            rule: self.rule,
+            outcome: self.outcome.clone(),
+            status: self.status.code(),
+        }
+    }
 }
 
 /// How one probe of a trunk ended.

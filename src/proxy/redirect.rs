@@ -561,17 +561,8 @@ impl<'a> Asked<'_, 'a> {
     /// RFC 4904 §5 among others: the trunk group it arrives on. Where nothing is asked of
     /// the message, it is not read for it.
     fn classify(&self, facts: &CallFacts<'a>, table: &RoutingTable) -> Option<GroupId> {
-        let (message, datagram) = (self.message, self.datagram);
-        let header = |name: &str| message.by_name(name.as_bytes()).next();
-        if routing::is_by_source_only(table) {
-            return routing::classify(
-                table,
-                &Arrival::of_source(datagram.source.ip(), datagram.listener),
-                header,
-            );
-        }
-        let arrival = facts.arrival(message, datagram.source, datagram.listener);
-        routing::classify(table, &arrival, header)
+        let came = (self.datagram.source, self.datagram.listener);
+        facts.classify(self.message, came, table)
     }
 
     const fn path(&self, to: SocketAddr) -> AnswerPath {

@@ -63,8 +63,6 @@ pub(super) struct ResponseContext {
     pub(super) cancel_reason: Option<Bytes>,
     /// For a request in the dialog of a counted call: the mark of the call.
     pub(super) held: Option<HeldDialog>,
-    /// For when its next timer stands in the queue.
-    pub(super) queued: Option<Instant>,
 }
 
 /// By what the ACK of a 2xx is known to belong to its INVITE.
@@ -186,7 +184,6 @@ impl ResponseContext {
             cancelled: false,
             cancel_reason: None,
             held: None,
-            queued: None,
         }
     }
 

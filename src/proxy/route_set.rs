@@ -4,6 +4,7 @@
 use arrayvec::ArrayVec;
 
 use super::flow::{DIALOG_PARAMETER, Listeners};
+use super::hex;
 use crate::limits::ROUTE_VALUES_MAX;
 use crate::sip::{HeaderName, Message, NameAddr, ParseError, Uri};
 
@@ -96,11 +97,19 @@ impl<'a> RouteSet<'a> {
     /// RFC 3261 §16.4: the first Route values that name us are taken off.
     fn take_own(&mut self, listeners: &Listeners) -> Result<(), NoWay> {
         while let Some(first) = self.routes.first() {
-            let uri = NameAddr::parse(first)?.uri;
-            if self.own_taken >= OWN_VALUES_MAX || !listeners.is_own_uri(&uri) {
-                break;
+            // As we wrote it, mostly; a peer may have written it in another way.
+            let own_words = listeners
+                .behind_record_route(first)
+                .and_then(|rest| mark_of(rest.strip_suffix(b">")?));
+            if let Some(mark) = own_words.filter(|_| self.own_taken < OWN_VALUES_MAX) {
+                self.note_mark(mark);
+            } else {
+                let uri = NameAddr::parse(first)?.uri;
+                if self.own_taken >= OWN_VALUES_MAX || !listeners.is_own_uri(&uri) {
+                    break;
+                }
+                self.note_own(&uri);
             }
-            self.note_own(&uri);
             self.routes.remove(0);
             self.own_taken += 1;
         }
@@ -109,10 +118,15 @@ impl<'a> RouteSet<'a> {
 
     fn note_own(&mut self, own: &Uri<'_>) {
         self.through_us = true;
-        if let Some(mark) = own.param(DIALOG_PARAMETER).and_then(mark) {
-            // Beyond the bound a mark is one too few, and the request is asked more strictly.
-            let _ = self.marks.try_push(mark);
+        if let Some(mark) = own.param(DIALOG_PARAMETER).and_then(mark_of) {
+            self.note_mark(mark);
         }
+    }
+
+    fn note_mark(&mut self, mark: u64) {
+        self.through_us = true;
+        // Beyond the bound a mark is one too few, and the request is asked more strictly.
+        let _ = self.marks.try_push(mark);
     }
 
     /// RFC 3261 §16.6 step 6: a next hop without `lr` is a strict router.
@@ -132,10 +146,10 @@ impl<'a> RouteSet<'a> {
     }
 }
 
-/// The mark as [`push_hex`](super::branch::push_hex) wrote it; behind it may stand a worker.
-fn mark(text: &[u8]) -> Option<u64> {
-    let digits = text.get(..16).filter(|_| matches!(text.len(), 16 | 18))?;
-    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+/// The mark as [`hex::push`](super::hex::push) wrote it; behind it may stand a worker.
+fn mark_of(text: &[u8]) -> Option<u64> {
+    let (mark, worker) = hex::read(text, 16)?;
+    matches!(worker.len(), 0 | 2).then_some(mark)
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub(super) fn check<'a>(
     } else {
         loop_mark(secret, request, head, &arrived(flow))
     };
-    if !is_ack && is_looped(request, loop_mark) {
+    if !is_ack && is_looped(request, head, loop_mark) {
         return Err(Unfit::new(ProxyRefusal::Loop, StatusCode::LOOP_DETECTED));
     }
     let requires = |value: &[u8]| !value.is_empty();

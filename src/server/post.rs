@@ -49,6 +49,11 @@ impl Post {
         self.number
     }
 
+    /// Whether there is no other worker.
+    pub(super) fn is_alone(&self) -> bool {
+        self.workers.len() <= 1
+    }
+
     /// Whether this is the number of another worker.
     pub(super) fn is_elsewhere(&self, worker: u8) -> bool {
         worker != self.number && usize::from(worker) < self.workers.len()

@@ -1,6 +1,8 @@
 //! The proxy listeners of one worker around one engine: receive, handle, send, sleep until
 //! the next timer.
 
+mod pace;
+mod provision;
 mod streams;
 
 use std::future::poll_fn;
@@ -18,6 +20,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::{Sleep, sleep};
 
+use self::pace::{GATHER, Pace};
+use self::provision::Provision;
 use super::locating::Published;
 use super::post::{Handed, Post};
 use super::worker::{Order, Worker};
@@ -73,6 +77,8 @@ struct Work {
     events: Vec<ProxyEvent>,
     /// Connections to close behind what is to be sent.
     hang_ups: Vec<Flow>,
+    pace: Pace,
+    provision: Provision,
 }
 
 impl Unanswered {
@@ -106,6 +112,10 @@ impl ProxyTask {
             self.wait(&mut alarm, None).await;
             if self.round(&mut work).await >= DATAGRAM_BATCH_MAX {
                 tokio::task::yield_now().await;
+            } else if work.pace.is_busy() {
+                // Asleep as a whole: a timer of the runtime would have every datagram wake
+                // this thread, which is what gathering spares.
+                std::thread::sleep(GATHER);
             }
         }
         self.drain(&mut work, &mut alarm).await;
@@ -161,6 +171,8 @@ impl ProxyTask {
         for event in work.events.drain(..) {
             self.tell(now, event);
         }
+        work.pace.note(now.instant, taken);
+        work.provision.look_after(self.engine.in_progress());
         taken
     }
 
@@ -185,8 +197,7 @@ impl ProxyTask {
                     peer: received.source,
                 };
                 let bytes = received.bytes;
-                let owner = response_owner(bytes).or_else(|| dialog_owner(bytes));
-                match owner.filter(|owner| self.post.is_elsewhere(*owner)) {
+                match self.elsewhere(bytes) {
                     None => self.handle(now, Input::Received { flow, bytes }, snapshot, work),
                     Some(owner) => {
                         let bytes = Bytes::copy_from_slice(bytes);
@@ -199,6 +210,15 @@ impl ProxyTask {
             door.room = Some(room);
         }
         taken
+    }
+
+    /// The other worker a datagram belongs to, if there is one.
+    fn elsewhere(&self, bytes: &[u8]) -> Option<u8> {
+        if self.post.is_alone() {
+            return None;
+        }
+        let owner = response_owner(bytes).or_else(|| dialog_owner(bytes));
+        owner.filter(|owner| self.post.is_elsewhere(*owner))
     }
 
     fn receive(&self, place: usize, room: &mut ReceiveRoom) -> usize {

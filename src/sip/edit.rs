@@ -5,6 +5,7 @@ mod laws;
 #[cfg(test)]
 mod tests;
 mod text;
+mod top_via;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -364,7 +365,8 @@ impl<'a> Edit<'a> {
     }
 
     fn pop(&mut self, name: HeaderName) -> Result<(), EditError> {
-        let there = self.message.values(name).count();
+        let message = self.message;
+        let has_more_than = |count| message.values(name).nth(count).is_some();
         let popped = self
             .changes
             .iter_mut()
@@ -373,13 +375,12 @@ impl<'a> Edit<'a> {
                 _ => None,
             });
         match popped {
-            Some(count) if *count >= there => Err(EditError::Missing),
-            Some(count) => {
+            Some(count) if has_more_than(*count) => {
                 *count += 1;
                 Ok(())
             }
-            None if there == 0 => Err(EditError::Missing),
-            None => self.change(name.as_str().as_bytes(), What::Pop(1)),
+            None if has_more_than(0) => self.change(name.as_str().as_bytes(), What::Pop(1)),
+            _ => Err(EditError::Missing),
         }
     }
 

@@ -97,9 +97,13 @@ impl<'a> CommaList<'a> {
 
     /// Length of the first element of the rest.
     fn element_length(&mut self) -> usize {
-        // Almost every value is alone.
-        if memchr(b',', self.rest).is_none() {
+        // Almost every value is alone, or nothing in it hides a comma.
+        let Some(comma) = memchr(b',', self.rest) else {
             return self.rest.len();
+        };
+        let before = self.rest.get(..comma).unwrap_or_default();
+        if memchr3(b'"', b'<', b'(', before).is_none() {
+            return comma;
         }
         let mut at = 0;
         let mut after_lws = true;

@@ -51,7 +51,7 @@ pub(super) struct Line<'a> {
     /// The value without white space at its ends.
     pub(super) value: &'a [u8],
     /// The line with its CRLF, if it can be repeated as it is.
-    whole: Option<&'a [u8]>,
+    pub(super) whole: Option<&'a [u8]>,
 }
 
 impl Line<'_> {

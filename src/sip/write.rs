@@ -246,16 +246,10 @@ pub(super) fn write_address(address: IpAddr, out: &mut Vec<u8>) {
 
 /// In decimal, without the machinery of formatting.
 pub(super) fn write_number(number: u16, out: &mut Vec<u8>) {
-    let digit = |place: u16| b'0' + (number / place % 10) as u8;
-    let places = [10_000, 1_000, 100, 10, 1];
-    let leading = places
-        .iter()
-        .take(4)
-        .take_while(|place| number < **place)
-        .count();
-    for place in places.into_iter().skip(leading) {
-        out.push(digit(place));
+    if number >= 10 {
+        write_number(number / 10, out);
     }
+    out.push(b'0' + (number % 10) as u8);
 }
 
 #[cfg(test)]

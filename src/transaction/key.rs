@@ -1,6 +1,6 @@
 //! Which transaction a message belongs to: RFC 3261 §17.1.3 and §17.2.3.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
 use crate::sip::{Message, Method, Via};
 
@@ -9,6 +9,9 @@ use crate::sip::{Message, Method, Via};
 /// transactions meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransactionKey(u64, u64);
+
+/// How maps are told apart their keys: a [`TransactionKey`] is a keyed hash already.
+pub(crate) type ByKey = BuildHasherDefault<Keyed>;
 
 /// Keeps the keys of servers apart from those of clients.
 const SERVER: u8 = 1;
@@ -141,6 +144,26 @@ fn sent_by(hasher: &mut impl Hasher, via: &Via<'_>) {
 fn field(hasher: &mut impl Hasher, bytes: &[u8]) {
     hasher.write_usize(bytes.len());
     hasher.write(bytes);
+}
+
+/// Hashes what is a keyed hash already: its bits are as good as any.
+#[derive(Debug, Default)]
+pub(crate) struct Keyed(u64);
+
+impl Hasher for Keyed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = self.0.rotate_left(32) ^ half;
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod timers;
 
 pub use client_invite::ClientInvite;
 pub use client_non_invite::ClientNonInvite;
+pub(crate) use key::ByKey;
 pub use key::TransactionKey;
 pub use server_invite::ServerInvite;
 pub use server_non_invite::ServerNonInvite;

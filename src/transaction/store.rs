@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Instant;
 
+use super::key::ByKey;
 use super::{Actions, Event, Transaction, TransactionKey};
 
 /// The transactions of one worker, each with a note of its owner's: which call it
@@ -18,7 +18,7 @@ pub struct TransactionStore<N> {
     slots: Vec<Slot<N>>,
     /// Slots without a transaction.
     free: Vec<u32>,
-    by_key: HashMap<TransactionKey, u32, BuildHasherDefault<Keyed>>,
+    by_key: HashMap<TransactionKey, u32, ByKey>,
     /// At most one live element per transaction, never later than its deadline. What
     /// has died stays until it is due or outnumbers the living.
     due: BinaryHeap<Reverse<(Instant, TransactionId)>>,
@@ -84,7 +84,7 @@ impl<N: Copy> TransactionStore<N> {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            by_key: HashMap::with_hasher(BuildHasherDefault::default()),
+            by_key: HashMap::with_hasher(ByKey::default()),
             due: BinaryHeap::new(),
             // Indices are 32-bit.
             bound: bound.min(u32::MAX as usize),
@@ -284,26 +284,6 @@ impl TransactionId {
     const fn at(self) -> usize {
         // A 32-bit number fits.
         self.index as usize
-    }
-}
-
-/// Hashes what is a keyed hash already: its bits are as good as any.
-#[derive(Debug, Default)]
-struct Keyed(u64);
-
-impl Hasher for Keyed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes
-            .iter()
-            .for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, half: u64) {
-        self.0 = self.0.rotate_left(32) ^ half;
     }
 }
 

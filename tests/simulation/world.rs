@@ -518,7 +518,9 @@ impl World {
                 );
             }
             self.tally.next_routes += u64::from(call.attempts.len() > 1);
-            let before = self.told.insert(text(&call.call_id), call.status.code());
+            let before = self
+                .told
+                .insert(text(call.decision("").call_id), call.status.code());
             assert_eq!(before, None, "a call was told of twice");
         }
     }

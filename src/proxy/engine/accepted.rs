@@ -9,6 +9,7 @@ use super::{Engine, repeats};
 use crate::limits::ACCEPTANCES_MAX;
 use crate::proxy::acceptance::{Acceptance, Again};
 use crate::proxy::flow::Flow;
+use crate::proxy::forwarding;
 use crate::proxy::proxy_event::{EndedBy, ProxyEvent, ProxyRepeat};
 use crate::proxy::response_context::{HeldDialog, InviteMark, ResponseContext};
 use crate::routing::CallHold;
@@ -112,7 +113,7 @@ impl Engine {
         now: Instant,
         context: &mut ResponseContext,
         (unique, tag): (u64, u64),
-        relay: impl FnOnce() -> Option<Bytes>,
+        message: &Message<'_>,
         status: StatusCode,
     ) -> bool {
         let mut known = context.acceptances.iter();
@@ -126,7 +127,7 @@ impl Engine {
             }
             Again::Absorb => self.event(ProxyEvent::Repeated(ProxyRepeat::SuccessAbsorbed)),
             Again::Relay => {
-                if let Some(response) = relay() {
+                if let Some(response) = forwarding::without_own_via(message, &mut self.page) {
                     self.give(now, context, status, response, EndedBy::Answer);
                 }
             }
@@ -151,7 +152,7 @@ impl Engine {
         &mut self,
         from: &Flow,
         (mark, tag): (InviteMark, Option<&[u8]>),
-        (to, ack): (Flow, &[u8]),
+        (to, ack): (Flow, &Bytes),
     ) {
         let tag = self.callee_tag(tag);
         let place = self.by_dialog.get(&mark.dialog).copied();

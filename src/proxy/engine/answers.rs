@@ -116,7 +116,7 @@ impl Engine {
         if attempt.timer_c.is_some() {
             attempt.timer_c = Some(timer_c);
         }
-        if let Some(response) = forwarding::without_own_via(message) {
+        if let Some(response) = forwarding::without_own_via(message, &mut self.page) {
             context.progressed.get_or_insert(now);
             self.respond(now, context, status, response);
         }
@@ -140,8 +140,7 @@ impl Engine {
         }
         if let Some(attempt) = context.attempts.get_mut(place) {
             id.0 = attempt.unique;
-            let relay = || forwarding::without_own_via(message);
-            if self.accepted_again(now, context, id, relay, status) {
+            if self.accepted_again(now, context, id, message, status) {
                 return;
             }
         }
@@ -158,7 +157,7 @@ impl Engine {
                 call.note_ending(report, ending);
             }
         }
-        if let Some(response) = forwarding::without_own_via(message) {
+        if let Some(response) = forwarding::without_own_via(message, &mut self.page) {
             self.give(now, context, status, response.clone(), EndedBy::Answer);
             self.accepted(now, context, id, response);
         }
@@ -197,7 +196,7 @@ impl Engine {
             return;
         }
         if !(is_ours && status == StatusCode::REQUEST_TERMINATED) {
-            let response = forwarding::without_own_via(message);
+            let response = forwarding::without_own_via(message, &mut self.page);
             context.consider(Candidate { status, response });
         }
         if was == Stage::Active {

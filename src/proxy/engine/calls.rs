@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Engine;
 use super::requests::{Asked, overload};
 use crate::limits::{MESSAGE_BYTES_MAX, TRUNK_TIMEOUT_MS_DEFAULT};
-use crate::proxy::facts::{CallFacts, UserText};
+use crate::proxy::facts::CallFacts;
 use crate::proxy::flow::Target;
 use crate::proxy::forwarding::{self, Departure, DialogMark};
 use crate::proxy::proxy_event::{AttemptReport, EndedBy, ProxiedCall, ProxyRefusal};
@@ -99,9 +99,8 @@ impl Engine {
     ) -> Result<Call, Unfit> {
         let (view, message) = (&self.view, asked.message);
         let listener = self.listeners.name(asked.flow.listener);
-        let arrival = facts.arrival(message, asked.flow.peer, listener);
-        let header = |name: &str| message.by_name(name.as_bytes()).next();
-        let Some(from) = routing::classify(&view.table, &arrival, header) else {
+        let came = (asked.flow.peer, listener);
+        let Some(from) = facts.classify(message, came, &view.table) else {
             return Err(Unfit::new(
                 ProxyRefusal::UnknownSource,
                 StatusCode::FORBIDDEN,
@@ -222,26 +221,11 @@ impl Engine {
             call.places_tried.push(target.address);
         }
         let is_counted = hold.is_some();
-        let (to, bytes) = match read {
-            Some((message, facts)) => self.departure(
-                context,
-                (route, target),
-                branch,
-                is_counted,
-                (message, facts),
-            ),
-            None => {
-                let message = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
-                let facts = CallFacts::read(&message).map_err(|_| Unreachable)?;
-                self.departure(
-                    context,
-                    (route, target),
-                    branch,
-                    is_counted,
-                    (&message, &facts),
-                )
-            }
-        }?;
+        let mut page = std::mem::take(&mut self.page);
+        let way = (route, target);
+        let left = self.departure(context, way, branch, is_counted, read, &mut page);
+        self.page = page;
+        let (to, bytes) = left?;
         let timeout_ms = context
             .call
             .as_ref()
@@ -276,8 +260,15 @@ impl Engine {
         (route, target): (Route, Target),
         branch: super::Branch,
         is_counted: bool,
-        (request, facts): (&Message<'_>, &CallFacts<'_>),
+        read: Option<(&Message<'_>, &CallFacts<'_>)>,
+        page: &mut Vec<u8>,
     ) -> Result<(super::Flow, Bytes), Unreachable> {
+        let Some((request, facts)) = read else {
+            let message = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
+            let facts = CallFacts::read(&message).map_err(|_| Unreachable)?;
+            let read = Some((&message, &facts));
+            return self.departure(context, (route, target), branch, is_counted, read, page);
+        };
         let call = context.call.as_ref().ok_or(Unreachable)?;
         if self.listeners.is_own_address(target.address) {
             return Err(Unreachable);
@@ -297,41 +288,31 @@ impl Engine {
             mark: context.mark.ok_or(Unreachable)?.dialog,
             owner: is_counted.then_some(self.worker),
         };
-        let bytes = forwarding::to_trunk(request, facts, call, route, &departure, dialog)
+        let bytes = forwarding::to_trunk(request, facts, call, route, &departure, dialog, page)
             .ok()
             .filter(|bytes| bytes.len() <= MESSAGE_BYTES_MAX)
             .ok_or(Unreachable)?;
         Ok((to, bytes))
     }
 
-    /// What is told of a call when its caller has the final answer.
+    /// What is told of a call when its caller has the final answer: its request goes along.
     pub(super) fn report(
         &self,
         now: Instant,
-        context: &ResponseContext,
+        context: &mut ResponseContext,
         status: StatusCode,
         by: EndedBy,
     ) -> Option<Box<ProxiedCall>> {
+        let invite = std::mem::take(&mut context.request);
         let call = context.call.as_ref()?;
-        let request = Message::parse_datagram(&context.request).ok()?;
-        let facts = CallFacts::read(&request).ok()?;
         let progressed = context.progressed.map(|at| context.elapsed_ms(at));
         Some(Box::new(ProxiedCall {
             at: call.at,
             source: context.source,
             listener: context.upstream.listener,
-            call_id: Bytes::copy_from_slice(request.call_id().unwrap_or_default()),
+            invite,
             table: Arc::clone(&call.view.table),
             from: call.from,
-            dialled: facts.called.text(),
-            phone_context: facts.called.phone_context().map(Bytes::copy_from_slice),
-            shown: facts.calling.as_ref().map(UserText::text),
-            host: Bytes::copy_from_slice(facts.host),
-            tgrp: facts
-                .label
-                .trunk_context
-                .and(facts.label.tgrp)
-                .map(Bytes::copy_from_slice),
             called: call.called,
             calling: call.calling,
             emergency: call.emergency,

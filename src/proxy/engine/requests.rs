@@ -15,6 +15,7 @@ use crate::proxy::flow::{Flow, NoTarget};
 use crate::proxy::forwarding::{self, Departure};
 use crate::proxy::proxy_event::{ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused, ProxyRepeat};
 use crate::proxy::response_context::{Attempt, InviteMark, ResponseContext, Stage};
+use crate::proxy::secret::Purpose;
 use crate::proxy::to_tag::to_tag;
 use crate::proxy::validation::{Unfit, Valid, check};
 use crate::routing::rule::Action as RuleAction;
@@ -154,7 +155,8 @@ impl Engine {
             to: &to,
             branch,
         };
-        let Ok(bytes) = forwarding::along_route(message, &valid.way, &departure) else {
+        let Ok(bytes) = forwarding::along_route(message, &valid.way, &departure, &mut self.page)
+        else {
             self.forget(context.place, key);
             return Err(Unfit::new(ProxyRefusal::Malformed, StatusCode::BAD_REQUEST));
         };
@@ -264,7 +266,7 @@ impl Engine {
         let branch = Branch {
             worker: self.worker,
             context: Branch::STATELESS,
-            unique: self.secret.of(b"ack", via.unwrap_or_default()),
+            unique: self.secret.of(Purpose::Ack, via.unwrap_or_default()),
             loop_mark: valid.loop_mark,
         };
         let departure = Departure {
@@ -274,7 +276,7 @@ impl Engine {
             to: &to,
             branch,
         };
-        match forwarding::along_route(asked.message, &valid.way, &departure) {
+        match forwarding::along_route(asked.message, &valid.way, &departure, &mut self.page) {
             Ok(bytes) => {
                 self.acknowledged(&asked.flow, (mark, head.to.tag()), (to, &bytes));
                 self.transmit(to, bytes);
@@ -448,9 +450,10 @@ impl Engine {
         let reply = Reply::new(asked.message, StatusCode::TRYING)
             .head(head)
             .source(context.source);
-        let mut trying = Vec::with_capacity(512);
-        reply.write(&mut trying);
-        let respond = Event::Respond(StatusCode::TRYING, trying.into());
+        self.page.clear();
+        reply.write(&mut self.page);
+        let trying = Bytes::copy_from_slice(&self.page);
+        let respond = Event::Respond(StatusCode::TRYING, trying);
         self.step_server(asked.now.instant, context, respond);
     }
 

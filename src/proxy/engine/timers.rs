@@ -12,27 +12,92 @@ use crate::routing::table::Cause;
 use crate::sip::StatusCode;
 use crate::transaction::Event;
 
-/// Contexts by the time of their next timer. One valid element for each context; one that
-/// was overtaken by an earlier timer is found out by its time and dropped when it comes up.
+/// When which context wants to be looked at.
+///
+/// Each has one valid element in the queue, never later than it wants. Most timers are moved
+/// on before they are due: such an element is put back in for the later time without a look
+/// at its context, which nobody may have touched for half a minute.
 #[derive(Debug, Default)]
-pub(super) struct TimerQueue(BinaryHeap<Reverse<(Instant, u32, u64)>>);
+pub(super) struct TimerQueue {
+    elements: BinaryHeap<Reverse<(Instant, u32, u64)>>,
+    /// By place. What stands for a context that is gone is found out by its serial.
+    wanted: Vec<Option<Wanted>>,
+}
+
+/// What a context wants, and for when its valid element stands in the queue.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    serial: u64,
+    at: Instant,
+    queued: Instant,
+}
+
+/// Places without an element that are not worth giving back.
+const KEPT_MAX: usize = 4_096;
 
 impl TimerQueue {
-    pub(super) fn push(&mut self, at: Instant, place: u32, serial: u64) {
-        self.0.push(Reverse((at, place, serial)));
+    /// From now on the context with this serial wants to be looked at then.
+    pub(super) fn set(&mut self, at: Instant, place: u32, serial: u64) {
+        let index = usize::try_from(place).unwrap_or(usize::MAX);
+        if self.wanted.len() <= index {
+            self.wanted.resize(index.saturating_add(1), None);
+        }
+        let Some(wanted) = self.wanted.get_mut(index) else {
+            return;
+        };
+        match wanted.as_mut().filter(|wanted| wanted.serial == serial) {
+            Some(wanted) if wanted.queued <= at => wanted.at = at,
+            _ => {
+                *wanted = Some(Wanted {
+                    serial,
+                    at,
+                    queued: at,
+                });
+                self.elements.push(Reverse((at, place, serial)));
+            }
+        }
     }
 
     pub(super) fn first(&self) -> Option<Instant> {
-        self.0.peek().map(|Reverse((at, ..))| *at)
+        self.elements.peek().map(|Reverse((at, ..))| *at)
     }
 
-    fn pop_due(&mut self, now: Instant) -> Option<(Instant, u32, u64)> {
-        self.first().filter(|at| *at <= now)?;
-        self.0.pop().map(|Reverse(due)| due)
+    /// The place and serial of the next context that is due at `now`; it has no element any
+    /// more.
+    fn pop_due(&mut self, now: Instant) -> Option<(u32, u64)> {
+        while let Some(Reverse((at, place, serial))) = self
+            .elements
+            .peek()
+            .copied()
+            .filter(|Reverse((at, ..))| *at <= now)
+        {
+            self.elements.pop();
+            let index = usize::try_from(place).unwrap_or(usize::MAX);
+            let Some(kept) = self.wanted.get_mut(index) else {
+                continue;
+            };
+            match kept.as_mut() {
+                Some(wanted) if (wanted.serial, wanted.queued) != (serial, at) => {}
+                Some(wanted) if wanted.at > now => {
+                    wanted.queued = wanted.at;
+                    self.elements.push(Reverse((wanted.at, place, serial)));
+                }
+                Some(_) => {
+                    *kept = None;
+                    return Some((place, serial));
+                }
+                None => {}
+            }
+        }
+        if self.elements.is_empty() && self.wanted.len() > KEPT_MAX {
+            // Who has no element wants nothing: give back what a burst took.
+            self.wanted = Vec::new();
+        }
+        None
     }
 
     fn len(&self) -> usize {
-        self.0.len()
+        self.elements.len()
     }
 }
 
@@ -40,14 +105,13 @@ impl Engine {
     /// Runs what is due. What becomes due by that is for the next time.
     pub(super) fn timer_due(&mut self, now: Instant) {
         for _ in 0..self.queue.len() {
-            let Some((at, place, serial)) = self.queue.pop_due(now) else {
+            let Some((place, serial)) = self.queue.pop_due(now) else {
                 return;
             };
             let Some(mut context) = self.contexts.take(place) else {
                 continue;
             };
-            if context.serial == serial && context.queued == Some(at) {
-                context.queued = None;
+            if context.serial == serial {
                 self.context_due(now, &mut context);
                 self.settle(now, context);
             } else {
@@ -145,5 +209,50 @@ impl Engine {
         }
         context.consider(Candidate::silent(StatusCode::REQUEST_TIMEOUT));
         self.go_on(now, context, ending);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    proptest! {
+        /// Whatever is wanted and moved: who is due is told, once, and nobody else; and the
+        /// queue wants to be asked no later than the first of them.
+        #[test]
+        fn it_tells_what_a_map_of_times_would_tell(
+            steps in prop::collection::vec((0_u32..4, 0_u64..3, 0_u64..40, prop::bool::ANY), 1..200),
+        ) {
+            let begun = Instant::now();
+            let mut now = begun;
+            let mut queue = TimerQueue::default();
+            // By place: the newest serial, and when it wants to be looked at.
+            let mut model: BTreeMap<u32, (u64, Instant)> = BTreeMap::new();
+            for (place, renewed, wait_ms, passes) in steps {
+                let newest = model.get(&place).map_or(0, |(serial, _)| *serial);
+                let serial = newest + u64::from(renewed == 0 || newest == 0);
+                let at = now + Duration::from_millis(wait_ms);
+                queue.set(at, place, serial);
+                model.insert(place, (serial, at));
+                if passes {
+                    now += Duration::from_millis(wait_ms / 2);
+                    let mut told = Vec::new();
+                    while let Some((place, serial)) = queue.pop_due(now) {
+                        told.push((place, serial));
+                    }
+                    told.sort_unstable();
+                    let due = model.iter().filter(|(_, (_, at))| *at <= now);
+                    let due: Vec<_> = due.map(|(place, (serial, _))| (*place, *serial)).collect();
+                    prop_assert_eq!(&told, &due);
+                    model.retain(|_, (_, at)| *at > now);
+                }
+                let first = model.values().map(|(_, at)| *at).min();
+                prop_assert!(first.is_none() || queue.first() <= first);
+                prop_assert!(first.is_none() || queue.first().is_some());
+            }
+        }
     }
 }

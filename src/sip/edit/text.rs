@@ -34,7 +34,10 @@ impl Text<'_> {
         // Writing to a Vec does not fail.
         match *self {
             Text::Bytes(bytes) => out.extend_from_slice(bytes),
-            Text::Decimal(number) => drop(write!(out, "{number}")),
+            Text::Decimal(number) => match u16::try_from(number) {
+                Ok(number) => write_number(number, out),
+                Err(_) => drop(write!(out, "{number}")),
+            },
             Text::User(user) => out.extend([user, b"@"].into_iter().flatten()),
             Text::Seen {
                 params,
