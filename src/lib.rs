@@ -23,3 +23,4 @@ pub mod system;
 pub mod tables;
 pub mod transaction;
 pub mod transport;
+pub mod wave;

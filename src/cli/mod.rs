@@ -8,6 +8,7 @@ mod diff;
 mod explain;
 mod history;
 mod import;
+mod move_dids;
 mod pages;
 mod plan;
 mod plan_json;
@@ -18,6 +19,7 @@ mod rollback;
 mod route;
 mod route_text;
 mod run;
+mod scratch;
 mod search;
 mod server;
 mod status;
@@ -51,6 +53,8 @@ enum Verb {
     Explain(explain::Explain),
     /// Make a table of the configuration of another machine
     Import(import::Import),
+    /// Move numbers to a trunk group, in the lists of a table
+    Move(move_dids::Move),
     /// Compare number lists of Teams, Genesys and the carriers with a table
     Reconcile(reconcile::Reconcile),
     /// Answer calls until a signal ends it
@@ -89,6 +93,7 @@ impl Cli {
             Verb::Search(search) => search.execute(),
             Verb::Explain(explain) => explain.execute(),
             Verb::Import(import) => import.execute(),
+            Verb::Move(wave) => wave.execute(),
             Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Status(status) => status.execute(),

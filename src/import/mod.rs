@@ -6,6 +6,7 @@
 //! here touches a file.
 
 mod audiocodes;
+pub mod cover;
 mod ini;
 pub mod lists;
 mod notation;
