@@ -1,7 +1,8 @@
 //! `trunkline import`: configurations of other machines as tables.
 
 use super::reconcile::read_list;
-use crate::import::{self, Finding, Names, Original, lists, proof};
+use super::scratch::Scratch;
+use crate::import::{self, File, Finding, Names, Original, lists, proof};
 use crate::limits::{IMPORT_PASSES_MAX, TABLE_FILE_BYTES_MAX};
 use crate::tables::diagnostic::{Code, Severity};
 use crate::tables::{self, Loaded};
@@ -104,10 +105,13 @@ impl Audiocodes {
             print_findings(&self.file, findings);
             bail!("there is no routing row that could be imported");
         }
-        let (toml, names, loaded) = settled(&mut original, &mut findings)?;
+        let (files, names, loaded) = settled(&mut original, &mut findings)?;
         let mut out = String::new();
-        if self.dry_run {
-            let _ = writeln!(out, "{toml}");
+        for (name, text) in files.iter().filter(|_| self.dry_run) {
+            let _ = match files.len() {
+                1 => writeln!(out, "{text}"),
+                _ => writeln!(out, "──── {name} ────\n{text}"),
+            };
         }
         let Some(table) = &loaded.table else {
             let _ = write!(out, "{}", loaded.report.text(false));
@@ -132,18 +136,24 @@ impl Audiocodes {
                 (count, true) => format!("{count} differences"),
             }
         );
+        if !original.not_read().is_empty() {
+            let tables = original.not_read().join(", ");
+            let _ = writeln!(
+                out,
+                "tables of the file that have nothing to do with it: {tables}"
+            );
+        }
         // A closed pipe is no reason to complain.
         let _ = std::io::stdout().write_all(out.as_bytes());
         if let Some(to) = self.to.as_ref().filter(|_| !self.dry_run) {
-            std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
-            let path = to.join("routing.toml");
-            std::fs::write(&path, toml).with_context(|| path.display().to_string())?;
+            write_files(to, &files)?;
         }
         Ok(ExitCode::from(u8::from(!is_whole)))
     }
 }
 
-/// The text of a file of bounded size. Bytes that are no UTF-8 are said, and replaced.
+/// The text of a file of bounded size. Lines that are no UTF-8 are read as Latin-1, and said;
+/// UTF-16 with a byte order mark is what spreadsheets and PowerShell write.
 pub(super) fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
     let size = std::fs::metadata(file)
         .with_context(|| file.display().to_string())?
@@ -155,17 +165,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
         );
     }
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let mut findings = Vec::new();
-    for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
-        if std::str::from_utf8(line).is_err() {
-            let message = String::from("not UTF-8 text; what is not was replaced");
-            findings.push(Finding {
-                line: number,
-                message,
-            });
-        }
-    }
-    Ok((String::from_utf8_lossy(&bytes).into_owned(), findings))
+    Ok(import::text_of(&bytes))
 }
 
 /// The table without rows that can never decide: a table with one would be refused, and in the
@@ -173,34 +173,42 @@ pub(super) fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
 fn settled(
     original: &mut Original,
     findings: &mut Vec<Finding>,
-) -> anyhow::Result<(String, Names, Loaded)> {
-    let folder = std::env::temp_dir().join(format!("trunkline-import-{}", std::process::id()));
-    std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-    let path = folder.join("routing.toml");
+) -> anyhow::Result<(Vec<File>, Names, Loaded)> {
+    let scratch = Scratch::new().context("no room for a copy of the table")?;
+    let folder = scratch.path();
     let mut passes = 0;
-    let settled = loop {
+    loop {
         passes += 1;
         let mut said = Vec::new();
-        let (toml, names) = original.write(&mut said);
-        if let Err(error) = std::fs::write(&path, &toml) {
-            break Err(error).with_context(|| path.display().to_string());
+        let (files, names) = original.write(&mut said);
+        if let Err(error) = write_files(folder, &files) {
+            break Err(error);
         }
-        let loaded = tables::load(&folder);
+        let toml = files.first().map_or("", |(_, text)| text);
+        let loaded = tables::load(folder);
         let lines: Vec<u32> = loaded
             .report
             .diagnostics
             .iter()
             .filter(|found| found.code == Code::NeverDecides && found.severity == Severity::Error)
-            .filter_map(|found| imported_line(&toml, found.place()?.line))
+            .filter_map(|found| imported_line(toml, found.place()?.line))
             .collect();
         if lines.is_empty() || passes >= IMPORT_PASSES_MAX {
             findings.extend(said);
-            break Ok((toml, names, loaded));
+            break Ok((files, names, loaded));
         }
         original.leave_out(&lines, findings);
-    };
-    let _ = std::fs::remove_dir_all(&folder);
-    settled
+    }
+}
+
+fn write_files(folder: &Path, files: &[File]) -> anyhow::Result<()> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// The line of the original that a line of a rule came from.

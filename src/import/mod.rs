@@ -7,16 +7,19 @@
 
 mod audiocodes;
 pub mod cover;
+mod dial_plan;
 mod ini;
 pub mod lists;
 mod notation;
 mod original;
 pub mod proof;
 pub mod reconcile;
+mod text;
 mod write;
 
 pub use original::{Original, Target};
-pub use write::{Names, import};
+pub use text::text_of;
+pub use write::{File, Names, import};
 
 /// Something to know about a line of the file that was imported.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
