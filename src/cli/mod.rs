@@ -7,6 +7,7 @@ mod demo;
 mod diff;
 mod explain;
 mod history;
+mod history_of;
 mod import;
 mod move_dids;
 mod pages;
