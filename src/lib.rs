@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod control;
+pub mod export;
 pub mod generations;
 pub mod import;
 pub mod ledger;

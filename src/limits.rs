@@ -427,6 +427,9 @@ pub const IMPORT_ROWS_MAX: usize = 100_000;
 /// times for each place grows fast, and nobody reads a rule of more.
 pub const IMPORT_ITEMS_MAX: usize = 1_000;
 
+/// Characters of a tag in the dial plan of an AudioCodes SBC of 7.2.
+pub const TAG_SYMBOLS_MAX: usize = 16;
+
 /// Beginnings of numbers that are looked at while the rules of a dial plan are written as a list:
 /// a hundred thousand whole numbers have a few million.
 pub const DIAL_PLAN_STATES_MAX: usize = 8_000_000;

@@ -2,6 +2,7 @@
 
 use super::reconcile::read_list;
 use super::scratch::Scratch;
+use crate::export;
 use crate::import::{self, File, Finding, Names, Original, lists, proof};
 use crate::limits::{IMPORT_PASSES_MAX, TABLE_FILE_BYTES_MAX};
 use crate::tables::diagnostic::{Code, Severity};
@@ -25,6 +26,50 @@ enum From {
     Audiocodes(Audiocodes),
     /// A number list of Teams, Genesys, a carrier or a dial plan, as a DID list
     Numbers(Numbers),
+    /// The lists of `trunkline export csv`, as DID lists
+    Csv(Exported),
+    /// The table of `trunkline export json`
+    Json(Exported),
+}
+
+/// Read again what `trunkline export` has written. Nothing is written when it has a mistake.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  trunkline export csv > numbers.csv; trunkline import csv numbers.csv --to lists
+  trunkline export json > table.json; trunkline import json table.json --to table")]
+struct Exported {
+    /// The file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// New folder for what is in it
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+impl Exported {
+    fn import(&self, is_json: bool) -> anyhow::Result<ExitCode> {
+        if self.to.exists() {
+            bail!("{} is there already; name a new folder", self.to.display());
+        }
+        let (text, findings) = read(&self.file)?;
+        if !findings.is_empty() {
+            print_findings(&self.file, findings);
+            return Ok(ExitCode::from(1));
+        }
+        let files = match is_json {
+            true => export::from_json(&text),
+            false => export::from_csv(&text)
+                .map_err(|wrong| format!("line {}: {}", wrong.line, wrong.message)),
+        };
+        match files {
+            Ok(files) => write_files(&self.to, &files)?,
+            Err(why) => {
+                eprintln!("trunkline: {}: {why}", self.file.display());
+                return Ok(ExitCode::from(1));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Make a DID list of a number list, on standard output.
@@ -82,6 +127,8 @@ impl Import {
         let imported = match &self.from {
             From::Audiocodes(audiocodes) => audiocodes.import(),
             From::Numbers(numbers) => numbers.import(),
+            From::Csv(exported) => exported.import(false),
+            From::Json(exported) => exported.import(true),
         };
         match imported {
             Ok(code) => code,

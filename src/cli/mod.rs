@@ -6,6 +6,7 @@ mod confirm;
 mod demo;
 mod diff;
 mod explain;
+mod export;
 mod history;
 mod history_of;
 mod import;
@@ -54,6 +55,8 @@ enum Verb {
     Explain(explain::Explain),
     /// Make a table of the configuration of another machine
     Import(import::Import),
+    /// Write a table, or its numbers, for other programs
+    Export(export::Export),
     /// Move numbers to a trunk group, in the lists of a table
     Move(move_dids::Move),
     /// Compare number lists of Teams, Genesys and the carriers with a table
@@ -94,6 +97,7 @@ impl Cli {
             Verb::Search(search) => search.execute(),
             Verb::Explain(explain) => explain.execute(),
             Verb::Import(import) => import.execute(),
+            Verb::Export(export) => export.execute(),
             Verb::Move(wave) => wave.execute(),
             Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
