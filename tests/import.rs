@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use trunkline::import::drouting::{dispatcher, drouting, rates};
 use trunkline::import::{import, proof, text_of};
 use trunkline::tables::load;
 
@@ -411,4 +412,116 @@ fn a_number_list_becomes_a_did_list() {
         "number,trunk_group,comment\n+442079460123,teams,Alice\n"
     );
     assert!(ran.err.contains("teams.csv:3: \"4.42E+11\""), "{}", ran.err);
+}
+
+const GATEWAYS: &str = "gwid\taddress\tstrip\tpri_prefix\na\t192.0.2.1:5060\t0\t\nb\tsip:192.0.2.2\t1\t00\nc\tsip:192.0.2.3;transport=tcp\t1\t00\n";
+
+proptest! {
+    /// The longest prefix decides, of equal ones the higher priority comes first.
+    #[test]
+    fn drouting_rules_are_rows(
+        rules in prop::collection::vec(
+            ("[12]{0,3}", 0..3_i32, prop::sample::select(vec!["a", "b", "a,b", "c;a", "gone"])),
+            1..8,
+        ),
+        number in "[12]{1,5}",
+    ) {
+        let mut text = String::from("ruleid,groupid,prefix,timerec,priority,gwlist\n");
+        for (prefix, priority, to) in &rules {
+            writeln!(text, "1,0,{prefix},,{priority},\"{to}\"").unwrap();
+        }
+        let (mut of_rules, mut of_gateways) = (Vec::new(), Vec::new());
+        let files = drouting(&text, GATEWAYS, None, &mut of_rules, &mut of_gateways);
+        let gone = rules.iter().filter(|(.., to)| *to == "gone").count();
+        prop_assert_eq!(of_rules.len(), gone);
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in &files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let loaded = load(folder.path());
+        let fitting = rules.iter().filter(|(prefix, _, to)| number.starts_with(&**prefix) && *to != "gone");
+        let longest = fitting.clone().map(|(prefix, ..)| prefix.len()).max();
+        let mut wanted: Vec<_> = fitting.filter(|(prefix, ..)| Some(prefix.len()) == longest).collect();
+        wanted.sort_by_key(|(_, priority, _)| std::cmp::Reverse(*priority));
+        let mut ids: Vec<&str> = Vec::new();
+        for id in wanted.iter().flat_map(|(.., to)| to.split([',', ';'])) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        // A table in which nothing leads anywhere has errors.
+        let Some(table) = loaded.table else {
+            prop_assert_eq!(gone, rules.len(), "{}", loaded.report.text(false));
+            return Ok(());
+        };
+        let of_rows = rules.iter().any(|(prefix, _, to)| !prefix.is_empty() && *to != "gone");
+        if longest.is_some_and(|longest| longest > 0) && of_rows {
+            let row = table.did(&trunkline::routing::Number::parse(number.as_bytes()).unwrap());
+            let group = row.and_then(|row| row.value.group).map(|group| table.group_name(group));
+            let name = format!("gw-{}", ids.join("-"));
+            prop_assert_eq!(group, Some(&*name));
+        }
+    }
+
+    /// By naive search: for every carrier its longest prefix, and of these the least rate.
+    #[test]
+    fn the_cheapest_carrier(
+        deck in prop::collection::btree_map(("[12]{1,3}", "[abc]"), 0..5_u32, 1..10),
+    ) {
+        let mut text = String::from("prefix;carrier;rate\n");
+        for ((prefix, carrier), rate) in &deck {
+            writeln!(text, "{prefix};{carrier};0,0{rate}").unwrap();
+        }
+        let mut findings = Vec::new();
+        let csv = rates(&text, &mut findings);
+        prop_assert_eq!(findings, []);
+        for line in csv.lines().skip(1) {
+            let mut cells = line.split(',');
+            let prefix = cells.next().unwrap().trim_end_matches('*');
+            let asked = ["a", "b", "c"].into_iter().filter_map(|carrier| {
+                let own = deck.iter().filter(|((head, of), _)| of == carrier && prefix.starts_with(&**head));
+                let longest = own.max_by_key(|((head, _), _)| head.len())?;
+                Some((longest.1, carrier))
+            });
+            prop_assert_eq!(cells.next(), asked.min().map(|(_, carrier)| carrier));
+        }
+    }
+
+    #[test]
+    fn no_lists_panic(text in "\\PC{0,80}", lines in "([0-9a-z:;,#=\t .]{0,20}\n){0,6}") {
+        for text in [text, lines] {
+            for head in ["", "prefix,gwlist\n", "gwid,address\n", "prefix,carrier,rate\n"] {
+                let text = format!("{head}{text}");
+                let mut findings = Vec::new();
+                let _ = (dispatcher(&text, &mut findings), rates(&text, &mut findings));
+                let mut of_gateways = Vec::new();
+                let _ = drouting(&text, &text, None, &mut findings, &mut of_gateways);
+                findings.extend(of_gateways);
+                let lines = text.split('\n').count() as u32;
+                prop_assert!(findings.iter().all(|found| (1..=lines).contains(&found.line)), "{findings:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dispatcher_list_becomes_trunk_groups() {
+    let text = "# sets\n1 sip:192.0.2.1:5060 0 5 duid=a;weight=30\n1 sip:192.0.2.2 0 10\n2 sips:b.example.net;transport=tls\nx y\n";
+    let mut findings = Vec::new();
+    let toml = dispatcher(text, &mut findings);
+    assert!(
+        toml.contains(
+            "[trunk_group.set-1]\ntrunks = [\"set-1-1\", \"set-1-2\"]\nhunt   = \"weighted\""
+        ),
+        "{toml}"
+    );
+    assert!(
+        toml.contains("[trunk.set-1-1]  # line 3\naddress = \"sip:192.0.2.2\""),
+        "{toml}"
+    );
+    assert!(toml.contains("weight  = 30"), "{toml}");
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].line, 5);
 }

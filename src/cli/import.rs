@@ -3,7 +3,7 @@
 use super::reconcile::read_list;
 use super::scratch::Scratch;
 use crate::export;
-use crate::import::{self, File, Finding, Names, Original, lists, proof};
+use crate::import::{self, File, Finding, Names, Original, drouting, lists, proof};
 use crate::limits::{IMPORT_PASSES_MAX, TABLE_FILE_BYTES_MAX};
 use crate::tables::diagnostic::{Code, Severity};
 use crate::tables::{self, Loaded};
@@ -26,10 +26,85 @@ enum From {
     Audiocodes(Audiocodes),
     /// A number list of Teams, Genesys, a carrier or a dial plan, as a DID list
     Numbers(Numbers),
+    /// The rules and gateways of drouting (Kamailio, OpenSIPS)
+    Drouting(Drouting),
+    /// The sets of a dispatcher.list (Kamailio, OpenSIPS), as trunk groups
+    Dispatcher(OneFile),
+    /// A rate deck (prefix, carrier, rate), as a DID list by least cost
+    Rates(OneFile),
     /// The lists of `trunkline export csv`, as DID lists
     Csv(Exported),
     /// The table of `trunkline export json`
     Json(Exported),
+}
+
+/// Make a table of dr_rules and dr_gateways, printed by the database with their column names.
+///
+/// Rules become rows, for both look for the longest prefix; lists of gateways become trunk
+/// groups. Exits with 1 when something was left out.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  mysql -B -e 'select * from dr_rules' opensips > rules.tsv
+  trunkline import drouting rules.tsv --gateways gateways.tsv --group 0 --to table")]
+struct Drouting {
+    /// The rules: prefix, gwlist, priority, groupid, timerec
+    #[arg(value_name = "RULES")]
+    rules: PathBuf,
+    /// The gateways: gwid or id, address, strip, pri_prefix
+    #[arg(long, value_name = "FILE")]
+    gateways: PathBuf,
+    /// Only rules of this groupid
+    #[arg(long, value_name = "ID")]
+    group: Option<String>,
+    /// New folder for the table
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+impl Drouting {
+    fn import(&self) -> anyhow::Result<ExitCode> {
+        if self.to.exists() {
+            bail!("{} is there already; name a new folder", self.to.display());
+        }
+        let (rules, mut of_rules) = read(&self.rules)?;
+        let (gateways, mut of_gateways) = read(&self.gateways)?;
+        let files = drouting::drouting(
+            &rules,
+            &gateways,
+            self.group.as_deref(),
+            &mut of_rules,
+            &mut of_gateways,
+        );
+        let is_whole = of_rules.is_empty() && of_gateways.is_empty();
+        print_findings(&self.rules, of_rules);
+        print_findings(&self.gateways, of_gateways);
+        if files.is_empty() {
+            bail!("there is nothing that could be imported");
+        }
+        write_files(&self.to, &files)?;
+        Ok(ExitCode::from(u8::from(!is_whole)))
+    }
+}
+
+/// Read one file, and write what becomes of it on standard output. Exits with 1 when a line could
+/// not be read.
+#[derive(Debug, clap::Args)]
+struct OneFile {
+    /// The file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl OneFile {
+    fn import(&self, of: fn(&str, &mut Vec<Finding>) -> String) -> anyhow::Result<ExitCode> {
+        let (text, mut findings) = read(&self.file)?;
+        let written = of(&text, &mut findings);
+        let is_whole = findings.is_empty();
+        print_findings(&self.file, findings);
+        // A closed pipe is no reason to complain.
+        let _ = std::io::stdout().write_all(written.as_bytes());
+        Ok(ExitCode::from(u8::from(!is_whole)))
+    }
 }
 
 /// Read again what `trunkline export` has written. Nothing is written when it has a mistake.
@@ -127,6 +202,9 @@ impl Import {
         let imported = match &self.from {
             From::Audiocodes(audiocodes) => audiocodes.import(),
             From::Numbers(numbers) => numbers.import(),
+            From::Drouting(drouting) => drouting.import(),
+            From::Dispatcher(file) => file.import(drouting::dispatcher),
+            From::Rates(file) => file.import(drouting::rates),
             From::Csv(exported) => exported.import(false),
             From::Json(exported) => exported.import(true),
         };

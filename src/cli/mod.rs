@@ -7,6 +7,7 @@ mod demo;
 mod diff;
 mod explain;
 mod export;
+mod fmt;
 mod history;
 mod history_of;
 mod import;
@@ -55,6 +56,8 @@ enum Verb {
     Explain(explain::Explain),
     /// Make a table of the configuration of another machine
     Import(import::Import),
+    /// Write the files of a table neatly
+    Fmt(fmt::Fmt),
     /// Write a table, or its numbers, for other programs
     Export(export::Export),
     /// Move numbers to a trunk group, in the lists of a table
@@ -97,6 +100,7 @@ impl Cli {
             Verb::Search(search) => search.execute(),
             Verb::Explain(explain) => explain.execute(),
             Verb::Import(import) => import.execute(),
+            Verb::Fmt(fmt) => fmt.execute(),
             Verb::Export(export) => export.execute(),
             Verb::Move(wave) => wave.execute(),
             Verb::Reconcile(reconcile) => reconcile.execute(),

@@ -134,7 +134,7 @@ impl Move {
 
 /// Puts a text in the place of a file at once, so that nobody ever reads half of it. A link
 /// stays a link.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let path = path.canonicalize()?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));

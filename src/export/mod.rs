@@ -3,6 +3,7 @@
 //! `import::lists`, and is the same table then: a plan from one to the other is empty.
 
 mod json;
+pub mod neat;
 
 pub use json::{from_json, json};
 

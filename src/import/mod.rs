@@ -8,12 +8,14 @@
 mod audiocodes;
 pub mod cover;
 mod dial_plan;
+pub mod drouting;
 mod ini;
 pub mod lists;
 mod notation;
 mod original;
 pub mod proof;
 pub mod reconcile;
+mod rows;
 mod text;
 mod write;
 

@@ -462,7 +462,7 @@ fn ip_of(host: &str) -> Option<std::net::IpAddr> {
 }
 
 /// Letters, digits, `.`, `_` and `-`, as names of the language are.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     let mapped = name.chars().map(|c| match c {
         c if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') => c.to_ascii_lowercase(),
         _ => '-',
@@ -477,7 +477,7 @@ fn plain(name: &str) -> String {
     }
 }
 
-fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
+pub(super) fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     let mut names = std::iter::once(name.to_owned()).chain(numbered);
     let free = names.find(|name| !taken.contains(name)).unwrap_or_default();
@@ -486,19 +486,19 @@ fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
 }
 
 /// The first characters of a name, which is ASCII.
-fn cut(name: &str, most: usize) -> &str {
+pub(super) fn cut(name: &str, most: usize) -> &str {
     name.get(..most).unwrap_or(name)
 }
 
 /// A name with a dot in it is quoted.
-fn key(name: &str) -> String {
+pub(super) fn key(name: &str) -> String {
     match name.contains('.') {
         true => quote(name),
         false => name.to_owned(),
     }
 }
 
-fn list(items: &[String]) -> String {
+pub(super) fn list(items: &[String]) -> String {
     let items: Vec<String> = items.iter().map(|item| quote(item)).collect();
     let line = format!("[{}]", items.join(", "));
     match line.len() > 90 {
@@ -508,7 +508,7 @@ fn list(items: &[String]) -> String {
 }
 
 /// What is between quotes in TOML.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let escaped = one_line(text).replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{escaped}\"")
 }

@@ -113,6 +113,12 @@ impl<'t> Sheet<'t> {
         quoted(value, self.delimiter)
     }
 
+    /// What stands between two cells.
+    #[must_use]
+    pub fn delimiter(&self) -> char {
+        char::from(self.delimiter)
+    }
+
     /// What stands between two lines of this text.
     #[must_use]
     pub fn line_end(&self) -> &'static str {

@@ -290,7 +290,7 @@ fn transport(value: &str) -> Option<&'static str> {
 }
 
 /// A name or an address, with a port or without.
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
         _ => (text, None),
