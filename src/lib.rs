@@ -11,6 +11,7 @@ pub mod cli;
 pub mod control;
 pub mod export;
 pub mod generations;
+pub mod http;
 pub mod import;
 pub mod ledger;
 pub mod limits;

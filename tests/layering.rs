@@ -32,7 +32,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "ledger",      pure: true,  total: true,  may_use: &["limits"] },
     Layer { module: "transaction", pure: true,  total: true,  may_use: &["limits", "sip"] },
     // Of sip the reader of addresses only: a trunk's address is a SIP URI.
-    Layer { module: "tables",      pure: false, total: true,  may_use: &["limits", "routing", "plan", "sip::uri", "sip::Uri", "sip::Host", "sip::Scheme"] },
+    Layer { module: "tables",      pure: false, total: true,  may_use: &["limits", "system", "routing", "plan", "sip::uri", "sip::Uri", "sip::Host", "sip::Scheme"] },
     Layer { module: "generations", pure: false, total: true,  may_use: &["limits", "ledger", "routing", "tables"] },
     Layer { module: "control",     pure: false, total: true,  may_use: &["limits", "system", "ledger"] },
     // Text in, text out, and what it is compared with.
@@ -42,8 +42,8 @@ const LAYERS: &[Layer] = &[
     Layer { module: "wave",        pure: false, total: true,  may_use: &["limits", "routing", "tables", "import"] },
     Layer { module: "proxy",       pure: true,  total: true,  may_use: &["limits", "sip", "routing", "transaction"] },
     Layer { module: "transport",   pure: false, total: true,  may_use: &["limits", "system", "sip::Frame", "sip::Framer", "proxy"] },
-    Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused", "proxy::ProxiedCall", "proxy::AttemptReport", "proxy::ProbeReport", "proxy::ProbeMiss", "proxy::EndedBy", "proxy::ProxyDrop", "proxy::ProxyEvent", "proxy::ProxyRefusal", "proxy::ProxyRefused", "proxy::ProxyRepeat", "transport::Ended"] },
-    Layer { module: "http",        pure: false, total: false, may_use: &["limits", "routing", "tables", "observe"] },
+    Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::counted", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused", "proxy::ProxiedCall", "proxy::AttemptReport", "proxy::ProbeReport", "proxy::ProbeMiss", "proxy::EndedBy", "proxy::ProxyDrop", "proxy::ProxyEvent", "proxy::ProxyRefusal", "proxy::ProxyRefused", "proxy::ProxyRepeat", "transport::Ended"] },
+    Layer { module: "http",        pure: false, total: true,  may_use: &["limits", "routing", "tables", "observe", "proxy::CallEvent", "proxy::call_hash"] },
     Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "http", "ledger", "generations", "control"] },
     Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "sip", "routing", "plan", "transaction", "tables", "import", "export", "wave", "proxy", "transport", "observe", "http", "ledger", "generations", "control", "server"] },
 ];
