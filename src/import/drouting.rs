@@ -236,10 +236,13 @@ fn write_group(
     }
 }
 
+/// A destination: priority, line, weight and address.
+type Destination = (i64, u32, Option<u32>, String);
+
 /// A `dispatcher.list`: a trunk group for each set, `set-N`, as TOML.
 #[must_use]
 pub fn dispatcher(text: &str, findings: &mut Vec<Finding>) -> String {
-    let mut sets: BTreeMap<u32, Vec<(i64, u32, Option<u32>, String)>> = BTreeMap::new();
+    let mut sets: BTreeMap<u32, Vec<Destination>> = BTreeMap::new();
     for (text, line) in text.lines().zip(1..) {
         let text = text.split('#').next().unwrap_or_default().trim();
         let mut words = text.split_whitespace();

@@ -235,7 +235,7 @@ impl<'t> Reader<'t, '_> {
         for table in self.tables.iter().filter(|table| !table.rows.is_empty()) {
             let name = &*table.name;
             let is = |known: &&str| known.eq_ignore_ascii_case(name);
-            if READ.iter().any(|known| is(known)) {
+            if READ.iter().any(is) {
                 continue;
             }
             let rows = table.rows.len();

@@ -100,7 +100,7 @@ impl Reader<'_, '_> {
     }
 
     /// The groups whose calls have tags, of those a row is for.
-    pub(super) fn tagged(&self, from: Vec<String>) -> Result<Vec<String>, String> {
+    pub(super) fn tagged(&self, from: &[String]) -> Result<Vec<String>, String> {
         let plan = &self.original.plan.name;
         let groups = self.original.groups.iter();
         let tagged = groups.filter(|group| !plan.is_empty() && group.dial_plan == *plan);

@@ -87,7 +87,7 @@ impl Reader<'_, '_> {
             name => vec![self.group(name, row.line).ok_or("who calls is not known")?],
         };
         if by_tag || called_tag.is_some() || calling_tag.is_some() {
-            from = self.tagged(from)?;
+            from = self.tagged(&from)?;
         }
         for (name, value) in called_tag.iter().chain(&calling_tag) {
             let tag = (name.clone(), value.clone());
