@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod control;
+pub mod export;
 pub mod generations;
 pub mod http;
 pub mod import;
@@ -24,3 +25,4 @@ pub mod system;
 pub mod tables;
 pub mod transaction;
 pub mod transport;
+pub mod wave;

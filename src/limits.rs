@@ -441,9 +441,16 @@ pub const IMPORT_ROWS_MAX: usize = 100_000;
 /// times for each place grows fast, and nobody reads a rule of more.
 pub const IMPORT_ITEMS_MAX: usize = 1_000;
 
+/// Characters of a tag in the dial plan of an AudioCodes SBC of 7.2.
+pub const TAG_SYMBOLS_MAX: usize = 16;
+
+/// Beginnings of numbers that are looked at while the rules of a dial plan are written as a list:
+/// a hundred thousand whole numbers have a few million.
+pub const DIAL_PLAN_STATES_MAX: usize = 8_000_000;
+
 /// States in which the patterns of an original and of its table together can be while a
 /// number is read; each is asked about once.
-pub const PROOF_STATES_MAX: usize = 200_000;
+pub const PROOF_STATES_MAX: usize = 1_000_000;
 
 /// Times an imported table is made anew without the rows that can never decide: all of them
 /// are mostly seen at once, and [`DIAGNOSTICS_MAX`] are always.

@@ -82,6 +82,20 @@ fn exit_codes() {
         (2, &["plan"]),
         (2, &["plan", EXAMPLE, EXAMPLE, EXAMPLE]),
         (2, &["diff", "1"]),
+        (2, &["move", "--dids", EXAMPLE]),
+        (
+            2,
+            &[
+                "move", "--dids", EXAMPLE, "--to", "nobody", "--table", EXAMPLE,
+            ],
+        ),
+        (2, &["export"]),
+        (2, &["export", "csv", "--table", BAD]),
+        (0, &["export", "dial-plan", "--table", EXAMPLE]),
+        (2, &["fmt", BAD]),
+        (0, &["fmt", "--check", "routing-tables/minimal"]),
+        (1, &["fmt", "--check", "routing-tables/number-formats"]),
+        (2, &["history", "--from", "teams"]),
         (69, &["status", "--socket", nowhere]),
         (69, &["plan", EXAMPLE, "--socket", nowhere]),
     ] {

@@ -193,6 +193,39 @@ fn every_planted_fault_is_found_and_nothing_else() {
     assert!(planted.len() >= 40, "{}", planted.len());
 }
 
+/// A large table of a site that is as it should be: blocks, people in them, and prefixes of
+/// branches, in two lists. Nothing is said of it, not even what is no mistake.
+#[test]
+fn a_clean_table_of_a_million_rows_is_answered_with_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut users = String::from("number,trunk_group,comment\n");
+    let mut blocks = String::from("number,trunk_group,comment\n");
+    for block in 0..1_000_u32 {
+        let group = if block % 2 == 0 { "teams" } else { "pbx" };
+        blocks.push_str(&format!(
+            "+4930{block:03}0000 to +4930{block:03}9999,{group},\n"
+        ));
+        // Every number of a hundred, or every other one: neither has a hole.
+        for row in 0..1_000_u32 {
+            let line = if block % 4 < 2 { row } else { 2 * row };
+            let group = if row % 3 == 0 { "pbx" } else { "teams" };
+            users.push_str(&format!("+4930{block:03}{line:04},{group},\n"));
+        }
+    }
+    std::fs::write(folder.path().join("users.csv"), users).unwrap();
+    std::fs::write(folder.path().join("blocks.csv"), blocks).unwrap();
+    std::fs::copy(
+        "tests/diagnostics/million/routing.toml",
+        folder.path().join("routing.toml"),
+    )
+    .unwrap();
+    let loaded = load(folder.path());
+    assert_eq!(loaded.summary.dids, 1_001_000);
+    assert!(loaded.table.is_some());
+    let said = answer(&loaded.report);
+    assert_eq!(said, RULER, "{said}");
+}
+
 /// A table folder that is changed while it serves.
 fn copied(from: &Path, to: &Path) {
     for file in std::fs::read_dir(from).unwrap() {

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use trunkline::import::{import, proof};
+use trunkline::import::drouting::{dispatcher, drouting, rates};
+use trunkline::import::{import, proof, text_of};
 use trunkline::tables::load;
 
 struct Ran {
@@ -44,6 +45,20 @@ fn a_configuration_with_faults() {
     assert!(answer.contains("the same answers"));
 }
 
+/// Dial plan, tags, sets of groups and classification; comments, gaps and hidden values.
+#[test]
+fn a_configuration_with_tags() {
+    let ran = import_file(&["tests/import/release-7.2.ini", "--dry-run"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    let answer = format!("{}──── left out ────\n{}", ran.out, ran.err);
+    let expected = Path::new("tests/import/release-7.2.expected.txt");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(expected, &answer).unwrap();
+    }
+    assert_eq!(answer, fs::read_to_string(expected).unwrap());
+    assert!(answer.contains("the same answers"));
+}
+
 #[test]
 fn each_release_by_its_format_line() {
     for release in ["7.0", "7.4"] {
@@ -67,7 +82,8 @@ fn a_table_that_differs_is_found_out() {
     let text = fs::read_to_string("tests/import/main-office.ini").unwrap();
     let (mut original, mut findings) = import(&text);
     original.leave_out(&[50], &mut findings);
-    let (toml, names) = original.write(&mut findings);
+    let (files, names) = original.write(&mut findings);
+    let toml = files[0].1.clone();
     let differences = |toml: &str| {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("routing.toml"), toml).unwrap();
@@ -167,6 +183,82 @@ proptest! {
     }
 }
 
+const TAGGED: &str = r#"
+[ ProxySet ]
+FORMAT ProxySet_Index = ProxySet_ProxyName;
+ProxySet 0 = "a";
+[ \ProxySet ]
+[ ProxyIp ]
+FORMAT ProxyIp_Index = ProxyIp_ProxySetId, ProxyIp_IpAddress;
+ProxyIp 0 = "0", "192.0.2.1";
+[ \ProxyIp ]
+[ IPGroup ]
+FORMAT IPGroup_Index = IPGroup_Name, IPGroup_ProxySetName, IPGroup_SBCDialPlanName, IPGroup_Tags;
+IPGroup 0 = "A", "a", "P", "x;site=one";
+IPGroup 1 = "B", "a", "P", "y;site=two";
+IPGroup 2 = "C", "a", "", "";
+[ \IPGroup ]
+[ IP2IPRouting ]
+FORMAT IP2IPRouting_Index = IP2IPRouting_SrcIPGroupName, IP2IPRouting_DestType, IP2IPRouting_DestIPGroupName, IP2IPRouting_DestTags, IP2IPRouting_SrcTags, IP2IPRouting_RoutingTagName;
+"#;
+
+fn dial_prefix() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        4 => "[12]{1,2}", 1 => Just("x".to_owned()), 1 => Just("z".to_owned()),
+        1 => Just("[1,3]".to_owned()), 1 => Just("[09-21]".to_owned()),
+    ];
+    let some = prop::collection::vec(part, 1..4);
+    let some = (some, prop::sample::select(vec!["", "#"])).prop_map(|(p, end)| p.concat() + end);
+    prop_oneof![1 => Just("*".to_owned()), 1 => Just("+1".to_owned()), 8 => some]
+}
+
+fn tagged_row() -> impl Strategy<Value = String> {
+    let tag = || prop::sample::select(vec!["", "", "x", "site=two", "z"]);
+    let from = prop::sample::select(vec!["Any", "A", "B", "C"]);
+    let to = prop::sample::select(vec![(12, ""), (12, ""), (0, "A"), (0, "C")]);
+    let by = prop::sample::select(vec!["", "default", "site"]);
+    (from, to, tag(), tag(), by).prop_map(|(from, (kind, to), dest, src, by)| {
+        format!("\"{from}\", {kind}, \"{to}\", \"{dest}\", \"{src}\", \"{by}\"")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever dial plan, and whatever rows ask for its tags.
+    #[test]
+    fn a_random_dial_plan_answers_the_same(
+        rows in prop::collection::vec(tagged_row(), 1..6),
+        rules in prop::collection::vec(
+            (dial_prefix(), prop::sample::select(vec!["x", "y;site=two", "site=one", "z", "x;site=two"])),
+            1..7,
+        ),
+    ) {
+        let mut text = TAGGED.to_owned();
+        for (row, index) in rows.iter().zip(0..) {
+            writeln!(text, "IP2IPRouting {index} = {row};").unwrap();
+        }
+        text.push_str("[ DialPlan ]\nFORMAT Index = Name;\nDialPlan 0 = \"P\";\n");
+        text.push_str("[ DialPlanRule ]\nFORMAT Index = DialPlanName, Prefix, Tag;\n");
+        for ((prefix, tag), index) in rules.iter().zip(0..) {
+            writeln!(text, "DialPlanRule {index} = \"P\", \"{prefix}\", \"{tag}\";").unwrap();
+        }
+        if import(&text).0.size().0 == 0 {
+            return Ok(());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sbc.ini");
+        fs::write(&file, &text).unwrap();
+        let to = folder.path().join("table");
+        let ran = import_file(&[file.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+        // All rows may have been found to decide nothing.
+        prop_assume!(!ran.out.contains("0 routing rows") && !ran.out.contains("T029"));
+        prop_assert!(ran.out.contains("the same answers"), "{text}\n{}{}", ran.out, ran.err);
+        let report = load(&to).report;
+        prop_assert_eq!(report.errors, 0, "{}", report.text(false));
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in "\\PC{0,200}") {
@@ -174,25 +266,39 @@ proptest! {
         let _ = original.write(&mut findings);
     }
 
-    /// A good file with some bytes of it replaced.
+    /// A good file with some bytes of it replaced, or some lines of it gone, doubled or cut.
     #[test]
     fn no_damage_panics(
+        file in prop::sample::select(vec!["main-office", "release-7.0", "release-7.2", "release-7.4"]),
         places in prop::collection::vec((0..9_000_usize, any::<u8>()), 0..20),
-        end in 0..9_000_usize,
+        lines in prop::collection::vec((0..120_usize, 0..4_u8, 0..200_usize), 0..6),
+        end in 0..20_000_usize,
     ) {
-        let mut bytes = include_bytes!("import/main-office.ini").to_vec();
+        let mut bytes = fs::read(format!("tests/import/{file}.ini")).unwrap();
         for (at, byte) in places {
             if let Some(slot) = bytes.get_mut(at) {
                 *slot = byte;
             }
         }
         bytes.truncate(end);
-        let (original, mut findings) = import(&String::from_utf8_lossy(&bytes));
+        let mut kept: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+        for (at, how, cut) in lines {
+            match (kept.get(at).copied(), how) {
+                (Some(_), 0) => drop(kept.remove(at)),
+                (Some(line), 1) => kept.insert(at, line),
+                (Some(line), 2) => kept[at] = &line[..cut.min(line.len())],
+                (Some(_), _) => kept.swap(at, 0),
+                (None, _) => {}
+            }
+        }
+        let bytes = kept.join(&b'\n');
+        let (text, _) = text_of(&bytes);
+        let (original, mut findings) = import(&text);
         let _ = original.write(&mut findings);
-        let lines = bytes.split(|byte| *byte == b'\n').count() as u32;
         // Bytes that became other characters may have made further lines.
+        let lines = text.lines().count() as u32;
         for finding in findings {
-            prop_assert!((1..=lines + 20).contains(&finding.line), "{finding:?}");
+            prop_assert!((1..=lines).contains(&finding.line), "{finding:?}");
         }
     }
 }
@@ -306,4 +412,116 @@ fn a_number_list_becomes_a_did_list() {
         "number,trunk_group,comment\n+442079460123,teams,Alice\n"
     );
     assert!(ran.err.contains("teams.csv:3: \"4.42E+11\""), "{}", ran.err);
+}
+
+const GATEWAYS: &str = "gwid\taddress\tstrip\tpri_prefix\na\t192.0.2.1:5060\t0\t\nb\tsip:192.0.2.2\t1\t00\nc\tsip:192.0.2.3;transport=tcp\t1\t00\n";
+
+proptest! {
+    /// The longest prefix decides, of equal ones the higher priority comes first.
+    #[test]
+    fn drouting_rules_are_rows(
+        rules in prop::collection::vec(
+            ("[12]{0,3}", 0..3_i32, prop::sample::select(vec!["a", "b", "a,b", "c;a", "gone"])),
+            1..8,
+        ),
+        number in "[12]{1,5}",
+    ) {
+        let mut text = String::from("ruleid,groupid,prefix,timerec,priority,gwlist\n");
+        for (prefix, priority, to) in &rules {
+            writeln!(text, "1,0,{prefix},,{priority},\"{to}\"").unwrap();
+        }
+        let (mut of_rules, mut of_gateways) = (Vec::new(), Vec::new());
+        let files = drouting(&text, GATEWAYS, None, &mut of_rules, &mut of_gateways);
+        let gone = rules.iter().filter(|(.., to)| *to == "gone").count();
+        prop_assert_eq!(of_rules.len(), gone);
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in &files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let loaded = load(folder.path());
+        let fitting = rules.iter().filter(|(prefix, _, to)| number.starts_with(&**prefix) && *to != "gone");
+        let longest = fitting.clone().map(|(prefix, ..)| prefix.len()).max();
+        let mut wanted: Vec<_> = fitting.filter(|(prefix, ..)| Some(prefix.len()) == longest).collect();
+        wanted.sort_by_key(|(_, priority, _)| std::cmp::Reverse(*priority));
+        let mut ids: Vec<&str> = Vec::new();
+        for id in wanted.iter().flat_map(|(.., to)| to.split([',', ';'])) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        // A table in which nothing leads anywhere has errors.
+        let Some(table) = loaded.table else {
+            prop_assert_eq!(gone, rules.len(), "{}", loaded.report.text(false));
+            return Ok(());
+        };
+        let of_rows = rules.iter().any(|(prefix, _, to)| !prefix.is_empty() && *to != "gone");
+        if longest.is_some_and(|longest| longest > 0) && of_rows {
+            let row = table.did(&trunkline::routing::Number::parse(number.as_bytes()).unwrap());
+            let group = row.and_then(|row| row.value.group).map(|group| table.group_name(group));
+            let name = format!("gw-{}", ids.join("-"));
+            prop_assert_eq!(group, Some(&*name));
+        }
+    }
+
+    /// By naive search: for every carrier its longest prefix, and of these the least rate.
+    #[test]
+    fn the_cheapest_carrier(
+        deck in prop::collection::btree_map(("[12]{1,3}", "[abc]"), 0..5_u32, 1..10),
+    ) {
+        let mut text = String::from("prefix;carrier;rate\n");
+        for ((prefix, carrier), rate) in &deck {
+            writeln!(text, "{prefix};{carrier};0,0{rate}").unwrap();
+        }
+        let mut findings = Vec::new();
+        let csv = rates(&text, &mut findings);
+        prop_assert_eq!(findings, []);
+        for line in csv.lines().skip(1) {
+            let mut cells = line.split(',');
+            let prefix = cells.next().unwrap().trim_end_matches('*');
+            let asked = ["a", "b", "c"].into_iter().filter_map(|carrier| {
+                let own = deck.iter().filter(|((head, of), _)| of == carrier && prefix.starts_with(&**head));
+                let longest = own.max_by_key(|((head, _), _)| head.len())?;
+                Some((longest.1, carrier))
+            });
+            prop_assert_eq!(cells.next(), asked.min().map(|(_, carrier)| carrier));
+        }
+    }
+
+    #[test]
+    fn no_lists_panic(text in "\\PC{0,80}", lines in "([0-9a-z:;,#=\t .]{0,20}\n){0,6}") {
+        for text in [text, lines] {
+            for head in ["", "prefix,gwlist\n", "gwid,address\n", "prefix,carrier,rate\n"] {
+                let text = format!("{head}{text}");
+                let mut findings = Vec::new();
+                let _ = (dispatcher(&text, &mut findings), rates(&text, &mut findings));
+                let mut of_gateways = Vec::new();
+                let _ = drouting(&text, &text, None, &mut findings, &mut of_gateways);
+                findings.extend(of_gateways);
+                let lines = text.split('\n').count() as u32;
+                prop_assert!(findings.iter().all(|found| (1..=lines).contains(&found.line)), "{findings:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dispatcher_list_becomes_trunk_groups() {
+    let text = "# sets\n1 sip:192.0.2.1:5060 0 5 duid=a;weight=30\n1 sip:192.0.2.2 0 10\n2 sips:b.example.net;transport=tls\nx y\n";
+    let mut findings = Vec::new();
+    let toml = dispatcher(text, &mut findings);
+    assert!(
+        toml.contains(
+            "[trunk_group.set-1]\ntrunks = [\"set-1-1\", \"set-1-2\"]\nhunt   = \"weighted\""
+        ),
+        "{toml}"
+    );
+    assert!(
+        toml.contains("[trunk.set-1-1]  # line 3\naddress = \"sip:192.0.2.2\""),
+        "{toml}"
+    );
+    assert!(toml.contains("weight  = 30"), "{toml}");
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].line, 5);
 }

@@ -1,21 +1,27 @@
 //! `trunkline history`: which tables served, since when, and by whom.
 
+use super::history_of::Numbered;
 use super::server::{self, Server};
 use crate::control::{Answer, Request};
 use crate::ledger::Generation;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// Show which tables have served: since when, who had them served, and why.
+/// Show which tables have served: since when, who had them served, and why; or where calls to
+/// one number went under each of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   trunkline history                     # newest first
+  trunkline history --number +442079460123 --from carrier
+  trunkline history --number +442079460123 --on '2026-05-03 10:00'
   trunkline diff 213 214                # what gen 214 changed
   trunkline route +442079460123 --gen 213")]
 pub(super) struct History {
     /// At most so many, newest first
-    #[arg(long, value_name = "N")]
-    number: Option<usize>,
+    #[arg(long, value_name = "N", conflicts_with = "number")]
+    last: Option<usize>,
+    #[command(flatten)]
+    numbered: Numbered,
     #[command(flatten)]
     server: Server,
     /// One JSON object
@@ -25,9 +31,10 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn execute(&self) -> ExitCode {
-        let request = Request::History {
-            number: self.number,
-        };
+        if let Some(number) = &self.numbered.number {
+            return self.numbered.execute(number, &self.server, self.json);
+        }
+        let request = Request::History { number: self.last };
         match self.server.ask(&request) {
             Ok(answer) => server::print(answer, self.json, |answer| match answer {
                 Answer::History { generations } => {

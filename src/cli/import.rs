@@ -1,7 +1,9 @@
 //! `trunkline import`: configurations of other machines as tables.
 
 use super::reconcile::read_list;
-use crate::import::{self, Finding, Names, Original, lists, proof};
+use super::scratch::Scratch;
+use crate::export;
+use crate::import::{self, File, Finding, Names, Original, drouting, lists, proof};
 use crate::limits::{IMPORT_PASSES_MAX, TABLE_FILE_BYTES_MAX};
 use crate::tables::diagnostic::{Code, Severity};
 use crate::tables::{self, Loaded};
@@ -24,6 +26,125 @@ enum From {
     Audiocodes(Audiocodes),
     /// A number list of Teams, Genesys, a carrier or a dial plan, as a DID list
     Numbers(Numbers),
+    /// The rules and gateways of drouting (Kamailio, OpenSIPS)
+    Drouting(Drouting),
+    /// The sets of a dispatcher.list (Kamailio, OpenSIPS), as trunk groups
+    Dispatcher(OneFile),
+    /// A rate deck (prefix, carrier, rate), as a DID list by least cost
+    Rates(OneFile),
+    /// The lists of `trunkline export csv`, as DID lists
+    Csv(Exported),
+    /// The table of `trunkline export json`
+    Json(Exported),
+}
+
+/// Make a table of dr_rules and dr_gateways, printed by the database with their column names.
+///
+/// Rules become rows, for both look for the longest prefix; lists of gateways become trunk
+/// groups. Exits with 1 when something was left out.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  mysql -B -e 'select * from dr_rules' opensips > rules.tsv
+  trunkline import drouting rules.tsv --gateways gateways.tsv --group 0 --to table")]
+struct Drouting {
+    /// The rules: prefix, gwlist, priority, groupid, timerec
+    #[arg(value_name = "RULES")]
+    rules: PathBuf,
+    /// The gateways: gwid or id, address, strip, pri_prefix
+    #[arg(long, value_name = "FILE")]
+    gateways: PathBuf,
+    /// Only rules of this groupid
+    #[arg(long, value_name = "ID")]
+    group: Option<String>,
+    /// New folder for the table
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+impl Drouting {
+    fn import(&self) -> anyhow::Result<ExitCode> {
+        if self.to.exists() {
+            bail!("{} is there already; name a new folder", self.to.display());
+        }
+        let (rules, mut of_rules) = read(&self.rules)?;
+        let (gateways, mut of_gateways) = read(&self.gateways)?;
+        let files = drouting::drouting(
+            &rules,
+            &gateways,
+            self.group.as_deref(),
+            &mut of_rules,
+            &mut of_gateways,
+        );
+        let is_whole = of_rules.is_empty() && of_gateways.is_empty();
+        print_findings(&self.rules, of_rules);
+        print_findings(&self.gateways, of_gateways);
+        if files.is_empty() {
+            bail!("there is nothing that could be imported");
+        }
+        write_files(&self.to, &files)?;
+        Ok(ExitCode::from(u8::from(!is_whole)))
+    }
+}
+
+/// Read one file, and write what becomes of it on standard output. Exits with 1 when a line could
+/// not be read.
+#[derive(Debug, clap::Args)]
+struct OneFile {
+    /// The file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl OneFile {
+    fn import(&self, of: fn(&str, &mut Vec<Finding>) -> String) -> anyhow::Result<ExitCode> {
+        let (text, mut findings) = read(&self.file)?;
+        let written = of(&text, &mut findings);
+        let is_whole = findings.is_empty();
+        print_findings(&self.file, findings);
+        // A closed pipe is no reason to complain.
+        let _ = std::io::stdout().write_all(written.as_bytes());
+        Ok(ExitCode::from(u8::from(!is_whole)))
+    }
+}
+
+/// Read again what `trunkline export` has written. Nothing is written when it has a mistake.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  trunkline export csv > numbers.csv; trunkline import csv numbers.csv --to lists
+  trunkline export json > table.json; trunkline import json table.json --to table")]
+struct Exported {
+    /// The file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// New folder for what is in it
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+impl Exported {
+    fn import(&self, is_json: bool) -> anyhow::Result<ExitCode> {
+        if self.to.exists() {
+            bail!("{} is there already; name a new folder", self.to.display());
+        }
+        let (text, findings) = read(&self.file)?;
+        if !findings.is_empty() {
+            print_findings(&self.file, findings);
+            return Ok(ExitCode::from(1));
+        }
+        let files = match is_json {
+            true => export::from_json(&text),
+            false => export::from_csv(&text)
+                .map_err(|wrong| format!("line {}: {}", wrong.line, wrong.message)),
+        };
+        match files {
+            Ok(files) => write_files(&self.to, &files)?,
+            Err(why) => {
+                eprintln!("trunkline: {}: {why}", self.file.display());
+                return Ok(ExitCode::from(1));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Make a DID list of a number list, on standard output.
@@ -81,6 +202,11 @@ impl Import {
         let imported = match &self.from {
             From::Audiocodes(audiocodes) => audiocodes.import(),
             From::Numbers(numbers) => numbers.import(),
+            From::Drouting(drouting) => drouting.import(),
+            From::Dispatcher(file) => file.import(drouting::dispatcher),
+            From::Rates(file) => file.import(drouting::rates),
+            From::Csv(exported) => exported.import(false),
+            From::Json(exported) => exported.import(true),
         };
         match imported {
             Ok(code) => code,
@@ -104,10 +230,13 @@ impl Audiocodes {
             print_findings(&self.file, findings);
             bail!("there is no routing row that could be imported");
         }
-        let (toml, names, loaded) = settled(&mut original, &mut findings)?;
+        let (files, names, loaded) = settled(&mut original, &mut findings)?;
         let mut out = String::new();
-        if self.dry_run {
-            let _ = writeln!(out, "{toml}");
+        for (name, text) in files.iter().filter(|_| self.dry_run) {
+            let _ = match files.len() {
+                1 => writeln!(out, "{text}"),
+                _ => writeln!(out, "──── {name} ────\n{text}"),
+            };
         }
         let Some(table) = &loaded.table else {
             let _ = write!(out, "{}", loaded.report.text(false));
@@ -132,18 +261,24 @@ impl Audiocodes {
                 (count, true) => format!("{count} differences"),
             }
         );
+        if !original.not_read().is_empty() {
+            let tables = original.not_read().join(", ");
+            let _ = writeln!(
+                out,
+                "tables of the file that have nothing to do with it: {tables}"
+            );
+        }
         // A closed pipe is no reason to complain.
         let _ = std::io::stdout().write_all(out.as_bytes());
         if let Some(to) = self.to.as_ref().filter(|_| !self.dry_run) {
-            std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
-            let path = to.join("routing.toml");
-            std::fs::write(&path, toml).with_context(|| path.display().to_string())?;
+            write_files(to, &files)?;
         }
         Ok(ExitCode::from(u8::from(!is_whole)))
     }
 }
 
-/// The text of a file of bounded size. Bytes that are no UTF-8 are said, and replaced.
+/// The text of a file of bounded size. Lines that are no UTF-8 are read as Latin-1, and said;
+/// UTF-16 with a byte order mark is what spreadsheets and PowerShell write.
 pub(super) fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
     let size = std::fs::metadata(file)
         .with_context(|| file.display().to_string())?
@@ -155,17 +290,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
         );
     }
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let mut findings = Vec::new();
-    for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
-        if std::str::from_utf8(line).is_err() {
-            let message = String::from("not UTF-8 text; what is not was replaced");
-            findings.push(Finding {
-                line: number,
-                message,
-            });
-        }
-    }
-    Ok((String::from_utf8_lossy(&bytes).into_owned(), findings))
+    Ok(import::text_of(&bytes))
 }
 
 /// The table without rows that can never decide: a table with one would be refused, and in the
@@ -173,34 +298,42 @@ pub(super) fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
 fn settled(
     original: &mut Original,
     findings: &mut Vec<Finding>,
-) -> anyhow::Result<(String, Names, Loaded)> {
-    let folder = std::env::temp_dir().join(format!("trunkline-import-{}", std::process::id()));
-    std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-    let path = folder.join("routing.toml");
+) -> anyhow::Result<(Vec<File>, Names, Loaded)> {
+    let scratch = Scratch::new().context("no room for a copy of the table")?;
+    let folder = scratch.path();
     let mut passes = 0;
-    let settled = loop {
+    loop {
         passes += 1;
         let mut said = Vec::new();
-        let (toml, names) = original.write(&mut said);
-        if let Err(error) = std::fs::write(&path, &toml) {
-            break Err(error).with_context(|| path.display().to_string());
+        let (files, names) = original.write(&mut said);
+        if let Err(error) = write_files(folder, &files) {
+            break Err(error);
         }
-        let loaded = tables::load(&folder);
+        let toml = files.first().map_or("", |(_, text)| text);
+        let loaded = tables::load(folder);
         let lines: Vec<u32> = loaded
             .report
             .diagnostics
             .iter()
             .filter(|found| found.code == Code::NeverDecides && found.severity == Severity::Error)
-            .filter_map(|found| imported_line(&toml, found.place()?.line))
+            .filter_map(|found| imported_line(toml, found.place()?.line))
             .collect();
         if lines.is_empty() || passes >= IMPORT_PASSES_MAX {
             findings.extend(said);
-            break Ok((toml, names, loaded));
+            break Ok((files, names, loaded));
         }
         original.leave_out(&lines, findings);
-    };
-    let _ = std::fs::remove_dir_all(&folder);
-    settled
+    }
+}
+
+fn write_files(folder: &Path, files: &[File]) -> anyhow::Result<()> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// The line of the original that a line of a rule came from.

@@ -6,8 +6,12 @@ mod confirm;
 mod demo;
 mod diff;
 mod explain;
+mod export;
+mod fmt;
 mod history;
+mod history_of;
 mod import;
+mod move_dids;
 mod pages;
 mod plan;
 mod plan_json;
@@ -18,6 +22,7 @@ mod rollback;
 mod route;
 mod route_text;
 mod run;
+mod scratch;
 mod search;
 mod server;
 mod status;
@@ -52,6 +57,12 @@ enum Verb {
     Explain(explain::Explain),
     /// Make a table of the configuration of another machine
     Import(import::Import),
+    /// Write the files of a table neatly
+    Fmt(fmt::Fmt),
+    /// Write a table, or its numbers, for other programs
+    Export(export::Export),
+    /// Move numbers to a trunk group, in the lists of a table
+    Move(move_dids::Move),
     /// Compare number lists of Teams, Genesys and the carriers with a table
     Reconcile(reconcile::Reconcile),
     /// Answer calls until a signal ends it
@@ -92,6 +103,9 @@ impl Cli {
             Verb::Search(search) => search.execute(),
             Verb::Explain(explain) => explain.execute(),
             Verb::Import(import) => import.execute(),
+            Verb::Fmt(fmt) => fmt.execute(),
+            Verb::Export(export) => export.execute(),
+            Verb::Move(wave) => wave.execute(),
             Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Status(status) => status.execute(),

@@ -89,19 +89,34 @@ impl Plan {
 impl Comparing {
     /// Compares the tables in two folders and prints what lies between them.
     pub(super) fn execute(&self, names: [&str; 2], folders: [&Path; 2]) -> ExitCode {
+        self.between(names, folders, String::new).0
+    }
+
+    /// The same, with what is to be said before; and whether neither table has an error.
+    pub(super) fn between(
+        &self,
+        names: [&str; 2],
+        folders: [&Path; 2],
+        before_all: impl FnOnce() -> String,
+    ) -> (ExitCode, bool) {
         let loaded = [(names[0], folders[0]), (names[1], folders[1])]
             .map(|(name, folder)| self.load(name, folder));
         let [Some(before), Some(after)] = loaded else {
             eprintln!("trunkline: a table has errors; nothing was compared");
-            return ExitCode::from(1);
+            return (ExitCode::from(1), false);
         };
-        match self.compare(names, &before, &after) {
+        if !self.json {
+            // A closed pipe is no reason to complain.
+            let _ = std::io::stdout().write_all(before_all().as_bytes());
+        }
+        let code = match self.compare(names, &before, &after) {
             Ok(code) => code,
             Err(error) => {
                 eprintln!("trunkline: {error:#}");
                 ExitCode::from(2)
             }
-        }
+        };
+        (code, true)
     }
 
     /// The table, or its errors on standard error.

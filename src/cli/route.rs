@@ -253,6 +253,34 @@ impl RouteCall {
     }
 }
 
+/// What becomes of an anonymous call to a number, from each of these groups.
+pub(super) fn of_number(
+    table: RoutingTable,
+    number: &str,
+    from: &[GroupId],
+    at: Timestamp,
+) -> Vec<Report> {
+    let snapshot = Snapshot::new(Arc::new(table));
+    let called = Dialled {
+        number: number.as_bytes(),
+        raw: number.as_bytes(),
+        phone_context: None,
+    };
+    let report = |from: &GroupId| {
+        let facts = RequestFacts {
+            from: *from,
+            called,
+            calling: None,
+            host: b"",
+            tgrp: None,
+            at,
+            call_hash: 0,
+        };
+        Explanation::of(&snapshot, &facts, b"").1
+    };
+    from.iter().map(report).collect()
+}
+
 /// Why nothing can be shown.
 enum Failure {
     Table(tables::Report),

@@ -94,7 +94,7 @@ fn headline(report: &Report) -> String {
 }
 
 /// `ROUTE teams, reception`, `REJECT 403 Premium numbers are barred`, `NO ROUTE 404`.
-fn outcome(report: &Report) -> String {
+pub(super) fn outcome(report: &Report) -> String {
     match report.outcome {
         "route" => {
             let mut groups: Vec<&str> = Vec::new();

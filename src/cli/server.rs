@@ -1,12 +1,11 @@
 //! The running server, as commands ask it.
 
+use super::scratch::Scratch;
 use crate::control::{self, Answer, NoAnswer, Refused, Reply, Request, TrunkStatus};
 use crate::ledger::Generation;
 use crate::server::EXIT_CONFIG;
 use crate::server::config::{CONTROL_SOCKET, Config};
-use std::fs::{self, DirBuilder};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -90,36 +89,6 @@ impl KeptTable {
     /// As a plan names it.
     pub(super) fn title(&self) -> String {
         format!("gen {}", self.generation.number)
-    }
-}
-
-/// A folder of our own for a while.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    /// A name that somebody took, a live one or what a killed one left, is passed over.
-    fn new() -> io::Result<Self> {
-        let process = std::process::id();
-        for attempt in 0..100 {
-            let name = format!("trunkline-{process}-{attempt}");
-            let path = std::env::temp_dir().join(name);
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self(path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(io::Error::from(io::ErrorKind::AlreadyExists))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn read(text: &str, findings: &mut Vec<Finding>) -> Vec<Table> {
     let mut open: Option<Table> = None;
     let mut rows = 0;
     for (text, line) in text.lines().zip(1..) {
-        let text = text.trim();
+        let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         if text.is_empty() || text.starts_with(';') {
             continue;
         }
@@ -69,9 +69,13 @@ pub(super) fn read(text: &str, findings: &mut Vec<Finding>) -> Vec<Table> {
         let Some(table) = &mut open else {
             continue;
         };
-        if let Some(format) = text.strip_prefix("FORMAT ") {
+        if let Some(format) = format_of(text) {
             table.columns = columns(&table.name, format);
             table.format_line = line;
+            if table.columns.is_empty() {
+                let message = format!("{} names no columns: its rows were left out", table.name);
+                findings.push(Finding::new(line, message));
+            }
         } else if !table.columns.is_empty() {
             rows += 1;
             if rows > IMPORT_ROWS_MAX {
@@ -86,7 +90,17 @@ pub(super) fn read(text: &str, findings: &mut Vec<Finding>) -> Vec<Table> {
         }
     }
     tables.extend(open);
+    for table in &mut tables {
+        // That is the order the SBC reads them in.
+        table.rows.sort_by_key(|row| row.index);
+    }
     tables
+}
+
+/// What stands behind `FORMAT`.
+fn format_of(text: &str) -> Option<&str> {
+    let (word, rest) = text.split_once(char::is_whitespace)?;
+    word.eq_ignore_ascii_case("FORMAT").then_some(rest)
 }
 
 fn columns(table: &str, format: &str) -> Vec<String> {
@@ -94,9 +108,9 @@ fn columns(table: &str, format: &str) -> Vec<String> {
     let names = list.trim().trim_end_matches(';').split(',');
     let bare = |name: &str| {
         let name = name.trim();
-        let rest = name
-            .strip_prefix(table)
-            .and_then(|rest| rest.strip_prefix('_'));
+        let rest = name.split_at_checked(table.len());
+        let rest = rest.filter(|(head, _)| head.eq_ignore_ascii_case(table));
+        let rest = rest.and_then(|(_, rest)| rest.strip_prefix('_'));
         rest.unwrap_or(name).to_owned()
     };
     names.map(bare).filter(|name| !name.is_empty()).collect()
@@ -106,7 +120,7 @@ fn row(table: &Table, text: &str, line: u32) -> Result<Row, String> {
     let (head, list) = text
         .split_once('=')
         .ok_or_else(|| format!("not a row of {}: it has no =", table.name))?;
-    let index = head.trim().rsplit(' ').next().unwrap_or_default();
+    let index = head.split_whitespace().next_back().unwrap_or_default();
     let index = index
         .parse()
         .map_err(|_| format!("not a row of {}: it has no index", table.name))?;

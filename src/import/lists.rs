@@ -1,8 +1,9 @@
 //! Number lists of other systems: Teams, Genesys Cloud, carriers, the dial plan of an SBC.
 
 use super::Finding;
-use super::notation::{Item, Notation};
-use crate::limits::DID_ROWS_MAX;
+use super::dial_plan::{self, Prefix, TooMuch};
+use super::notation::Item;
+use crate::limits::{DID_ROWS_MAX, IMPORT_ROWS_MAX};
 use crate::routing::Number;
 
 /// Numbers that stand in one row.
@@ -48,6 +49,11 @@ const NAME: &[&str] = &[
 #[must_use]
 pub fn read(text: &str, findings: &mut Vec<Finding>) -> Vec<Listed> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // The first line of what Windows PowerShell exports.
+    let (text, before) = match text.split_once('\n') {
+        Some((first, rest)) if first.starts_with("#TYPE") => (rest, 1),
+        _ => (text, 0),
+    };
     let head = text.lines().next().unwrap_or_default();
     let count = |delimiter: u8| head.bytes().filter(|byte| *byte == delimiter).count();
     let delimiter = [b',', b';', b'\t']
@@ -61,27 +67,28 @@ pub fn read(text: &str, findings: &mut Vec<Finding>) -> Vec<Listed> {
     let columns = match reader.headers() {
         Ok(header) => Columns::of(header),
         Err(error) => {
-            findings.push(Finding::new(1, error.to_string()));
+            findings.push(Finding::new(before + 1, error.to_string()));
             return Vec::new();
         }
     };
     if !columns.can_be_read() {
         let message = "no column with numbers: TelephoneNumber, number, startPhoneNumber and \
                        endPhoneNumber, first and last, or Prefix";
-        findings.push(Finding::new(1, message));
+        findings.push(Finding::new(before + 1, message));
         return Vec::new();
     }
     let mut listed = Vec::new();
+    let mut plan = Plan::default();
     for record in reader.records() {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
                 let line = error.position().map_or(1, csv::Position::line);
-                findings.push(Finding::new(line as u32, error.to_string()));
+                findings.push(Finding::new(before + line as u32, error.to_string()));
                 continue;
             }
         };
-        let line = record.position().map_or(0, csv::Position::line) as u32;
+        let line = before + record.position().map_or(0, csv::Position::line) as u32;
         if record.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         }
@@ -89,12 +96,83 @@ pub fn read(text: &str, findings: &mut Vec<Finding>) -> Vec<Listed> {
             findings.push(Finding::new(line, format!("more than {DID_ROWS_MAX} rows")));
             break;
         }
+        if columns.is_plan() {
+            plan.add(&columns, &record, line, findings);
+            continue;
+        }
         match columns.row(&record, line) {
             Ok(rows) => listed.extend(rows),
             Err(why) => findings.push(Finding::new(line, why)),
         }
     }
+    listed.extend(plan.written_out(findings));
     listed
+}
+
+/// Rules of a dial plan, of which the one that fits best decides.
+#[derive(Default)]
+struct Plan {
+    rules: Vec<Prefix>,
+    /// For each rule its line, its tag and its name.
+    said: Vec<(u32, String, String)>,
+}
+
+impl Plan {
+    fn add(
+        &mut self,
+        columns: &Columns,
+        record: &csv::StringRecord,
+        line: u32,
+        findings: &mut Vec<Finding>,
+    ) {
+        let text = columns.cell(record, columns.pattern);
+        match Prefix::parse(text) {
+            Ok(prefix) if self.rules.len() < IMPORT_ROWS_MAX => {
+                self.rules.push(prefix);
+                let [tag, name] = [columns.tag, columns.name];
+                let [tag, name] = [tag, name].map(|at| columns.cell(record, at).to_owned());
+                self.said.push((line, tag, name));
+            }
+            Ok(_) => findings.push(Finding::new(
+                line,
+                format!("more than {IMPORT_ROWS_MAX} rules"),
+            )),
+            Err(why) => findings.push(Finding::new(line, format!("{why} in {text:?}"))),
+        }
+    }
+
+    /// The same as rows of which the longest prefix decides.
+    fn written_out(mut self, findings: &mut Vec<Finding>) -> Vec<Listed> {
+        let items = loop {
+            match dial_plan::rows(&self.rules.iter().collect::<Vec<_>>()) {
+                Ok(items) => break items,
+                Err(TooMuch::Rule(at, why)) if at < self.rules.len() => {
+                    self.rules.remove(at);
+                    let (line, ..) = self.said.remove(at);
+                    findings.push(Finding::new(line, why));
+                }
+                Err(_) => {
+                    let message = "the rules are too intertwined to be written as a list";
+                    findings.push(Finding::new(1, message));
+                    return Vec::new();
+                }
+            }
+        };
+        let rules = self.said.iter().zip(&items);
+        let rows = rules.flat_map(|((line, tag, name), items)| {
+            items.iter().filter_map(|item| {
+                let (first, last) = ends(item)?;
+                Some(Listed {
+                    line: *line,
+                    first,
+                    last,
+                    tag: tag.clone(),
+                    name: name.clone(),
+                })
+            })
+        });
+        rows.collect()
+    }
 }
 
 /// Which column says what.
@@ -140,8 +218,16 @@ impl Columns {
             || (self.first.is_some() && self.last.is_some())
     }
 
+    const fn is_plan(&self) -> bool {
+        self.pattern.is_some() && self.number.is_none() && self.first.is_none()
+    }
+
+    fn cell<'r>(&self, record: &'r csv::StringRecord, at: Option<usize>) -> &'r str {
+        at.and_then(|at| record.get(at)).unwrap_or_default().trim()
+    }
+
     fn row(&self, record: &csv::StringRecord, line: u32) -> Result<Vec<Listed>, String> {
-        let cell = |at: Option<usize>| at.and_then(|at| record.get(at)).unwrap_or_default().trim();
+        let cell = |at: Option<usize>| self.cell(record, at);
         let listed = |first, last| Listed {
             line,
             first,
@@ -168,14 +254,7 @@ impl Columns {
             let number = global(text)?;
             return Ok(vec![listed(number, Some(number))]);
         }
-        let text = cell(self.pattern);
-        let notation = Notation::parse(text).map_err(|why| format!("{why} in {text:?}"))?;
-        let items = notation.items()?;
-        let rows = items.iter().filter_map(|item| {
-            let (first, last) = ends(item)?;
-            Some(listed(first, last))
-        });
-        Ok(rows.collect())
+        Err(String::from("the row has no number"))
     }
 }
 
@@ -223,9 +302,10 @@ pub fn did_csv(listed: &[Listed], group: Option<&str>) -> String {
 }
 
 /// A cell of one line, in quotes where it has to be.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let line = text.replace(['\n', '\r'], " ");
-    match line.contains([',', '"']) {
+    // A `#` in front would make the row a comment.
+    match line.contains([',', '"']) || line.starts_with('#') {
         true => format!("\"{}\"", line.replace('"', "\"\"")),
         false => line,
     }

@@ -6,16 +6,22 @@
 //! here touches a file.
 
 mod audiocodes;
+pub mod cover;
+mod dial_plan;
+pub mod drouting;
 mod ini;
 pub mod lists;
 mod notation;
 mod original;
 pub mod proof;
 pub mod reconcile;
+mod rows;
+mod text;
 mod write;
 
 pub use original::{Original, Target};
-pub use write::{Names, import};
+pub use text::text_of;
+pub use write::{File, Names, import};
 
 /// Something to know about a line of the file that was imported.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -79,7 +79,8 @@ impl Notation {
                 '[' => {
                     let (inside, behind) = rest.split_once(']').ok_or("a [ is not closed")?;
                     rest = behind;
-                    ranges(inside)?
+                    let (digits, ranges) = digit_ranges(inside)?;
+                    Part::Ranges(digits, ranges)
                 }
                 'x' | 'X' => Part::AnyDigit,
                 '+' if !notation.parts.is_empty() => return Err("a + inside".into()),
@@ -233,7 +234,8 @@ pub(super) enum Item {
 }
 
 impl Item {
-    fn run(head: &[u8], more: usize) -> Self {
+    /// All numbers with so many digits more.
+    pub(super) fn run(head: &[u8], more: usize) -> Self {
         let lead = head
             .iter()
             .rposition(|s| !s.is_ascii_digit())
@@ -255,7 +257,7 @@ impl Item {
     /// Whether the text means this: a `*` at the end of a number would make it a prefix, behind
     /// a `+` stand digits, and the ends of a range differ in what stands behind its last symbol
     /// that is no digit.
-    fn can_be_written(&self) -> bool {
+    pub(super) fn can_be_written(&self) -> bool {
         let is_number = |symbols: &[u8]| {
             let global = symbols.strip_prefix(b"+");
             global.is_none_or(|rest| rest.iter().all(u8::is_ascii_digit))
@@ -291,7 +293,7 @@ impl Item {
 }
 
 /// Neighbouring runs put together.
-fn merged(mut runs: Vec<Item>) -> Vec<Item> {
+pub(super) fn merged(mut runs: Vec<Item>) -> Vec<Item> {
     runs.sort();
     runs.dedup();
     let mut merged: Vec<Item> = Vec::new();
@@ -334,7 +336,8 @@ pub(super) fn written_out(places: &[Symbols], most: usize) -> Option<Vec<Vec<u8>
     Some(written)
 }
 
-fn ranges(inside: &str) -> Result<Part, String> {
+/// What stands between brackets: how many digits each number has, and from where to where.
+pub(super) fn digit_ranges(inside: &str) -> Result<(usize, Vec<(u64, u64)>), String> {
     let wrong = || format!("the range [{inside}]");
     let mut digits = None;
     let mut ranges = Vec::new();
@@ -355,11 +358,11 @@ fn ranges(inside: &str) -> Result<Part, String> {
         }
         ranges.push((first, last));
     }
-    Ok(Part::Ranges(digits.ok_or_else(wrong)?, ranges))
+    Ok((digits.ok_or_else(wrong)?, ranges))
 }
 
 /// A range of values as the fewest shapes of so many digits.
-fn blocks(first: u64, last: u64, digits: usize) -> Vec<Vec<Symbols>> {
+pub(super) fn blocks(first: u64, last: u64, digits: usize) -> Vec<Vec<Symbols>> {
     let mut blocks = Vec::new();
     let mut from = first;
     while from <= last {

@@ -1,7 +1,8 @@
 //! What the SBC would do: its routing rows in order, the first that fits.
 
 use super::Finding;
-use super::notation::Notation;
+use super::dial_plan::{self, Prefix};
+use super::notation::{Item, Notation};
 use crate::routing::manipulation::Step;
 use crate::routing::{Number, manipulation};
 
@@ -18,6 +19,58 @@ pub struct Original {
     pub(super) outbound: Vec<Change>,
     /// Release causes on which a call moves to its next route.
     pub(super) causes: Vec<String>,
+    /// The plan whose tags rows ask for; empty without one.
+    pub(super) plan: DialPlan,
+    /// Which group a call arrives on, top to bottom.
+    pub(super) arrivals: Vec<Arrival>,
+    /// Tables of the file that have nothing to do with routing.
+    pub(super) not_read: Vec<String>,
+}
+
+/// The name and the value of a tag, in lower case.
+pub(super) type Tag = (String, String);
+
+/// Numbers and their tags: the rule that fits best decides.
+#[derive(Debug, Default)]
+pub(super) struct DialPlan {
+    pub(super) name: String,
+    pub(super) line: u32,
+    pub(super) rules: Vec<DialRule>,
+    /// For each rule the rows of a list that say the same, of which the longest prefix decides.
+    pub(super) items: Vec<Vec<Item>>,
+    /// The tag by whose value calls are routed, if any row does.
+    pub(super) routed_by: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct DialRule {
+    pub(super) line: u32,
+    pub(super) name: String,
+    pub(super) prefix: Prefix,
+    pub(super) tags: Vec<Tag>,
+}
+
+impl DialPlan {
+    /// The rule that fits a number best, by its place.
+    pub(super) fn best(&self, number: &[u8]) -> Option<usize> {
+        dial_plan::best(self.rules.iter().map(|rule| &rule.prefix), number)
+    }
+
+    pub(super) fn has_tag(&self, rule: Option<usize>, tag: &Tag) -> bool {
+        let rule = rule.and_then(|rule| self.rules.get(rule));
+        rule.is_some_and(|rule| rule.tags.contains(tag))
+    }
+}
+
+/// A row of the classification table.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) line: u32,
+    pub(super) name: String,
+    pub(super) source: String,
+    pub(super) from_host: Option<String>,
+    pub(super) request_host: Option<String>,
+    pub(super) group: String,
 }
 
 #[derive(Debug)]
@@ -29,7 +82,14 @@ pub(super) struct Group {
     pub(super) is_balanced: bool,
     /// Whether calls are known by the address they come from.
     pub(super) by_address: bool,
+    /// Which dial plan its calls are tagged by; empty for none.
+    pub(super) dial_plan: String,
+    /// Tags that lead to it.
+    pub(super) tags: Vec<Tag>,
 }
+
+/// Stands before the name of a set of groups, which is a group here.
+pub(super) const SET: &str = "set ";
 
 /// Where a proxy set sends to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,12 +107,15 @@ pub enum Target {
     Group(String),
     /// An address written into the row: the group made of it has this name.
     Address(String),
+    /// The group that has the tag of the called number.
+    Assigned,
 }
 
 impl Target {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Group(name) | Self::Address(name) => name,
+            Self::Assigned => "assigned",
         }
     }
 }
@@ -62,10 +125,12 @@ pub(super) struct Row {
     pub(super) line: u32,
     pub(super) index: u32,
     pub(super) name: String,
-    /// `None` is any.
-    pub(super) from: Option<String>,
+    /// Any of these; empty is any at all.
+    pub(super) from: Vec<String>,
     pub(super) called: Notation,
     pub(super) calling: Notation,
+    pub(super) called_tag: Option<Tag>,
+    pub(super) calling_tag: Option<Tag>,
     pub(super) host: Option<String>,
     pub(super) targets: Vec<Target>,
 }
@@ -74,7 +139,9 @@ impl Row {
     /// Whether the row fits whatever fits the other.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let any = |notation: &Notation| notation.is_any();
-        (self.from.is_none() || self.from == other.from)
+        (self.from.is_empty() || self.from == other.from)
+            && (self.called_tag.is_none() || self.called_tag == other.called_tag)
+            && (self.calling_tag.is_none() || self.calling_tag == other.calling_tag)
             && (any(&self.called) || self.called == other.called)
             && (any(&self.calling) || self.calling == other.calling)
             && (self.host.is_none() || self.host == other.host)
@@ -102,21 +169,64 @@ pub(super) struct Seen<'a> {
     pub(super) called: &'a [u8],
     /// `None` shows no number.
     pub(super) calling: Option<&'a [u8]>,
+    /// The rules of the dial plan that fit these numbers best.
+    pub(super) rules: [Option<usize>; 2],
     pub(super) host: &'a str,
 }
 
 impl Original {
     /// The first row that fits.
     pub(super) fn decide(&self, call: Seen<'_>) -> Option<&Row> {
+        let [called, calling] = call.rules;
         self.rows.iter().find(|row| {
-            row.from.as_deref().is_none_or(|from| from == call.from)
-                && row.called.fits(call.called)
-                && (row.calling.is_any() || call.calling.is_some_and(|n| row.calling.fits(n)))
+            let calling_fits = |number: &[u8]| row.calling.fits(number);
+            self.fits_called(row, call.from, call.called, called)
+                && (row.calling.is_any() || call.calling.is_some_and(calling_fits))
+                && row
+                    .calling_tag
+                    .as_ref()
+                    .is_none_or(|tag| self.plan.has_tag(calling, tag))
                 && row
                     .host
                     .as_deref()
                     .is_none_or(|h| h.eq_ignore_ascii_case(call.host))
         })
+    }
+
+    /// Whether a row may be for calls of a group to a number, whose best rule is known.
+    pub(super) fn fits_called(
+        &self,
+        row: &Row,
+        from: &str,
+        called: &[u8],
+        rule: Option<usize>,
+    ) -> bool {
+        // Without an entry in the dial plan there is no tag to route by.
+        let is_tagged = !row.targets.contains(&Target::Assigned) || rule.is_some();
+        (row.from.is_empty() || row.from.iter().any(|name| name == from))
+            && row.called.fits(called)
+            && is_tagged
+            && row
+                .called_tag
+                .as_ref()
+                .is_none_or(|tag| self.plan.has_tag(rule, tag))
+    }
+
+    /// The group that has the tag of a rule: the first one.
+    pub(super) fn assigned(&self, rule: Option<usize>) -> Option<&Group> {
+        let routed_by = self.plan.routed_by.as_ref()?;
+        let rule = self.plan.rules.get(rule?)?;
+        let tag = rule.tags.iter().find(|(name, _)| name == routed_by)?;
+        let groups = self.groups.iter();
+        groups
+            .filter(|group| !group.addresses.is_empty())
+            .find(|group| group.tags.contains(tag))
+    }
+
+    /// Tables of the file that were not looked at, and have nothing to do with routing.
+    #[must_use]
+    pub fn not_read(&self) -> &[String] {
+        &self.not_read
     }
 
     /// The number as manipulations leave it: the first row that fits changes it.
@@ -129,6 +239,23 @@ impl Original {
         match row {
             Some(row) => manipulation::apply(std::slice::from_ref(&row.step), number).number,
             None => number,
+        }
+    }
+
+    /// Says which tags lead nowhere: calls to their numbers go nowhere here too.
+    pub(super) fn say_dead_tags(&self, findings: &mut Vec<Finding>) {
+        let Some(routed_by) = &self.plan.routed_by else {
+            return;
+        };
+        for (at, rule) in self.plan.rules.iter().enumerate() {
+            if self.assigned(Some(at)).is_none() {
+                let tag = rule.tags.iter().find(|(name, _)| name == routed_by);
+                let message = match tag {
+                    Some((_, value)) => format!("no IP group with an address has tag {value:?}"),
+                    None => format!("the rule has no tag {routed_by:?} to route by"),
+                };
+                findings.push(Finding::new(rule.line, message));
+            }
         }
     }
 

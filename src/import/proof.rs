@@ -4,8 +4,8 @@
 //! that leave them in the same state are the same to both, so one number of each state that
 //! can be reached is asked for, from every group, by every kind of caller, for every host.
 
-use super::notation::{DIGITS, SYMBOLS, Shape, Symbols, symbols_of};
-use super::original::{Change, Original, Seen};
+use super::notation::{self, DIGITS, SYMBOLS, Shape, Symbols, symbols_of};
+use super::original::{Change, Original, Row, Seen, Target};
 use super::write::Names;
 use crate::limits::PROOF_STATES_MAX;
 use crate::routing::conditions::{holds_for_caller, of_called};
@@ -59,13 +59,31 @@ impl Proof {
                 .filter_map(move |rule| condition(rule).any_of.as_ref());
             sets.flat_map(|set| shapes_of(&set.patterns))
         };
-        let called: BTreeSet<Shape> = of_rows(true).chain(of_rules(|r| &r.called)).collect();
-        let calling: BTreeSet<Shape> = of_rows(false).chain(of_rules(|r| &r.calling)).collect();
+        let of_plan = || {
+            original
+                .plan
+                .rules
+                .iter()
+                .flat_map(|rule| rule.prefix.plain_shapes())
+        };
+        let mut called: BTreeSet<Shape> = of_rows(true).chain(of_rules(|r| &r.called)).collect();
+        let mut calling: BTreeSet<Shape> = of_rows(false).chain(of_rules(|r| &r.calling)).collect();
+        called.extend(of_plan().chain(listed(table)));
+        if original.rows.iter().any(|row| row.calling_tag.is_some()) {
+            calling.extend(of_plan().chain(listed(table)));
+        }
         let (called, calling) = (self.witnesses(&called), self.witnesses(&calling));
         self.numbers = called.len();
-        let callers: Vec<Option<Number>> = std::iter::once(None)
-            .chain(calling.into_iter().map(Some))
+        let best = |number: &Number| original.plan.best(number.as_bytes());
+        let called: Vec<(Number, Option<usize>)> = called
+            .into_iter()
+            .map(|number| (number, best(&number)))
             .collect();
+        let calling = calling
+            .into_iter()
+            .map(|number| (Some(number), best(&number)));
+        let callers: Vec<(Option<Number>, Option<usize>)> =
+            std::iter::once((None, None)).chain(calling).collect();
         let hosts = original.rows.iter().filter_map(|row| row.host.as_deref());
         let hosts: BTreeSet<&str> = hosts.chain(["elsewhere.invalid"]).collect();
         for group in &original.groups {
@@ -73,27 +91,37 @@ impl Proof {
                 continue;
             };
             let mut seen = BTreeSet::new();
-            for number in &called {
-                let rows = original.rows.iter().enumerate().filter(|(_, row)| {
-                    row.from.as_ref().is_none_or(|from| *from == group.name)
-                        && row.called.fits(number.as_bytes())
-                });
-                let rows: Vec<usize> = rows.map(|(at, _)| at).collect();
-                let rules = of_called(table, id, Some(*number)).rules;
-                if !seen.insert((rows, rules.clone())) {
+            for (number, best) in &called {
+                let rows = original.rows.iter().enumerate();
+                let fits =
+                    |row: &Row| original.fits_called(row, &group.name, number.as_bytes(), *best);
+                let rows: Vec<usize> = rows
+                    .filter(|(_, row)| fits(row))
+                    .map(|(at, _)| at)
+                    .collect();
+                let here = of_called(table, id, Some(*number));
+                let assigned = here.did.and_then(|row| row.value.group);
+                let assigned = assigned.map_or("", |group| table.group_name(group));
+                let wanted = original.assigned(*best);
+                let wanted = wanted.map_or("", |group| names.of(&group.name));
+                if !seen.insert((rows, here.rules.clone(), wanted, assigned)) {
                     continue;
                 }
+                let rules = here.rules;
                 let ask = Ask {
                     original,
                     names,
                     table,
                     from: &group.name,
                     called: *number,
+                    best: *best,
+                    wanted,
+                    assigned,
                 };
                 let difference = callers.iter().find_map(|caller| {
                     hosts.iter().find_map(|host| {
                         self.compared += 1;
-                        ask.difference(&rules, *caller, host)
+                        ask.difference(&rules, caller, host)
                     })
                 });
                 self.differences.extend(difference);
@@ -171,6 +199,13 @@ impl Proof {
                 } else {
                     next.text.len()
                 };
+                // A range of ours stands for its digits; a `*` inside is not looked at.
+                let is_asked_for = !next.alive.is_empty()
+                    || !ended.is_empty()
+                    || next.done.len() > state.done.len();
+                if b"*#".contains(symbol) && !state.text.is_empty() && !is_asked_for {
+                    continue;
+                }
                 let can_be_dialled = next.text.first() != Some(&b'+')
                     || next.text.get(1).is_none_or(u8::is_ascii_digit);
                 if !can_be_dialled
@@ -236,6 +271,58 @@ impl State {
     }
 }
 
+/// The numbers of the table's lists, symbol by symbol.
+fn listed(table: &RoutingTable) -> impl Iterator<Item = Shape> {
+    let symbols = |number: &[u8]| {
+        number
+            .iter()
+            .map(|s| symbols_of(*s))
+            .collect::<Vec<Symbols>>()
+    };
+    let mut shapes = Vec::new();
+    table.dids().whole_numbers(|first, last| {
+        let value = |number: &Number, digits: usize| -> Option<u64> {
+            let (_, end) = number.as_bytes().split_at_checked(number.len() - digits)?;
+            std::str::from_utf8(end).ok()?.parse().ok()
+        };
+        // Neighbours differ in their last digits.
+        let digits = first.as_bytes().iter().rev();
+        let digits = digits.take_while(|s| s.is_ascii_digit()).count().min(3);
+        let ends = value(&first, digits).zip(value(&last, digits));
+        let head = first
+            .as_bytes()
+            .get(..first.len() - digits)
+            .unwrap_or_default();
+        match ends {
+            Some((a, b)) if digits > 0 => {
+                shapes.extend(
+                    notation::blocks(a, b, digits)
+                        .into_iter()
+                        .map(|block| Shape {
+                            places: [symbols(head), block].concat(),
+                            open: false,
+                        }),
+                );
+            }
+            _ => shapes.push(Shape {
+                places: symbols(first.as_bytes()),
+                open: false,
+            }),
+        }
+    });
+    let prefixes = table.dids().prefixes().map(move |(prefix, remaining)| {
+        let mut places = symbols(prefix.as_bytes());
+        if let Remaining::Exactly(more) = remaining {
+            places.resize(places.len() + usize::from(more), DIGITS);
+        }
+        Shape {
+            places,
+            open: remaining == Remaining::Any,
+        }
+    });
+    prefixes.chain(shapes)
+}
+
 /// What a set of a rule asks for, symbol by symbol.
 fn shapes_of(patterns: &PrefixMap<()>) -> Vec<Shape> {
     let shape = |prefix: &Number, remaining: Remaining| {
@@ -262,20 +349,36 @@ struct Ask<'a> {
     table: &'a RoutingTable,
     from: &'a str,
     called: Number,
+    /// The rule of the dial plan that fits it best.
+    best: Option<usize>,
+    /// The groups that its tag leads to there, and its row here.
+    wanted: &'a str,
+    assigned: &'a str,
 }
 
 impl Ask<'_> {
-    fn difference(&self, rules: &[RuleId], caller: Option<Number>, host: &str) -> Option<String> {
+    fn difference(
+        &self,
+        rules: &[RuleId],
+        (caller, caller_best): &(Option<Number>, Option<usize>),
+        host: &str,
+    ) -> Option<String> {
+        let caller = *caller;
         let row = self.original.decide(Seen {
             from: self.from,
             called: self.called.as_bytes(),
             calling: caller.as_ref().map(Number::as_bytes),
+            rules: [self.best, *caller_best],
             host,
         });
         let wanted: Vec<&str> = row.map_or(Vec::new(), |row| {
             row.targets
                 .iter()
-                .map(|target| self.names.of(target.name()))
+                .map(|target| match target {
+                    Target::Assigned => self.wanted,
+                    target => self.names.of(target.name()),
+                })
+                .filter(|name| !name.is_empty())
                 .collect()
         });
         let shown = match caller {
@@ -290,7 +393,11 @@ impl Ask<'_> {
                     && rule.host.holds(host.as_bytes())
             });
         let came: Vec<&str> = match rule.map(|rule| &rule.action) {
-            Some(Action::RouteTo(list)) => list.iter().map(|to| self.destination(*to)).collect(),
+            Some(Action::RouteTo(list)) => list
+                .iter()
+                .map(|to| self.destination(*to))
+                .filter(|name| !name.is_empty())
+                .collect(),
             Some(Action::Reject { .. }) => vec!["a refusal"],
             None => Vec::new(),
         };
@@ -311,7 +418,7 @@ impl Ask<'_> {
     fn destination(&self, to: Destination) -> &str {
         match to {
             Destination::Group(id) => self.table.group_name(id),
-            Destination::Assigned => "assigned",
+            Destination::Assigned => self.assigned,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! All ends of all ranges cut the numbers of each length into stretches on which every list
 //! and every row says the same; one number of each is asked for. Nothing is sampled.
 
+use super::cover::{Cover, number, value};
 use super::lists::Listed;
 use crate::routing::prefix_map::Remaining;
 use crate::routing::{Number, RoutingTable};
@@ -157,64 +158,6 @@ fn add(found: &mut Vec<Stretch>, stretch: Stretch) {
     }
 }
 
-/// The digits behind a `+`, how many and what they are worth. E.164 has 15.
-fn value(number: &Number) -> Option<(u32, u64)> {
-    let digits = number
-        .as_bytes()
-        .strip_prefix(b"+")
-        .filter(|digits| digits.len() <= 18)?;
-    let text = std::str::from_utf8(digits).ok()?;
-    let is_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    Some((
-        digits.len() as u32,
-        text.parse().ok().filter(|_| is_digits)?,
-    ))
-}
-
-fn number(value: u64, digits: u32) -> Option<Number> {
-    let width = digits as usize;
-    Number::parse(format!("+{value:0width$}").as_bytes())
-}
-
-/// The numbers of a list: stretches that do not touch, by how many digits they have.
-struct Cover(BTreeMap<u32, BTreeMap<u64, u64>>);
-
-impl Cover {
-    fn of(listed: &[Listed]) -> Self {
-        let mut ranges: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
-        for row in listed {
-            // What begins so and is of any length cannot be compared number by number.
-            let Some(last) = row.last else { continue };
-            if let (Some((digits, first)), Some((_, last))) = (value(&row.first), value(&last)) {
-                ranges.entry(digits).or_default().push((first, last));
-            }
-        }
-        let merged = ranges.into_iter().map(|(digits, mut ranges)| {
-            ranges.sort_unstable();
-            let mut merged: BTreeMap<u64, u64> = BTreeMap::new();
-            for (first, last) in ranges {
-                match merged.last_entry() {
-                    Some(mut before) if first <= before.get().saturating_add(1) => {
-                        let end = (*before.get()).max(last);
-                        before.insert(end);
-                    }
-                    _ => {
-                        merged.insert(first, last);
-                    }
-                }
-            }
-            (digits, merged)
-        });
-        Self(merged.collect())
-    }
-
-    fn has(&self, digits: u32, value: u64) -> bool {
-        let of_length = self.0.get(&digits);
-        let before = of_length.and_then(|ranges| ranges.range(..=value).next_back());
-        before.is_some_and(|(_, last)| value <= *last)
-    }
-}
-
 /// Where anything begins or has ended, by how many digits: 0 always among them.
 fn cuts(
     lists: &[Cover],
@@ -230,10 +173,8 @@ fn cuts(
         }
     };
     for cover in lists.iter().chain(blocks) {
-        for (digits, ranges) in &cover.0 {
-            ranges
-                .iter()
-                .for_each(|(first, last)| add(*digits, *first, *last));
+        for (digits, first, last) in cover.iter() {
+            add(digits, first, last);
         }
     }
     table.dids().whole_numbers(|first, last| {
@@ -388,8 +329,8 @@ mod tests {
                 prop_assert_eq!(came, wanted, "{}", number);
             }
             for stretch in &found {
-                let (_, first) = super::value(&stretch.first).unwrap();
-                let (_, last) = super::value(&stretch.last).unwrap();
+                let (_, first) = value(&stretch.first).unwrap();
+                let (_, last) = value(&stretch.last).unwrap();
                 prop_assert_eq!(stretch.count, last - first + 1);
             }
         }

@@ -1,7 +1,8 @@
 //! The table of an original: TOML that says where each part came from.
 
+use super::lists::cell;
 use super::notation::{Item, Notation};
-use super::original::{Address, Change, Original, Row};
+use super::original::{Address, Change, Original, Row, SET, Tag, Target};
 use super::{Finding, audiocodes};
 use crate::limits::{MANIPULATION_STEPS_MAX, TRUNKS_PER_GROUP_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,11 +18,12 @@ pub struct Names {
 const HEAD: &str = "# Imported from an AudioCodes ini file. Lines are those of that file.\n";
 
 impl Original {
-    /// Writes the table as `routing.toml`, and says under which names.
-    pub fn write(&self, findings: &mut Vec<Finding>) -> (String, Names) {
+    /// Writes the table as files, `routing.toml` first, and says under which names.
+    pub fn write(&self, findings: &mut Vec<Finding>) -> (Vec<File>, Names) {
         let names = self.names();
         let mut toml = String::from(HEAD);
         self.write_groups(&names, &mut toml, findings);
+        self.write_arrivals(&names, &mut toml);
         self.write_changes(&names, &mut toml);
         if !self.causes.is_empty() {
             let causes = ["trunk-timeout", "transport-error", "408"].map(String::from);
@@ -37,18 +39,121 @@ impl Original {
                 list(&causes)
             );
         }
+        let lists = self.lists(&names);
+        for list in &lists {
+            let _ = writeln!(
+                toml,
+                "\n[did.{}]  # dial plan {}, line {}\nfile = {}",
+                key(&list.name),
+                one_line(&self.plan.name),
+                self.plan.line,
+                quote(&list.file())
+            );
+        }
         let mut known = BTreeSet::new();
         for row in &self.rows {
-            write_rule(row, &names, &mut known, &mut toml);
+            write_rule(row, &names, &lists, &mut known, &mut toml);
         }
-        (toml, names)
+        let toml = (String::from("routing.toml"), toml);
+        let lists = lists.iter().map(|list| (list.file(), list.text.clone()));
+        (std::iter::once(toml).chain(lists).collect(), names)
+    }
+
+    /// The dial plan as DID lists, one for each set of tags: the row that decides a number tells
+    /// by its list which tags the number has.
+    fn lists(&self, names: &Names) -> Vec<PlanList> {
+        let is_asked = |row: &Row| {
+            row.called_tag.is_some()
+                || row.calling_tag.is_some()
+                || row.targets.contains(&Target::Assigned)
+        };
+        if !self.rows.iter().any(is_asked) {
+            return Vec::new();
+        }
+        let mut lists: Vec<PlanList> = Vec::new();
+        let mut taken = BTreeSet::new();
+        let all: BTreeSet<&[Tag]> = self.plan.rules.iter().map(|rule| &*rule.tags).collect();
+        for ((at, rule), items) in self.plan.rules.iter().enumerate().zip(&self.plan.items) {
+            if items.is_empty() {
+                continue;
+            }
+            let list = match lists.iter().position(|list| list.tags == rule.tags) {
+                Some(list) => list,
+                None => {
+                    let plan = plain(&self.plan.name);
+                    let values: Vec<&str> = rule.tags.iter().map(|(_, value)| &**value).collect();
+                    let name = match all.len() {
+                        1 => plan,
+                        _ => plain(&format!("{}-{}", cut(&plan, 24), values.join("-"))),
+                    };
+                    lists.push(PlanList {
+                        name: unique(&name, &mut taken),
+                        tags: rule.tags.clone(),
+                        text: String::from("number,trunk_group,comment\n"),
+                    });
+                    lists.len() - 1
+                }
+            };
+            let Some(list) = lists.get_mut(list) else {
+                continue;
+            };
+            let group = self.assigned(Some(at));
+            let group = group.map_or("", |group| names.of(&group.name));
+            let comment = match one_line(&rule.name) {
+                name if name.is_empty() => format!("line {}", rule.line),
+                name => format!("{name} (line {})", rule.line),
+            };
+            for item in items {
+                let number = cell(&item.text());
+                let _ = writeln!(list.text, "{number},{group},{}", cell(&comment));
+            }
+        }
+        lists
+    }
+
+    fn write_arrivals(&self, names: &Names, toml: &mut String) {
+        if self.arrivals.is_empty() {
+            return;
+        }
+        // Addresses of proxy sets come first there, and classifications come first here.
+        for group in self.groups.iter().filter(|group| self.is_used(group)) {
+            let addresses = group.addresses.iter().filter(|_| group.by_address);
+            let from: BTreeSet<String> = addresses
+                .filter_map(|address| Some(ip_of(&address.host)?.to_string()))
+                .collect();
+            let from: Vec<String> = from.into_iter().collect();
+            if !from.is_empty() {
+                let _ = writeln!(
+                    toml,
+                    "\n[[classification]]  # by the addresses of its proxy set"
+                );
+                let _ = writeln!(toml, "source      = {}", list(&from));
+                let _ = writeln!(toml, "trunk_group = {}", quote(names.of(&group.name)));
+            }
+        }
+        for arrival in &self.arrivals {
+            let name = one_line(&arrival.name);
+            let line = arrival.line;
+            let _ = writeln!(toml, "\n[[classification]]  # {name}, line {line}");
+            let _ = writeln!(toml, "source      = [{}]", quote(&arrival.source));
+            for (word, host) in [
+                ("from_host", &arrival.from_host),
+                ("request_host", &arrival.request_host),
+            ] {
+                if let Some(host) = host {
+                    let _ = writeln!(toml, "{word:<11} = [{}]", quote(host));
+                }
+            }
+            let _ = writeln!(toml, "trunk_group = {}", quote(names.of(&arrival.group)));
+        }
     }
 
     fn names(&self) -> Names {
         let mut names = Names::default();
         let mut taken = BTreeSet::from([String::from("assigned")]);
         for group in &self.groups {
-            let name = unique(&plain(&group.name), &mut taken);
+            let own = group.name.strip_prefix(SET).unwrap_or(&group.name);
+            let name = unique(&plain(own), &mut taken);
             names.groups.insert(group.name.clone(), name);
         }
         names
@@ -57,10 +162,23 @@ impl Original {
     /// Whether calls arrive on or are sent to a group.
     fn is_used(&self, group: &super::original::Group) -> bool {
         let named = |row: &Row| {
-            row.from.as_ref() == Some(&group.name)
+            row.from.contains(&group.name)
                 || row.targets.iter().any(|target| target.name() == group.name)
         };
-        self.rows.iter().any(named) || (group.by_address && !group.addresses.is_empty())
+        let is_assigned = || {
+            let mut rules = 0..self.plan.rules.len();
+            rules.any(|rule| {
+                let own = self.assigned(Some(rule));
+                own.is_some_and(|own| own.name == group.name)
+            })
+        };
+        self.rows.iter().any(named)
+            || (group.by_address && !group.addresses.is_empty())
+            || self
+                .arrivals
+                .iter()
+                .any(|arrival| arrival.group == group.name)
+            || is_assigned()
     }
 
     fn write_groups(&self, names: &Names, toml: &mut String, findings: &mut Vec<Finding>) {
@@ -98,7 +216,8 @@ impl Original {
                 toml.push_str("hunt        = \"weighted\"\n");
             }
             let mut from = Vec::new();
-            for address in group.addresses.iter().filter(|_| group.by_address) {
+            let is_listed = group.by_address && self.arrivals.is_empty();
+            for address in group.addresses.iter().filter(|_| is_listed) {
                 let Some(ip) = ip_of(&address.host) else {
                     let message = format!(
                         "calls from {} are not known by address: a name cannot be accepted from",
@@ -125,7 +244,10 @@ impl Original {
                 }
             }
             let routed = self.rows.iter().flat_map(|row| &row.targets);
-            if !self.causes.is_empty() && routed.into_iter().any(|t| t.name() == group.name) {
+            let is_target = |t: &Target| {
+                t.name() == group.name || (*t == Target::Assigned && !group.tags.is_empty())
+            };
+            if !self.causes.is_empty() && routed.into_iter().any(is_target) {
                 toml.push_str("alternative_routing = \"imported\"\n");
             }
             toml.push_str(&sections);
@@ -238,7 +360,36 @@ impl Change {
     }
 }
 
-fn write_rule(row: &Row, names: &Names, known: &mut BTreeSet<String>, toml: &mut String) {
+/// A file of the table: its name and its text.
+pub type File = (String, String);
+
+/// A part of a dial plan as a DID list.
+struct PlanList {
+    name: String,
+    tags: Vec<Tag>,
+    text: String,
+}
+
+impl PlanList {
+    fn file(&self) -> String {
+        format!("dids/{}.csv", self.name)
+    }
+}
+
+/// The lists whose numbers have a tag.
+fn tagged(lists: &[PlanList], tag: Option<&Tag>) -> Vec<String> {
+    let tagged = |list: &&PlanList| tag.is_some_and(|tag| list.tags.contains(tag));
+    let lists = lists.iter().filter(tagged);
+    lists.map(|list| format!("did:{}", list.name)).collect()
+}
+
+fn write_rule(
+    row: &Row,
+    names: &Names,
+    lists: &[PlanList],
+    known: &mut BTreeSet<String>,
+    toml: &mut String,
+) {
     let name = match one_line(&row.name) {
         name if name.is_empty() => format!("Row {}", row.index),
         name => name,
@@ -250,11 +401,23 @@ fn write_rule(row: &Row, names: &Names, known: &mut BTreeSet<String>, toml: &mut
     known.insert(name.clone());
     let _ = writeln!(toml, "\n[[rule]]  # row {}, line {}", row.index, row.line);
     let _ = writeln!(toml, "name     = {}", quote(&name));
-    if let Some(from) = &row.from {
-        let _ = writeln!(toml, "from     = [{}]", quote(names.of(from)));
+    let from: Vec<String> = row
+        .from
+        .iter()
+        .map(|from| names.of(from).to_owned())
+        .collect();
+    if !from.is_empty() {
+        let _ = writeln!(toml, "from     = {}", list(&from));
     }
-    for (word, notation) in [("called", &row.called), ("calling", &row.calling)] {
-        let items = items(notation);
+    for (word, notation, tag) in [
+        ("called", &row.called, &row.called_tag),
+        ("calling", &row.calling, &row.calling_tag),
+    ] {
+        let mut items = items(notation);
+        items.extend(tagged(lists, tag.as_ref()));
+        if word == "called" && row.targets.contains(&Target::Assigned) {
+            items.push(String::from("did:*"));
+        }
         if !items.is_empty() {
             let _ = writeln!(toml, "{word:<8} = {}", list(&items));
         }
@@ -265,7 +428,10 @@ fn write_rule(row: &Row, names: &Names, known: &mut BTreeSet<String>, toml: &mut
     let targets: Vec<String> = row
         .targets
         .iter()
-        .map(|target| names.of(target.name()).to_owned())
+        .map(|target| match target {
+            Target::Assigned => String::from("assigned"),
+            target => names.of(target.name()).to_owned(),
+        })
         .collect();
     let _ = writeln!(toml, "route_to = {}", list(&targets));
 }
@@ -296,7 +462,7 @@ fn ip_of(host: &str) -> Option<std::net::IpAddr> {
 }
 
 /// Letters, digits, `.`, `_` and `-`, as names of the language are.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     let mapped = name.chars().map(|c| match c {
         c if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') => c.to_ascii_lowercase(),
         _ => '-',
@@ -311,7 +477,7 @@ fn plain(name: &str) -> String {
     }
 }
 
-fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
+pub(super) fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     let mut names = std::iter::once(name.to_owned()).chain(numbered);
     let free = names.find(|name| !taken.contains(name)).unwrap_or_default();
@@ -320,19 +486,19 @@ fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
 }
 
 /// The first characters of a name, which is ASCII.
-fn cut(name: &str, most: usize) -> &str {
+pub(super) fn cut(name: &str, most: usize) -> &str {
     name.get(..most).unwrap_or(name)
 }
 
 /// A name with a dot in it is quoted.
-fn key(name: &str) -> String {
+pub(super) fn key(name: &str) -> String {
     match name.contains('.') {
         true => quote(name),
         false => name.to_owned(),
     }
 }
 
-fn list(items: &[String]) -> String {
+pub(super) fn list(items: &[String]) -> String {
     let items: Vec<String> = items.iter().map(|item| quote(item)).collect();
     let line = format!("[{}]", items.join(", "));
     match line.len() > 90 {
@@ -342,7 +508,7 @@ fn list(items: &[String]) -> String {
 }
 
 /// What is between quotes in TOML.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let escaped = one_line(text).replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{escaped}\"")
 }

@@ -10,6 +10,8 @@ mod csv_pieces;
 mod holes;
 mod overlaps;
 
+pub(super) use csv_list::{Start, cells, delimiter_of, reader as csv_reader};
+
 use std::collections::HashMap;
 
 use super::diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};

@@ -106,7 +106,7 @@ fn finding(gates: &Gates, rule: GateRule, found: &str) -> Diagnostic {
         (false, GateRule::Force) => warning(format!("{message}, forced")),
         (false, _) => Diagnostic::error(Code::OverGate, message).help(format!(
             "look at it with `trunkline plan`; to let it pass write accept = \"{change}\" \
-             into [policy] of the new table"
+             into [policy] of the new table, or say `trunkline reload --force`"
         )),
     }
 }

@@ -18,11 +18,13 @@ pub mod profile;
 pub mod render;
 mod schema;
 pub mod search;
+pub mod sheet;
 pub mod source;
 mod store;
 pub mod toml_reader;
 mod toml_syntax;
 mod unreachable;
+pub mod written;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Report};
 pub use gates::Gates;

@@ -4,5 +4,6 @@
 
 mod brute_force;
 mod cli;
+mod export;
 mod folders;
 mod random_tables;

@@ -79,7 +79,7 @@ pub(super) fn read(
 }
 
 /// The records of a text, whatever their number of fields.
-pub(super) fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
+pub(in crate::tables) fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
     ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -105,7 +105,7 @@ fn line_over_limit(text: &str) -> Option<usize> {
 }
 
 /// Comma, semicolon or tab: whichever the header line has most of.
-fn delimiter_of(text: &str) -> u8 {
+pub(in crate::tables) fn delimiter_of(text: &str) -> u8 {
     let mut header = text
         .lines()
         .filter(|line| !line.trim_ascii().is_empty() && !line.starts_with('#'));
@@ -122,13 +122,18 @@ fn delimiter_of(text: &str) -> u8 {
 /// Where the record just read begins. The reader's own position is where the record
 /// before it ended: comments, empty lines and half of a CRLF may lie between.
 #[derive(Default)]
-pub(super) struct Start {
+pub(in crate::tables) struct Start {
     byte: usize,
-    pub(super) line: u32,
+    pub(in crate::tables) line: u32,
 }
 
 impl Start {
-    pub(super) fn skip_to_record(&mut self, text: &str, record: &ByteRecord) {
+    /// Where that is.
+    pub(in crate::tables) const fn byte(&self) -> usize {
+        self.byte
+    }
+
+    pub(in crate::tables) fn skip_to_record(&mut self, text: &str, record: &ByteRecord) {
         let (byte, line) = record
             .position()
             .map_or((0, 1), |position| (position.byte(), position.line()));
@@ -399,7 +404,7 @@ pub(super) fn cell_range(
 }
 
 /// The cells of one line. A quote counts where a cell begins with it, as for the reader.
-fn cells(line: &str, delimiter: u8) -> impl Iterator<Item = Range<usize>> {
+pub(in crate::tables) fn cells(line: &str, delimiter: u8) -> impl Iterator<Item = Range<usize>> {
     let mut start = Some(0);
     std::iter::from_fn(move || {
         let from = start?;
