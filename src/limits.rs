@@ -451,6 +451,14 @@ pub const LOCATIONS_PER_NAME_MAX: usize = 16;
 /// comes back first is forgotten.
 pub const LOCATIONS_OUT_MAX: usize = 256;
 
+/// A request of more bytes goes by TCP, where its trunk's table says so. RFC 3261 §18.1.1:
+/// 1,300 where nobody knows how much the path carries.
+pub const UDP_REQUEST_BYTES_MAX: usize = 1_300;
+
+/// An address that took no TCP connection is not asked for one again for so long: without it
+/// every large call would wait for it.
+pub const NO_TCP_MS: u64 = 300_000;
+
 /// How long one question to DNS may take. Whoever calls waits for none: an answer that is
 /// late leaves things as they were.
 pub const DNS_ANSWER_MS_MAX: u64 = 2_000;

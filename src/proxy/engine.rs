@@ -84,7 +84,10 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     view: Arc<TableView>,
     locations: Arc<Locations>,
+    /// Places of names that did not answer.
     places_out: PlacesOut,
+    /// Addresses that took no TCP connection when a request was too large for UDP.
+    no_tcp: PlacesOut,
     availability: Arc<Availability>,
     strangers: Strangers,
     sources: Sources,
@@ -205,6 +208,7 @@ impl Engine {
             )),
             locations,
             places_out: PlacesOut::default(),
+            no_tcp: PlacesOut::default(),
             availability: Arc::clone(&snapshot.availability),
             strangers: Strangers::default(),
             prober: None,

@@ -53,7 +53,7 @@ pub use flow::{Flow, FlowTransport, ProxyListener};
 pub use laws::fuzz_redirect;
 pub use locations::{Location, Locations, NameQuery, Question, Service};
 pub use proxy_event::{
-    AttemptReport, EndedBy, ProbeMiss, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent,
+    AttemptReport, EndedBy, LargeBy, ProbeMiss, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent,
     ProxyRefusal, ProxyRefused, ProxyRepeat,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};

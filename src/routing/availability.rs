@@ -455,6 +455,7 @@ mod tests {
             weight: 1,
             max_calls: Some(9),
             max_cps: None,
+            large_over_tcp: false,
             probing: None,
             origin: Origin { file: 0, line: 1 },
         };

@@ -4,6 +4,7 @@
 
 mod control;
 mod daemon;
+mod large;
 mod names;
 mod phone;
 mod proxy;

@@ -16,20 +16,24 @@ use crate::wire::Wire;
 use crate::{Rig, write};
 
 /// A trunk over TCP: whatever comes on whichever connection, it answers by hand.
-struct TcpTrunk {
+pub(crate) struct TcpTrunk {
     address: SocketAddr,
     arrived: Receiver<Arrived>,
 }
 
 /// A request, and the connection it came by.
-struct Arrived {
-    text: String,
+pub(crate) struct Arrived {
+    pub(crate) text: String,
     stream: TcpStream,
 }
 
 impl TcpTrunk {
-    fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub(crate) fn new() -> Self {
+        Self::bound("127.0.0.1:0".parse().unwrap())
+    }
+
+    pub(crate) fn bound(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, arrived) = channel();
         // Ends with the process; a connection's thread with its connection.
@@ -50,11 +54,11 @@ impl TcpTrunk {
         Self { address, arrived }
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         over_tcp(self.address)
     }
 
-    fn expect(&self, begins: &str) -> Arrived {
+    pub(crate) fn expect(&self, begins: &str) -> Arrived {
         let wait = Duration::from_secs(20);
         let arrived = self.arrived.recv_timeout(wait).unwrap();
         let text = &arrived.text;
@@ -62,27 +66,27 @@ impl TcpTrunk {
         arrived
     }
 
-    fn answer(&self, arrived: &Arrived, status: u16) {
+    pub(crate) fn answer(&self, arrived: &Arrived, status: u16) {
         let response = response(&arrived.text, status, self.address());
         (&arrived.stream).write_all(response.as_bytes()).unwrap();
     }
 }
 
-fn over_tcp(address: impl Display) -> String {
+pub(crate) fn over_tcp(address: impl Display) -> String {
     format!("{address};transport=tcp")
 }
 
 /// A request inside a dialog, as one who speaks TCP writes it.
-fn tcp_in_dialog(answer: &str, method: &str, number: u32, me: impl Display) -> String {
+pub(crate) fn tcp_in_dialog(answer: &str, method: &str, number: u32, me: impl Display) -> String {
     in_dialog(answer, method, number, me).replace("SIP/2.0/UDP", "SIP/2.0/TCP")
 }
 
 /// A proxy that listens over UDP and over TCP, before these trunks.
-fn bridge(trunks: &[String], workers: usize) -> Rig {
+pub(crate) fn bridge(trunks: &[String], workers: usize) -> Rig {
     bridge_with(&trunks_toml(trunks), workers)
 }
 
-fn bridge_with(toml: &str, workers: usize) -> Rig {
+pub(crate) fn bridge_with(toml: &str, workers: usize) -> Rig {
     Rig::with_tables(
         |folder| write(folder, "trunks.toml", toml),
         &["127.0.0.1:0"],
@@ -96,11 +100,11 @@ fn bridge_with(toml: &str, workers: usize) -> Rig {
     )
 }
 
-fn udp_of(rig: &Rig) -> SocketAddr {
+pub(crate) fn udp_of(rig: &Rig) -> SocketAddr {
     rig.handle.local_addrs()[0]
 }
 
-fn tcp_of(rig: &Rig) -> SocketAddr {
+pub(crate) fn tcp_of(rig: &Rig) -> SocketAddr {
     rig.handle.local_addrs()[1]
 }
 
@@ -322,6 +326,8 @@ fn a_tcp_trunk_is_out_while_nothing_answers_its_options() {
     let invite = other.expect("INVITE ");
     other.answer(&invite, 200);
     assert!(phone.receive().starts_with("SIP/2.0 200 "));
+    // Counted after it was sent.
+    await_totals(&rig, |totals| totals.proxied.calls == 1);
     let attempts = rig.handle.totals().proxied.attempts;
     assert_eq!(attempts, 1, "nobody tried the one that is out");
     let home = TcpListener::bind(address).unwrap();
@@ -343,7 +349,7 @@ fn a_tcp_trunk_is_out_while_nothing_answers_its_options() {
     }
 }
 
-fn await_totals(rig: &Rig, come: impl Fn(&Totals) -> bool) {
+pub(crate) fn await_totals(rig: &Rig, come: impl Fn(&Totals) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !come(&rig.handle.totals()) {
         assert!(Instant::now() < deadline, "{}", rig.handle.totals());

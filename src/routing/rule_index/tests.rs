@@ -57,6 +57,7 @@ fn trunk(id: u16) -> Trunk {
         weight: 1,
         max_calls: None,
         max_cps: None,
+        large_over_tcp: false,
         probing: None,
         origin: ORIGIN,
     }
