@@ -34,7 +34,7 @@ use crate::limits::PROBE_LOOK_MS;
 use crate::limits::{PROXY_CALLS_MAX, PROXY_CONTEXTS_MAX};
 use crate::routing::{Availability, Snapshot};
 use crate::sip::{Message, StartLine};
-use crate::transaction::{Action, Actions, Timers, Transport};
+use crate::transaction::{Action, Actions, Timers, TransactionKey, Transport};
 
 pub(super) use answers::retry_after_s;
 use contexts::Contexts;
@@ -76,7 +76,7 @@ pub struct Engine {
     listeners: Listeners,
     server_header: Option<Box<str>>,
     contexts: Contexts,
-    by_key: HashMap<crate::transaction::TransactionKey, u32, RandomState>,
+    by_key: HashMap<TransactionKey, u32, RandomState>,
     /// INVITEs that were answered 2xx, by the mark of their dialog.
     by_dialog: HashMap<u64, u32, RandomState>,
     held: HeldCalls,
@@ -328,6 +328,15 @@ impl Engine {
     #[must_use]
     pub fn is_known(&self, address: std::net::IpAddr) -> bool {
         self.view.is_known(address)
+    }
+
+    /// Whether the INVITE that this CANCEL or ACK belongs to is in progress here: by branch and
+    /// sent-by, whichever way it came. RFC 3261 §9.2, §17.2.3.
+    #[must_use]
+    pub fn has_invite_of(&self, request: &[u8]) -> bool {
+        let message = Message::parse_datagram(request).ok();
+        let key = message.and_then(|message| TransactionKey::of_invite(&message, &self.key));
+        key.is_some_and(|key| self.by_key.contains_key(&key))
     }
 
     /// Takes notice of the time and of a table that may have changed.

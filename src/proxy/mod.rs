@@ -43,7 +43,7 @@ mod tests;
 mod to_tag;
 mod validation;
 
-pub use branch::{dialog_owner, request_owner, response_owner};
+pub use branch::{dialog_owner, request_owner, response_owner, speaks_of_an_invite};
 pub use engine::{Engine, Input, Output, ProxySettings};
 pub(crate) use event::counted;
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};

@@ -6,6 +6,7 @@ mod control;
 mod daemon;
 mod large;
 mod names;
+mod other_connection;
 mod phone;
 mod proxy;
 mod proxy_life;

@@ -120,7 +120,7 @@ pub(crate) fn parsed(
 type TlsWire = Wire<StreamOwned<ClientConnection, TcpStream>>;
 
 /// Opens a TLS connection; the handshake happens with the first bytes.
-fn call(server: SocketAddr, ca: &Ca, own: Option<&Identity>) -> TlsWire {
+pub(crate) fn call(server: SocketAddr, ca: &Ca, own: Option<&Identity>) -> TlsWire {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

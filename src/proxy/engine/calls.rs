@@ -391,7 +391,9 @@ impl Engine {
         };
         let dialog = DialogMark {
             mark: context.mark.ok_or(Unreachable)?.dialog,
-            owner: way.is_counted.then_some(self.worker),
+            // On connections any worker may hear the rest of the dialog.
+            owner: (way.is_counted || context.upstream.transport.is_reliable())
+                .then_some(self.worker),
         };
         let bytes = forwarding::to_trunk(request, facts, call, route, &departure, dialog)
             .ok()
