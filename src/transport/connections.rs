@@ -408,13 +408,13 @@ async fn open(ends: Ends, peers: Arc<TlsPeers>) {
     let wait = Duration::from_millis(CONNECT_MS_MAX);
     let (why, detail) = if flow.transport == FlowTransport::Tls {
         match timeout(wait, connect_tls(&flow, &peers)).await {
-            Ok(Ok(stream)) => return serve(stream, ends, true).await,
+            Ok(Ok(stream)) => return serve(stream, ends, None).await,
             Ok(Err(failure)) => failure,
             Err(_) => (Ended::NotTaken, None),
         }
     } else {
         match timeout(wait, connect(&flow)).await {
-            Ok(Ok(stream)) => return serve(stream, ends, true).await,
+            Ok(Ok(stream)) => return serve(stream, ends, None).await,
             Ok(Err(error)) => refused(&error),
             Err(_) => (Ended::NotTaken, None),
         }

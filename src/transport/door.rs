@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use super::connection::serve;
 use super::connections::{Failure, Heard, Opened, line, transport};
 use super::{Ended, Gate, Pass, TlsListener, tls};
-use crate::limits::{ACCEPT_REST_MS, TLS_HANDSHAKE_MS_MAX};
+use crate::limits::{ACCEPT_FREES, ACCEPT_REST_MS, TLS_HANDSHAKE_MS_MAX};
 use crate::proxy::Flow;
 
 /// Whether a table knows this source.
@@ -40,6 +40,7 @@ impl Door {
                 Ok((stream, peer)) => self.came(stream, peer).await,
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(_) => {
+                    self.gate.free(ACCEPT_FREES);
                     // Without a rest this would be a loop: who waits, waits on.
                     let peer = SocketAddr::from(([0; 4], 0));
                     refuse(&self.tell, peer, (Ended::NoDescriptor, None)).await;
@@ -92,7 +93,7 @@ async fn accepted<S>(
     number: u64,
     flow: Flow,
     tell: Sender<Heard>,
-    _pass: Pass,
+    pass: Pass,
     shown: Option<CertificateDer<'static>>,
 ) where
     S: AsyncRead + AsyncWrite,
@@ -100,7 +101,7 @@ async fn accepted<S>(
     let (line, ends) = line(number, flow, tell.clone(), false);
     let opened = Heard::Opened(Opened::new(flow, line, shown));
     if tell.send(opened).await.is_ok() {
-        serve(stream, ends, false).await;
+        serve(stream, ends, Some(pass)).await;
     }
 }
 
@@ -109,9 +110,14 @@ async fn shake_hands(
     acceptor: &TlsAcceptor,
     gate: &Gate,
 ) -> Result<tokio_rustls::server::TlsStream<TcpStream>, Failure> {
-    let _room = gate.handshake().map_err(|why| (why, None))?;
+    let room = gate.handshake();
     let wait = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
-    match timeout(wait, acceptor.accept(stream)).await {
+    let shaken = tokio::select! {
+        biased;
+        () = room.asked_to_leave() => return Err((Ended::HandshakesFull, None)),
+        shaken = timeout(wait, acceptor.accept(stream)) => shaken,
+    };
+    match shaken {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(tls::failure(&error)),
         Err(_) => Err((Ended::HandshakeSlow, None)),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
+mod ca;
 mod control;
 mod daemon;
 mod large;
@@ -16,6 +17,7 @@ mod tcp_proxy;
 mod tls;
 mod tls_proxy;
 mod wire;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;
