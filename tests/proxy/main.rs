@@ -7,6 +7,7 @@ mod accepted;
 mod alternative_routing;
 mod bench;
 mod calls;
+mod counting;
 mod dialogs;
 mod limits;
 mod probing;
