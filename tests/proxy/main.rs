@@ -9,6 +9,7 @@ mod bench;
 mod calls;
 mod counting;
 mod dialogs;
+mod labels;
 mod limits;
 mod probing;
 mod races;
