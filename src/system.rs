@@ -7,6 +7,7 @@
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
@@ -21,6 +22,12 @@ use crate::limits::{
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MMAP_THRESHOLD_BYTES: i32 = 128 * 1024;
 
+/// Of linux/mman.h, since Linux 6.1; not every C library names it.
+const MADV_COLLAPSE: libc::c_int = 25;
+
+/// A large page of the processors we meet: x86-64, and 64-bit ARM with pages of 4 KiB.
+const LARGE_PAGE_BYTES: usize = 2 * 1024 * 1024;
+
 /// Keeps the allocator from holding on to a freed routing table.
 ///
 /// glibc raises the size from which it maps blocks on their own each time such a block is
@@ -34,6 +41,25 @@ pub fn give_freed_tables_back() {
     // arena while it changes the parameter; it may be called at any time.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
+    }
+}
+
+/// Has the kernel keep what lies at these addresses in large pages, now, as far as whole ones
+/// fit in. What the system says against it is no reason not to go on: large pages are only
+/// faster to read. Kernels before 6.1 do it in their own time.
+pub fn keep_in_large_pages(addresses: Range<usize>) {
+    let start = addresses.start.next_multiple_of(LARGE_PAGE_BYTES);
+    let end = addresses.end - addresses.end % LARGE_PAGE_BYTES;
+    if start >= end {
+        return;
+    }
+    let first = ptr::without_provenance_mut(start);
+    for advice in [libc::MADV_HUGEPAGE, MADV_COLLAPSE] {
+        // SAFETY: both advices leave every byte of the range as it is, wherever it lies and
+        // whoever uses it meanwhile; of a range that is not mapped the call says so.
+        unsafe {
+            libc::madvise(first, end - start, advice);
+        }
     }
 }
 
@@ -341,6 +367,47 @@ pub fn give_way_to_calls() {
     unsafe {
         libc::syscall(libc::SYS_sched_setattr, 0, ptr::from_ref(&wish), 0);
     }
+}
+
+/// Whether the calling thread could leave the idle policy again, to which [`idle`] brings it.
+/// Without `RLIMIT_NICE` or a privilege the kernel does not let it. It may be left in it: ask
+/// in a thread that ends.
+pub fn may_idle_and_return() -> bool {
+    idle();
+    set_policy(0, libc::SCHED_OTHER)
+}
+
+/// From now on the calling thread, and those it starts, run when nobody else wants to. Each
+/// thread that wakes up goes before them at once. Where all processors are busy they hardly
+/// get on: see [`idle_no_longer`].
+pub fn idle() {
+    set_policy(0, libc::SCHED_IDLE);
+}
+
+/// Ends [`idle`] for every thread of this process. Their niceness is as it was before.
+pub fn idle_no_longer() {
+    let threads = std::fs::read_dir("/proc/self/task");
+    let numbers = threads.into_iter().flatten().filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?.parse::<libc::pid_t>().ok()
+    });
+    for thread in numbers {
+        // SAFETY: takes a number and touches no memory.
+        let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, thread) };
+        if policy == libc::c_long::from(libc::SCHED_IDLE) {
+            set_policy(thread, libc::SCHED_OTHER);
+        }
+    }
+}
+
+/// Gives a thread, 0 the calling one, a policy without a priority. Whether it was allowed.
+fn set_policy(thread: libc::pid_t, policy: libc::c_int) -> bool {
+    // SAFETY: all bytes zero is a value of `sched_param`: no priority, as these policies want.
+    let none: libc::sched_param = unsafe { zeroed() };
+    // Asked of the kernel: musl's own function always refuses.
+    let call = libc::SYS_sched_setscheduler;
+    // SAFETY: the pointer is to a `sched_param` on this stack, which is only read.
+    unsafe { libc::syscall(call, thread, policy, &raw const none) == 0 }
 }
 
 /// Lets this process have as many descriptors as the system allows it: each connection is

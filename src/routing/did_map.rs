@@ -13,6 +13,7 @@ mod runs;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use arrayvec::ArrayVec;
 
@@ -141,6 +142,11 @@ impl DidMap {
         self.open.memory_bytes()
             + self.whole.iter().map(Runs::memory_bytes).sum::<usize>()
             + size_of_val(&*self.assignments)
+    }
+
+    /// Where the arrays lie that a lookup of a whole number reads, as addresses.
+    pub fn places(&self) -> impl Iterator<Item = Range<usize>> {
+        self.whole.iter().flat_map(Runs::places)
     }
 
     /// Where a whole number would stand, and its key there.

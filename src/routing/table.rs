@@ -16,6 +16,7 @@ use crate::limits::NEAR_BYTES_MAX;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use std::fmt;
+use std::ops::Range;
 
 /// A DID list.
 #[derive(Debug)]
@@ -471,6 +472,12 @@ impl RoutingTable {
                 .filter_map(|list| list.marks.as_ref())
                 .map(PrefixMap::memory_bytes)
                 .sum::<usize>()
+    }
+
+    /// Where the arrays lie in memory that a lookup of a DID reads, as addresses: for who
+    /// can have the system keep them in large pages.
+    pub fn places(&self) -> impl Iterator<Item = Range<usize>> {
+        self.parts.dids.places()
     }
 
     /// Adds the rules such a call can meet.

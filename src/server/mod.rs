@@ -15,6 +15,7 @@ mod reloading;
 mod secret;
 mod sockets;
 mod streams;
+mod turns;
 mod worker;
 
 pub use config::{
@@ -55,6 +56,7 @@ use reloading::{Bench, Changes};
 use secret::Secret;
 use sockets::{Bound, bind_all, by_worker};
 use streams::StreamTask;
+use turns::Turns;
 use worker::{CallLog, ListenerTask, Order, Worker};
 
 /// A running server starts here.
@@ -202,6 +204,7 @@ fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench
         generations: Arc::new(generations),
         last: LastOutcome::default(),
         certificates,
+        turns: Turns::allowed(),
     };
     bench
         .last

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::certificates::Certificates;
 use super::daemon::service;
 use super::desk::{Changed, LastOutcome};
+use super::turns::Turns;
 use crate::generations::{Asked, Denied, Generations};
 use crate::limits::{CHANGES_WAITING_MAX, RELOAD_DIAGNOSTICS_LOGGED_MAX};
 use crate::observe::ShellWord;
@@ -40,6 +41,7 @@ pub(super) struct Bench {
     pub(super) generations: Arc<Generations>,
     pub(super) last: LastOutcome,
     pub(super) certificates: Arc<Certificates>,
+    pub(super) turns: Turns,
 }
 
 impl Changes {
@@ -119,10 +121,10 @@ impl Bench {
         &self,
         verb: &str,
         asked: &Asked,
-        change: impl FnOnce(&Generations, &Asked) -> Result<Reload, Denied>,
+        change: impl FnOnce(&Generations, &Asked) -> Result<Reload, Denied> + Send,
     ) -> Changed {
         service::reloading();
-        let outcome = change(&self.generations, asked);
+        let outcome = self.turns.give_way(|| change(&self.generations, asked));
         let changed = Changed::new(&self.generations, outcome);
         // Before the line: who has read it may ask for the status.
         self.last.note(&asked.by, changed.refused());

@@ -173,3 +173,33 @@ fn a_datagram_of_any_length_fits() {
     assert_eq!(room.receive(there.as_fd()).unwrap(), 1);
     assert_eq!(room.iter().next().unwrap().bytes, longest);
 }
+
+#[test]
+fn a_large_array_stays_as_it_is_in_large_pages() {
+    let array: Vec<u32> = (0..2_000_000).collect();
+    let range = array.as_ptr_range();
+    keep_in_large_pages(range.start.addr()..range.end.addr());
+    keep_in_large_pages(range.start.addr()..range.start.addr() + 1);
+    assert!(
+        array
+            .iter()
+            .zip(0..)
+            .all(|(found, wanted)| *found == wanted)
+    );
+}
+
+#[test]
+fn a_thread_leaves_the_idle_policy_where_it_may() {
+    let policy = || unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) };
+    let idle_policy = libc::c_long::from(libc::SCHED_IDLE);
+    std::thread::spawn(move || {
+        let may_return = may_idle_and_return();
+        assert_eq!(policy() != idle_policy, may_return);
+        idle();
+        assert_eq!(policy(), idle_policy);
+        std::thread::spawn(idle_no_longer).join().unwrap();
+        assert_eq!(policy() != idle_policy, may_return);
+    })
+    .join()
+    .unwrap();
+}

@@ -4,6 +4,7 @@ use super::diagnostic::Report;
 use super::source::Sources;
 use super::{Loaded, Summary, gates, load};
 use crate::routing::{RoutingTable, Snapshot};
+use crate::system;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
@@ -99,6 +100,7 @@ impl TableStore {
     /// Serves this table as this generation; reloads read `folder`.
     #[must_use]
     pub fn serving(folder: &Path, table: RoutingTable, generation: u64) -> Self {
+        keep_in_large_pages(&table);
         let snapshot = Snapshot::new(Arc::new(table.with_generation(generation)));
         Self {
             folder: folder.to_owned(),
@@ -189,6 +191,7 @@ impl TableStore {
             }
         };
         drop(files);
+        keep_in_large_pages(&table);
         let table = Arc::new(table.with_generation(generation));
         // What is known of a trunk stays known when the table leaves it as it was.
         let availability = self.snapshot().availability.carried_over(&running, &table);
@@ -207,6 +210,12 @@ impl TableStore {
             load_time,
         }
     }
+}
+
+/// A number is looked up anywhere in megabytes: in small pages each lookup also waits for the
+/// processor to find out where its page is.
+fn keep_in_large_pages(table: &RoutingTable) {
+    table.places().for_each(system::keep_in_large_pages);
 }
 
 /// A worker reads the table for one batch of datagrams; whoever lets go last frees it, and

@@ -1,5 +1,5 @@
 //! The contestants in Rust: `peers SUBJECT MESSAGE ROUNDS` prints nanoseconds per
-//! message. With `peers list` it prints the subjects.
+//! message, of the fastest hundred. With `peers list` it prints the subjects.
 //!
 //! Each reads what routing needs, as values where it has a type for them: Request-URI,
 //! From, To, top Via, CSeq, Contact, Call-ID, P-Asserted-Identity, Max-Forwards,
@@ -51,15 +51,25 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("{name} does not read {file}").into());
     }
     let rounds: u32 = rounds.parse()?;
-    let from = Instant::now();
-    for _ in 0..rounds {
-        work(&bytes);
-    }
-    println!(
-        "{:.1}",
-        from.elapsed().as_nanos() as f64 / f64::from(rounds.max(1))
-    );
+    println!("{:.1}", fastest(|| work(&bytes), rounds));
     Ok(())
+}
+
+/// Messages timed together, as in `c/peer.h`: the first hundred of a process also load its
+/// pages, and a long row is disturbed sooner.
+const TIMED: u32 = 100;
+
+/// Nanoseconds for one of the fastest hundred.
+fn fastest(mut work: impl FnMut(), rounds: u32) -> f64 {
+    let mut fastest = f64::INFINITY;
+    for _ in 0..rounds.div_ceil(TIMED) {
+        let from = Instant::now();
+        for _ in 0..TIMED {
+            work();
+        }
+        fastest = fastest.min(from.elapsed().as_nanos() as f64 / f64::from(TIMED));
+    }
+    fastest
 }
 
 /// Whether the subject reads every field of the message that it claims to read.

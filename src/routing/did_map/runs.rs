@@ -4,6 +4,8 @@
 //! B-tree of every block's first key stands above: a lookup waits for memory about once.
 //! Lines of files stand apart, so that they never take room in a cache.
 
+use std::ops::Range;
+
 use super::decimal::{all_digits, digit_steps};
 
 /// A number of a run's length, packed: 4 bits a symbol as in
@@ -168,6 +170,13 @@ impl Runs {
         self.numbers
     }
 
+    /// Where the arrays lie that every lookup reads, as addresses.
+    pub(super) fn places(&self) -> impl Iterator<Item = Range<usize>> {
+        let blocks = addresses(&self.blocks);
+        let levels = self.levels.iter().map(|level| addresses(level));
+        std::iter::once(blocks).chain(levels)
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         let nodes: usize = self.levels.iter().map(|level| level.len()).sum();
         size_of_val(&*self.blocks)
@@ -176,6 +185,12 @@ impl Runs {
             + size_of_val(&*self.lines)
             + size_of_val(&*self.scattered)
     }
+}
+
+/// Where a slice lies in memory.
+fn addresses<T>(slice: &[T]) -> Range<usize> {
+    let range = slice.as_ptr_range();
+    range.start.addr()..range.end.addr()
 }
 
 /// Where no node is.
