@@ -514,6 +514,7 @@ fn every_count_is_that_of_the_model_over_random_calls() {
     }
     while let Some(at) = (world.calls.iter()).position(|c| matches!(c.stage, Stage::Rings { .. })) {
         world.decide(at);
+        world.wait(0);
     }
     world.wait(LONGEST_MS);
     assert_eq!(world.held().count(), 0, "all is given back");
