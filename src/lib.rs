@@ -10,6 +10,7 @@
 pub mod cli;
 pub mod control;
 pub mod generations;
+pub mod http;
 pub mod import;
 pub mod ledger;
 pub mod limits;

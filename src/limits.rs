@@ -486,3 +486,28 @@ pub const DNS_RETRY_MS: u64 = 5_000;
 
 /// Name servers of a configuration: systems have three.
 pub const DNS_SERVERS_MAX: usize = 8;
+
+/// Connections of the HTTP listener at a time. An SBC opens a handful and keeps them.
+pub const HTTP_CONNECTIONS_MAX: usize = 1_024;
+
+/// How long an HTTP connection may be silent, or take for the head of a request: longer than
+/// the pauses of an SBC at night are to its own timers, shorter than a day of idle sockets.
+pub const HTTP_IDLE_MS_MAX: u64 = 120_000;
+
+/// Head of an HTTP request: a question in a query string, a secret and what libraries add.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Body of an HTTP request: a question is a few hundred bytes.
+pub const HTTP_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// How long the body may take: it comes with its head or soon after.
+pub const HTTP_BODY_MS_MAX: u64 = 10_000;
+
+/// One fact of a question over HTTP: an INVITE has no longer one.
+pub const HTTP_FACT_BYTES_MAX: usize = 1_024;
+
+/// Wrong secrets that wait for their answer at a time; more are refused at once.
+pub const HTTP_WRONG_SECRETS_MAX: usize = 16;
+
+/// Accounts of the HTTP listener.
+pub const HTTP_ACCOUNTS_MAX: usize = 256;

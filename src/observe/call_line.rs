@@ -19,6 +19,26 @@ pub enum MaskNumbers {
     All,
 }
 
+/// Whether and how decisions are logged.
+#[derive(Debug, Clone, Copy)]
+pub struct CallLog {
+    /// Whether they are.
+    pub enabled: bool,
+    /// As what.
+    pub format: LogFormat,
+    /// How much of the numbers is shown.
+    pub mask: MaskNumbers,
+}
+
+impl CallLog {
+    /// Writes the line, if decisions are logged.
+    pub fn line(&self, line: &CallLine<'_>) {
+        if self.enabled {
+            line.log(self.format);
+        }
+    }
+}
+
 /// One decided call as a log line.
 ///
 /// Shown as text it reads `trunkline route NUMBER --from GROUP … # STATUS …`: the same

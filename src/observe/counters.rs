@@ -241,6 +241,8 @@ pub struct Totals {
     pub proxied: Proxied,
     /// Connections that ended or were not let in, by reason.
     pub connections: BTreeMap<&'static str, u64>,
+    /// Questions over HTTP, by how they ended.
+    pub http: BTreeMap<&'static str, u64>,
 }
 
 /// What proxy listeners did, besides requests, replies, refusals and drops.
@@ -345,6 +347,10 @@ impl fmt::Display for Totals {
         if !self.connections.is_empty() {
             f.write_str("; connections")?;
             list(f, &self.connections)?;
+        }
+        if !self.http.is_empty() {
+            f.write_str("; http")?;
+            list(f, &self.http)?;
         }
         if self.proxied == Proxied::default() {
             return Ok(());

@@ -5,6 +5,7 @@
 
 mod call_line;
 mod counters;
+mod http_counters;
 mod line_budget;
 mod log;
 mod peer_errors;
@@ -12,8 +13,9 @@ mod proxied_call_line;
 mod shell_word;
 mod trunk_turns;
 
-pub use call_line::{CallLine, MaskNumbers};
+pub use call_line::{CallLine, CallLog, MaskNumbers};
 pub use counters::{Counters, Proxied, Totals};
+pub use http_counters::{HttpCounters, HttpOutcome};
 pub use line_budget::LineBudget;
 pub use log::{Log, LogFormat, LogSettings};
 pub use peer_errors::PeerErrors;

@@ -1,6 +1,7 @@
 //! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
 
 mod dns;
+mod http;
 mod listen;
 mod tls;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 pub use control::{CONTROL_SOCKET, ControlConfig};
+pub use http::HttpConfig;
 
 use crate::generations::Keeping;
 use crate::limits::{PROXY_CALLS_MAX, WORKERS_MAX};
@@ -27,7 +29,7 @@ use listen::read_listeners;
 pub struct Config {
     /// The folder of the routing table.
     pub tables: PathBuf,
-    /// What is listened on; at least one.
+    /// What is listened on for SIP; at least one, where there is no `http`.
     pub listeners: Vec<ListenerConfig>,
     /// Worker threads; each has its own socket per listener.
     pub workers: usize,
@@ -51,6 +53,8 @@ pub struct Config {
     pub control: ControlConfig,
     /// Name servers for the names of trunks; those of the system where there are none.
     pub dns_servers: Vec<SocketAddr>,
+    /// The listener for questions over HTTP; none without one.
+    pub http: Option<HttpConfig>,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -126,6 +130,7 @@ impl Config {
             keeping: Keeping::default(),
             control: ControlConfig::default(),
             dns_servers: Vec::new(),
+            http: None,
         }
     }
 
@@ -219,6 +224,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let keeping = control::read_state(&mut root, folder);
     let control = control::read_control(&mut root, folder);
     let dns_servers = dns::read_dns(&mut root);
+    let http = http::read_http(&mut root);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -236,6 +242,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         keeping,
         control,
         dns_servers,
+        http,
     })
 }
 

@@ -10,6 +10,7 @@ mod desk;
 mod locating;
 mod post;
 mod proxying;
+mod questions;
 mod reach;
 mod reloading;
 mod secret;
@@ -19,7 +20,8 @@ mod turns;
 mod worker;
 
 pub use config::{
-    Advertised, CONTROL_SOCKET, Config, ControlConfig, ListenerConfig, Mode, ProxyConfig,
+    Advertised, CONTROL_SOCKET, Config, ControlConfig, HttpConfig, ListenerConfig, Mode,
+    ProxyConfig,
 };
 pub use daemon::{EXIT_CONFIG, run};
 pub use secret::NoSecret;
@@ -37,7 +39,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::generations::{Asked, Generations, NoArchive, OpenError};
-use crate::observe::{Counters, PeerErrors, Totals};
+use crate::observe::{CallLog, Counters, PeerErrors, Totals};
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
 };
@@ -52,12 +54,13 @@ use desk::LastOutcome;
 use locating::Published;
 use post::Post;
 use proxying::{Door, ProxyTask, Unanswered};
+use questions::Questions;
 use reloading::{Bench, Changes};
 use secret::Secret;
 use sockets::{Bound, bind_all, by_worker};
 use streams::StreamTask;
 use turns::Turns;
-use worker::{CallLog, ListenerTask, Order, Worker};
+use worker::{ListenerTask, Order, Worker};
 
 /// A running server starts here.
 #[derive(Debug)]
@@ -74,6 +77,13 @@ pub enum StartError {
         address: SocketAddr,
         /// Over what.
         transport: FlowTransport,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The address for HTTP cannot be used.
+    Http {
+        /// The address.
+        address: SocketAddr,
         /// What the system said.
         cause: io::Error,
     },
@@ -100,6 +110,11 @@ impl fmt::Display for StartError {
                 "cannot listen on {address} ({}): {cause}{}",
                 transport.as_str(),
                 hint(*transport, cause)
+            ),
+            Self::Http { address, cause } => write!(
+                f,
+                "cannot listen on {address} (http): {cause}{}",
+                hint(FlowTransport::Tcp, cause)
             ),
             Self::Tls(cause) => write!(f, "{cause}"),
             Self::State(cause) => write!(f, "{cause}"),
@@ -174,6 +189,7 @@ impl Server {
             ended: Arc::new(Notify::new()),
             changes: None,
             is_proxy: is_proxy(config),
+            questions: None,
         };
         if handle.is_proxy {
             handle.locate(&mut shared).map_err(StartError::System)?;
@@ -183,6 +199,10 @@ impl Server {
             handle
                 .start_worker(post, sockets, &shared, &watched)
                 .map_err(StartError::System)?;
+        }
+        if let Some(http) = &config.http {
+            let (store, orders) = (Arc::clone(&handle.store), watched.clone());
+            handle.questions = Some(questions::start(http, store, call_log(config), orders)?);
         }
         handle.changes = Some(Changes::start(bench).map_err(StartError::System)?);
         Ok(handle)
@@ -229,6 +249,7 @@ pub struct ServerHandle {
     changes: Option<Changes>,
     /// Whether any listener is a proxy.
     is_proxy: bool,
+    questions: Option<Questions>,
 }
 
 impl ServerHandle {
@@ -238,11 +259,18 @@ impl ServerHandle {
         &self.addresses
     }
 
+    /// Where questions are asked over HTTP, a drawn port filled in.
+    #[must_use]
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.questions.as_ref().map(|questions| questions.address)
+    }
+
     /// Where it listens and over what, for a log.
     fn listening_on(&self) -> String {
         let both = self.addresses.iter().zip(&self.transports);
         let texts = both.map(|(address, over)| format!("{address} ({})", over.as_str()));
-        texts.collect::<Vec<_>>().join(", ")
+        let http = self.http_addr().map(|address| format!("{address} (http)"));
+        texts.chain(http).collect::<Vec<_>>().join(", ")
     }
 
     /// The tables it serves.
@@ -273,7 +301,11 @@ impl ServerHandle {
     /// What was counted so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        Totals::of(self.counters.iter().map(|counters| &**counters))
+        let mut totals = Totals::of(self.counters.iter().map(|counters| &**counters));
+        if let Some(questions) = &self.questions {
+            totals.http = questions.counters.totals();
+        }
+        totals
     }
 
     /// Tells the log of peers' errors that were held back.
@@ -297,6 +329,10 @@ impl ServerHandle {
     fn join(&mut self) {
         for thread in self.threads.drain(..) {
             // A worker that panicked has said so, and has been reported when it ended.
+            let _ = thread.join();
+        }
+        let questions = self.questions.as_mut();
+        if let Some(thread) = questions.and_then(|questions| questions.thread.take()) {
             let _ = thread.join();
         }
         if let Some(locating) = self.locating.take() {
@@ -335,11 +371,7 @@ impl ServerHandle {
             store: Arc::clone(&self.store),
             counters: Arc::clone(&counters),
             errors: Arc::clone(&self.errors),
-            calls: CallLog {
-                enabled: config.log_decisions,
-                format: config.log.format,
-                mask: config.mask_numbers,
-            },
+            calls: call_log(config),
             orders: orders.clone(),
             drain_timeout: config.drain_timeout,
         };
@@ -421,6 +453,14 @@ impl ServerHandle {
     fn is_known(&self) -> IsKnown {
         let store = Arc::clone(&self.store);
         Arc::new(move |source| routing::is_known_source(&store.snapshot().table, source))
+    }
+}
+
+fn call_log(config: &Config) -> CallLog {
+    CallLog {
+        enabled: config.log_decisions,
+        format: config.log.format,
+        mask: config.mask_numbers,
     }
 }
 

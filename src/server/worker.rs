@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
-use crate::observe::{CallLine, Counters, LogFormat, MaskNumbers, PeerErrors};
+use crate::observe::{CallLine, CallLog, Counters, PeerErrors};
 use crate::proxy::{
     Answer, CallEvent, Datagram, DropReason, Fate, MethodKind, Now, RedirectServer,
 };
@@ -49,14 +49,6 @@ pub(super) struct ListenerTask {
     pub(super) name: Arc<str>,
     pub(super) engine: RedirectServer,
     pub(super) worker: Worker,
-}
-
-/// Whether and how decisions are logged.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CallLog {
-    pub(super) enabled: bool,
-    pub(super) format: LogFormat,
-    pub(super) mask: MaskNumbers,
 }
 
 /// A queue is empty when nothing has come out of it for so long.
@@ -258,14 +250,6 @@ pub(super) fn note_answer<'a>(
         Answer::Served => {}
     }
     None
-}
-
-impl CallLog {
-    pub(super) fn line(&self, line: &CallLine<'_>) {
-        if self.enabled {
-            line.log(self.format);
-        }
-    }
 }
 
 /// Sleeps until `due`; for ever without one.

@@ -105,7 +105,7 @@ fn a20_slow_peers_by_the_thousand() {
         server.usage(),
         begun.elapsed().as_secs()
     );
-    server.is_sound(plain + secret);
+    server.end_soundly(plain + secret);
 }
 
 /// Storm 2: more half handshakes than may be in progress.
@@ -126,7 +126,7 @@ fn a22_half_handshakes_by_the_thousand() {
     let told = callers.finish();
     println!("half handshakes: {count}; {told}; given back within {took:.1?}");
     drop(half);
-    server.is_sound(count);
+    server.end_soundly(count);
 }
 
 /// Storm 3: SIP as it is, to the TLS listener.
@@ -144,7 +144,7 @@ fn a22_plain_text_by_the_thousand() {
         "plain text on TLS: {count}; {}; given back within {took:.1?}",
         callers.finish()
     );
-    server.is_sound(count);
+    server.end_soundly(count);
 }
 
 /// Storm 4: connections that are reset in the middle of a message.
@@ -169,7 +169,7 @@ fn a21_resets_by_the_thousand() {
         callers.finish(),
         server.usage()
     );
-    server.is_sound(count);
+    server.end_soundly(count);
 }
 
 /// Storm 5: more silent connections of known sources than the listener may have. Who comes
@@ -189,7 +189,7 @@ fn a20_a_listener_full_of_silence_lets_callers_in() {
     println!(
         "full house: {count} silent on TCP; {told}; {most} with all; given back within {took:.1?}"
     );
-    let log = server.is_sound(count);
+    let log = server.end_soundly(count);
     assert!(log.contains("made-room-for-another="), "{log}");
 }
 
@@ -210,7 +210,7 @@ fn a34_without_descriptors_calls_go_on() {
         silent.len()
     );
     drop(silent);
-    let log = server.is_sound(3 * DESCRIPTORS);
+    let log = server.end_soundly(3 * DESCRIPTORS);
     assert!(log.contains("no-descriptor-for-a-connection="), "{log}");
 }
 

@@ -157,7 +157,7 @@ impl Process {
 
     /// Ends it as an operator would: it had no defect, and never used more memory than so
     /// many connections may cost. The line of its log with its counters.
-    pub(crate) fn is_sound(mut self, connections: usize) -> String {
+    pub(crate) fn end_soundly(mut self, connections: usize) -> String {
         const CONNECTION_KIB_MAX: usize = 100;
         const REST_KIB_MAX: usize = 64 << 10;
         let most = self.usage().most_kib - self.began.resident_kib;

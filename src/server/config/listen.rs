@@ -12,7 +12,9 @@ use crate::tables::toml_reader::{Reader, Text};
 
 /// `[[listen]]`, each of them.
 pub(super) fn read_listeners(root: &mut Reader<'_>, folder: &Path) -> Vec<ListenerConfig> {
-    root.require("listen");
+    if !root.has("http") {
+        root.require("listen");
+    }
     let tables = root.tables("listen");
     if root.has("listen") && tables.len() > LISTENERS_MAX {
         let message = format!(

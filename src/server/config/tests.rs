@@ -351,3 +351,45 @@ fn tells_every_mistake_about_connections() {
     let both = read(&format!("{udp}{}", LISTEN.replace("udp", "tcp"))).unwrap();
     assert_eq!(both.listeners.len(), 2);
 }
+
+const HTTP: &str = "tables = \"t\"\n[http]\naddress = \"127.0.0.1:8080\"\n";
+
+#[test]
+fn questions_over_http_need_no_other_listener() {
+    let config = read(HTTP).unwrap();
+    assert_eq!(config.listeners, []);
+    let http = config.http.unwrap();
+    assert_eq!(http.address.port(), 8080);
+    assert_eq!(http.accounts, []);
+    let hash = "a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa";
+    let account =
+        format!("{HTTP}[http.account.sbc-1]\nsecret_sha256 = \"{hash}\"\ntrunk_group = \"a\"\n");
+    let accounts = read(&account).unwrap().http.unwrap().accounts;
+    assert_eq!(accounts.first().unwrap().name, "sbc-1");
+    assert_eq!(accounts.first().unwrap().trunk_group.as_deref(), Some("a"));
+}
+
+#[test]
+fn tells_every_mistake_about_questions() {
+    for (text, said) in [
+        (
+            HTTP.replace("127.0.0.1:8080", "localhost"),
+            "is not an address with a port",
+        ),
+        (
+            format!("{HTTP}answer = \"{{trunk_grup}}\"\n"),
+            "did you mean {trunk_group}?",
+        ),
+        (format!("{HTTP}answer = \"{{\"\n"), "stands for nothing"),
+        (format!("{HTTP}anser = \"x\"\n"), "did you mean \"answer\"?"),
+        (format!("{HTTP}[http.account.a]\n"), "\"secret_sha256\""),
+        (
+            format!("{HTTP}[http.account.a]\nsecret_sha256 = \"geheim\"\n"),
+            "is not the SHA-256 of a secret",
+        ),
+        (String::from("tables = \"t\"\n"), "\"listen\""),
+    ] {
+        let report = read(&text).unwrap_err();
+        assert!(report.contains(said), "{said}:\n{report}");
+    }
+}
