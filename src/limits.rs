@@ -301,6 +301,10 @@ pub const CONNECTIONS_PER_SOURCE_MAX: u32 = 1_024;
 /// who sets up an SBC to see the 403, too few to keep an SBC out.
 pub const STRANGER_CONNECTIONS_MAX: usize = 256;
 
+/// Connections of a listener that were asked to make room and have not gone yet: one turn of
+/// its workers ends them.
+pub const CONNECTIONS_LEAVING_MAX: usize = 512;
+
 /// Connections one worker has opened itself, or is opening: one for each trunk.
 pub const CONNECTIONS_DIALLED_MAX: usize = 4_096;
 
@@ -350,6 +354,10 @@ pub const LINGER_BYTES_MAX: usize = 1 << 20;
 /// the queue of the system holds who comes meanwhile.
 pub const ACCEPT_REST_MS: u64 = 100;
 
+/// Connections that have brought nothing yet and are ended then, the oldest first, so that
+/// there are descriptors for who comes.
+pub const ACCEPT_FREES: usize = 64;
+
 /// Connections that wait in the system's queue for a worker to take them.
 pub const ACCEPT_QUEUE_MAX: i32 = 1_024;
 
@@ -360,7 +368,8 @@ const _: () = assert!(CONNECTION_UNREAD_BYTES_MAX > 2 * MESSAGE_BYTES_MAX);
 pub const TLS_HANDSHAKE_MS_MAX: u64 = 5_000;
 
 /// TLS handshakes of one listener in progress at once, over all workers. Each costs about a
-/// millisecond; sources that no table knows (`STRANGER_CONNECTIONS_MAX`) cannot take them all.
+/// millisecond; the oldest makes room for one more. Sources that no table knows
+/// (`STRANGER_CONNECTIONS_MAX`) cannot take them all.
 pub const TLS_HANDSHAKES_MAX: usize = 512;
 
 /// Peers of `[[tls_peer]]`, and names of clients of one listener: both are looked through one
@@ -471,6 +480,14 @@ pub const LOCATIONS_PER_NAME_MAX: usize = 16;
 /// Places of names known to be out at a time, for each proxy worker; beyond it the one that
 /// comes back first is forgotten.
 pub const LOCATIONS_OUT_MAX: usize = 256;
+
+/// A request of more bytes goes by TCP, where its trunk's table says so. RFC 3261 §18.1.1:
+/// 1,300 where nobody knows how much the path carries.
+pub const UDP_REQUEST_BYTES_MAX: usize = 1_300;
+
+/// An address that took no TCP connection is not asked for one again for so long: without it
+/// every large call would wait for it.
+pub const NO_TCP_MS: u64 = 300_000;
 
 /// How long one question to DNS may take. Whoever calls waits for none: an answer that is
 /// late leaves things as they were.

@@ -1,5 +1,6 @@
 //! The decision of one call, laid out to be read.
 
+use crate::limits::UDP_REQUEST_BYTES_MAX;
 use crate::routing::explanation::{DidReport, NumberReport, Report, RouteReport, RuleReport};
 use std::fmt::Write as _;
 
@@ -219,6 +220,13 @@ fn routes(text: &mut String, report: &Report) {
             .filter(|calling| Some(*calling) != shown)
         {
             let _ = writeln!(text, "  {:<9} calling {calling} (in proxy mode)", "");
+        }
+        if route.large_requests.is_some() {
+            let _ = writeln!(
+                text,
+                "  {:<9} by TCP when it is larger than {UDP_REQUEST_BYTES_MAX} bytes (in proxy mode)",
+                ""
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::proxy::{
-    DropReason, MethodKind, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal,
+    DropReason, LargeBy, MethodKind, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal,
     ProxyRepeat, Refusal,
 };
 use crate::routing::Turn;
@@ -34,6 +34,8 @@ pub struct Counters {
     failovers: AtomicU64,
     trunk_timeouts: AtomicU64,
     trunk_errors: AtomicU64,
+    large_by_tcp: AtomicU64,
+    large_by_udp: AtomicU64,
     handed_over: AtomicU64,
     hand_overs_lost: AtomicU64,
     requests_repeated: AtomicU64,
@@ -69,6 +71,8 @@ impl Counters {
             failovers: AtomicU64::new(0),
             trunk_timeouts: AtomicU64::new(0),
             trunk_errors: AtomicU64::new(0),
+            large_by_tcp: AtomicU64::new(0),
+            large_by_udp: AtomicU64::new(0),
             handed_over: AtomicU64::new(0),
             hand_overs_lost: AtomicU64::new(0),
             requests_repeated: AtomicU64::new(0),
@@ -143,6 +147,11 @@ impl Counters {
             add(Some(&self.attempts));
             if place > 0 {
                 add(Some(&self.failovers));
+            }
+            match attempt.large {
+                Some(LargeBy::Tcp) => add(Some(&self.large_by_tcp)),
+                Some(LargeBy::Udp) => add(Some(&self.large_by_udp)),
+                None => {}
             }
             match attempt.ending.map(|ending| ending.cause) {
                 Some(Cause::TrunkTimeout) => add(Some(&self.trunk_timeouts)),
@@ -258,6 +267,10 @@ pub struct Proxied {
     pub trunk_timeouts: u64,
     /// Of these, attempts whose trunk could not be reached.
     pub trunk_errors: u64,
+    /// Attempts that went by TCP for their size.
+    pub large_by_tcp: u64,
+    /// Attempts that should have, and went by UDP all the same.
+    pub large_by_udp: u64,
     /// Datagrams that reached another worker than the one they were for.
     pub handed_over: u64,
     /// Of such, those that worker had no room for.
@@ -367,6 +380,8 @@ impl Proxied {
             (&mut self.failovers, &counters.failovers),
             (&mut self.trunk_timeouts, &counters.trunk_timeouts),
             (&mut self.trunk_errors, &counters.trunk_errors),
+            (&mut self.large_by_tcp, &counters.large_by_tcp),
+            (&mut self.large_by_udp, &counters.large_by_udp),
             (&mut self.handed_over, &counters.handed_over),
             (&mut self.hand_overs_lost, &counters.hand_overs_lost),
             (&mut self.requests_repeated, &counters.requests_repeated),
@@ -386,12 +401,14 @@ impl fmt::Display for Proxied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "calls={} attempts={} failovers={} trunk-timeouts={} trunk-errors={} handed-over={} hand-overs-lost={} requests-repeated={} 2xx-repeated={} 2xx-absorbed={} acks-repeated={} probes={} probe-misses={} trunks-out={}",
+            "calls={} attempts={} failovers={} trunk-timeouts={} trunk-errors={} large-by-tcp={} large-by-udp={} handed-over={} hand-overs-lost={} requests-repeated={} 2xx-repeated={} 2xx-absorbed={} acks-repeated={} probes={} probe-misses={} trunks-out={}",
             self.calls,
             self.attempts,
             self.failovers,
             self.trunk_timeouts,
             self.trunk_errors,
+            self.large_by_tcp,
+            self.large_by_udp,
             self.handed_over,
             self.hand_overs_lost,
             self.requests_repeated,

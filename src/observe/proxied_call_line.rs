@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::call_line::{CallLine, Lossy};
 use super::{LogFormat, MaskNumbers, ShellWord};
-use crate::proxy::{AttemptReport, EndedBy, ProxiedCall};
+use crate::proxy::{AttemptReport, EndedBy, LargeBy, ProxiedCall};
 use crate::routing::table::Cause;
 use crate::routing::{Ending, Outcome, RoutingTable, Stop};
 
@@ -156,8 +156,12 @@ impl Display for OneAttempt<'_> {
             Cause::StatusClass(class) => write!(f, "{class}xx")?,
             Cause::Q850(cause) => write!(f, "q850:{cause}")?,
         }
-        match q850 {
-            Some(cause) => write!(f, ":q850:{cause}"),
+        if let Some(cause) = q850 {
+            write!(f, ":q850:{cause}")?;
+        }
+        match self.attempt.large {
+            Some(LargeBy::Tcp) => f.write_str(":large-tcp"),
+            Some(LargeBy::Udp) => f.write_str(":large-udp"),
             None => Ok(()),
         }
     }

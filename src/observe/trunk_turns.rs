@@ -74,6 +74,7 @@ mod tests {
             weight: 1,
             max_calls: None,
             max_cps: None,
+            large_over_tcp: false,
             probing: None,
             options_contact: None,
             origin: Origin { file: 0, line: 1 },

@@ -154,7 +154,8 @@ impl Stage {
         for trunk in &trunks {
             let weight = (shared && group.hunt == Hunt::Weighted).then_some(trunk.weight);
             let (calls, cps) = (trunk.max_calls, trunk.max_cps);
-            manner.push_str(&format!("{weight:?} {calls:?} {cps:?}; "));
+            let large = trunk.large_over_tcp;
+            manner.push_str(&format!("{weight:?} {calls:?} {cps:?} {large}; "));
         }
         let least_loaded = shared && group.hunt == Hunt::LeastLoaded;
         let outbound = group.outbound.iter().map(|id| table.manipulation(*id));

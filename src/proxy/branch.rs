@@ -95,8 +95,9 @@ pub fn request_owner(beginning: &[u8]) -> Option<u8> {
         .map(|branch| branch.worker)
 }
 
-/// The worker that counts the call of the dialog a request belongs to, by our Record-Route
-/// in its first Route; `None` when nothing is counted. Its BYE may reach another worker.
+/// The worker that knows the call of the dialog a request belongs to, by our Record-Route
+/// in its first Route; `None` when it matters to none: nothing is counted, and the call came
+/// over UDP. Its ACK and BYE may reach another worker.
 ///
 /// As little is believed as by [`response_owner`]: who forges it has another worker look at
 /// the request, which treats it as any would.
@@ -112,6 +113,18 @@ pub fn dialog_owner(datagram: &[u8]) -> Option<u8> {
     let (worker, rest) = hex::read(rest, 2)?;
     let worker = u8::try_from(worker).ok()?;
     rest.starts_with(b">").then_some(worker)
+}
+
+/// Whether a message may belong to the transaction of an INVITE that came another way: a
+/// CANCEL, and an ACK that does not follow our own Record-Route, as that of a 2xx does.
+#[must_use]
+pub fn speaks_of_an_invite(datagram: &[u8]) -> bool {
+    let is_routed = || {
+        let at = memchr::memmem::find(datagram, b"\nRoute:");
+        at.and_then(|at| memchr::memmem::find(datagram.get(at..)?, b";lr;tl="))
+            .is_some()
+    };
+    datagram.starts_with(b"CANCEL ") || (datagram.starts_with(b"ACK ") && !is_routed())
 }
 
 /// RFC 5393 §4.2.1: varies with all that routing reads of a request and with nothing that

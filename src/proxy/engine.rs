@@ -87,7 +87,10 @@ pub struct Engine {
     page: Vec<u8>,
     view: Arc<TableView>,
     locations: Arc<Locations>,
+    /// Places of names that did not answer.
     places_out: PlacesOut,
+    /// Addresses that took no TCP connection when a request was too large for UDP.
+    no_tcp: PlacesOut,
     availability: Arc<Availability>,
     strangers: Strangers,
     sources: Sources,
@@ -209,6 +212,7 @@ impl Engine {
             )),
             locations,
             places_out: PlacesOut::default(),
+            no_tcp: PlacesOut::default(),
             availability: Arc::clone(&snapshot.availability),
             strangers: Strangers::default(),
             prober: None,
@@ -328,6 +332,15 @@ impl Engine {
     #[must_use]
     pub fn is_known(&self, address: std::net::IpAddr) -> bool {
         self.view.is_known(address)
+    }
+
+    /// Whether the INVITE that this CANCEL or ACK belongs to is in progress here: by branch and
+    /// sent-by, whichever way it came. RFC 3261 §9.2, §17.2.3.
+    #[must_use]
+    pub fn has_invite_of(&self, request: &[u8]) -> bool {
+        let message = Message::parse_datagram(request).ok();
+        let key = message.and_then(|message| TransactionKey::of_invite(&message, &self.key));
+        key.is_some_and(|key| self.by_key.contains_key(&key))
     }
 
     /// Takes notice of the time and of a table that may have changed.

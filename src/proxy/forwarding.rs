@@ -32,7 +32,8 @@ pub(super) struct Departure<'d> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DialogMark {
     pub(super) mark: u64,
-    /// The worker that counts the call, if it is counted: `dialog_owner` finds it.
+    /// The worker that knows the call, where that matters: it is counted, or came on a
+    /// connection. `dialog_owner` finds it.
     pub(super) owner: Option<u8>,
 }
 

@@ -45,7 +45,7 @@ mod tests;
 mod to_tag;
 mod validation;
 
-pub use branch::{dialog_owner, request_owner, response_owner};
+pub use branch::{dialog_owner, request_owner, response_owner, speaks_of_an_invite};
 pub use engine::{Engine, Input, Output, ProxySettings};
 pub(crate) use event::counted;
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
@@ -55,7 +55,7 @@ pub use flow::{Flow, FlowTransport, ProxyListener};
 pub use laws::fuzz_redirect;
 pub use locations::{Location, Locations, NameQuery, Question, Service};
 pub use proxy_event::{
-    AttemptReport, EndedBy, ProbeMiss, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent,
+    AttemptReport, EndedBy, LargeBy, ProbeMiss, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent,
     ProxyRefusal, ProxyRefused, ProxyRepeat,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};

@@ -151,6 +151,17 @@ pub struct AttemptReport {
     pub ending: Option<Ending>,
     /// When it began, in milliseconds from the beginning of the call.
     pub begun_ms: u32,
+    /// How it left, where it was too large for UDP and its trunk wants such by TCP.
+    pub large: Option<LargeBy>,
+}
+
+/// How a request left that is too large for UDP: RFC 3261 §18.1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LargeBy {
+    /// By TCP, as it should.
+    Tcp,
+    /// By UDP all the same: its trunk takes no TCP, or no listener of ours speaks it.
+    Udp,
 }
 
 /// Whose doing the end of a call was.

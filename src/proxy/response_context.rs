@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::acceptance::Acceptance;
 use super::event::MethodKind;
 use super::flow::Flow;
-use super::proxy_event::AttemptReport;
+use super::proxy_event::{AttemptReport, LargeBy};
 use super::table_view::TableView;
 use crate::limits::{CHALLENGES_BYTES_MAX, RINGING_MS_MAX, ROUTES_MAX, TIMER_C_MS};
 use crate::routing::table::AlternativeRouting;
@@ -128,6 +128,8 @@ pub(super) struct Attempt {
     pub(super) ends_by: Option<Instant>,
     /// Its places on its trunk and group; a 2xx hands them to the call.
     pub(super) hold: Option<CallHold>,
+    /// It went over TCP for its size only: RFC 3261 §18.1.1.
+    pub(super) for_its_size: bool,
 }
 
 /// Where an attempt stands in its call.
@@ -296,6 +298,14 @@ impl Call {
         let report = report.and_then(|place| self.reports.get_mut(usize::from(place)));
         if let Some(report) = report {
             report.ending.get_or_insert(ending);
+        }
+    }
+
+    /// Notes how a large request left.
+    pub(super) fn note_large(&mut self, report: Option<u8>, by: LargeBy) {
+        let report = report.and_then(|place| self.reports.get_mut(usize::from(place)));
+        if let Some(report) = report {
+            report.large = Some(by);
         }
     }
 

@@ -54,6 +54,7 @@ fn trunk(name: &str, fixed_user: Option<&str>, host_and_parameters: &str) -> Tru
         weight: 1,
         max_calls: None,
         max_cps: None,
+        large_over_tcp: false,
         probing: None,
         options_contact: None,
         origin: ORIGIN,

@@ -507,6 +507,7 @@ mod tests {
             weight: 1,
             max_calls: Some(9),
             max_cps: None,
+            large_over_tcp: false,
             probing: None,
             options_contact: None,
             origin: Origin { file: 0, line: 1 },

@@ -146,6 +146,9 @@ pub struct RouteReport {
     /// `in service`, `out of service`, `draining`, `maintenance`,
     /// `full`, or `sent the call`.
     pub state: &'static str,
+    /// `tcp` where requests too large for UDP go by TCP in proxy mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub large_requests: Option<&'static str>,
 }
 
 /// Which table decided.
@@ -276,6 +279,10 @@ impl Explanation {
                     .number()
                     .map(|number| table.outbound_calling(route.group, number).to_string()),
                 state: state.words(),
+                large_requests: table
+                    .trunk(route.trunk)
+                    .filter(|trunk| trunk.large_over_tcp)
+                    .map(|_| "tcp"),
             }
         };
         self.trunks.iter().map(report).collect()

@@ -22,6 +22,11 @@ pub struct Trunk {
     /// Calls that may begin on it in any second; `None` is no limit. Counted in proxy mode
     /// only.
     pub max_cps: Option<u16>,
+    /// Whether requests of more than [`UDP_REQUEST_BYTES_MAX`] that would leave over UDP go by
+    /// TCP (RFC 3261 §18.1.1). Done in proxy mode only.
+    ///
+    /// [`UDP_REQUEST_BYTES_MAX`]: crate::limits::UDP_REQUEST_BYTES_MAX
+    pub large_over_tcp: bool,
     /// How it is probed; `None` is not at all. Done in proxy mode only.
     pub probing: Option<Probing>,
     /// The host of Contact and From in the OPTIONS it is sent; `None` is our address.

@@ -109,6 +109,9 @@ pub struct ListenerConfig {
     /// What a proxy writes into Via and Record-Route in place of `address`; needed where
     /// that is unspecified.
     pub advertise: Option<Advertised>,
+    /// Whether a connection that comes in may be reused for requests to its peer, which asks
+    /// for it (RFC 5923); of a proxy.
+    pub alias: bool,
 }
 
 impl Config {
@@ -166,6 +169,7 @@ impl ListenerConfig {
             mode: Mode::Redirect,
             stateful: false,
             advertise: None,
+            alias: false,
         }
     }
 

@@ -450,6 +450,9 @@ impl ServerHandle {
                 (Mode::Proxy, Bound::Streams(socket)) => {
                     let place = u16::try_from(doors.len()).unwrap_or(u16::MAX);
                     connections.listen(place, socket, gate, tls, self.is_known())?;
+                    if listener.alias {
+                        connections.reuse(place);
+                    }
                     doors.push(Door::of_streams(&listener.name, local));
                 }
                 (Mode::Redirect, Bound::Datagrams(socket)) => tasks.datagrams.push(ListenerTask {
@@ -460,10 +463,12 @@ impl ServerHandle {
                 }),
                 (Mode::Redirect, Bound::Streams(socket)) => {
                     // One listener, which answers only: nobody looks for its connections.
-                    let mut connections = Connections::new(number, Arc::default(), Arc::default());
+                    let peers = Arc::clone(&shared.certificates.peers);
+                    let mut connections = Connections::new(number, Arc::default(), peers);
                     connections.listen(0, socket, gate, tls, self.is_known())?;
                     tasks.streams.push(StreamTask {
                         connections,
+                        is_known: self.is_known(),
                         name: listener.name.as_str().into(),
                         engine: redirect(false),
                         worker: worker.clone(),

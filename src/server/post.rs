@@ -12,9 +12,11 @@ use crate::proxy::Flow;
 /// A message for the worker that knows what to do with it.
 #[derive(Debug)]
 pub(super) enum Handed {
-    /// A response came.
+    /// A message came.
     Received { flow: Flow, bytes: Bytes },
-    /// A request is to be sent on a connection that this worker has.
+    /// A CANCEL or an ACK came, and so many workers have no INVITE of it.
+    Asked { flow: Flow, bytes: Bytes, asked: u8 },
+    /// A message is to be sent on a connection that this worker has.
     Send { flow: Flow, bytes: Bytes },
     /// The network says that a request did not arrive.
     SendFailed { to: SocketAddr, bytes: Bytes },
@@ -52,6 +54,20 @@ impl Post {
     /// Whether there is no other worker.
     pub(super) fn is_alone(&self) -> bool {
         self.workers.len() <= 1
+    }
+
+    /// How many workers there are.
+    pub(super) fn count(&self) -> u8 {
+        u8::try_from(self.workers.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The worker behind this one, if there is another one.
+    pub(super) fn next(&self) -> Option<u8> {
+        let next = self
+            .number
+            .checked_add(1)
+            .filter(|next| *next < self.count());
+        Some(next.unwrap_or(0)).filter(|next| *next != self.number)
     }
 
     /// Whether this is the number of another worker.

@@ -29,7 +29,7 @@ use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX, ROUTES_MAX};
 use crate::observe::{self, Counters, ProxiedCallLine};
 use crate::proxy::{
     DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent, dialog_owner,
-    request_owner, response_owner,
+    request_owner, response_owner, speaks_of_an_invite,
 };
 use crate::routing::Snapshot;
 use crate::system::{Letter, ReceiveRoom};
@@ -60,6 +60,16 @@ pub(super) struct Door {
 /// the kernel spreads datagrams over the sockets there are, and calls would lose theirs.
 #[derive(Debug, Clone)]
 pub(super) struct Unanswered(Arc<[AtomicUsize]>);
+
+/// Which worker a message belongs to.
+enum Whose {
+    /// This one.
+    Own,
+    /// That one.
+    Of(u8),
+    /// Not this one, perhaps the next.
+    Perhaps(u8),
+}
 
 /// A queue is empty when nothing has come out of it for so long.
 const QUIET: Duration = Duration::from_millis(10);
@@ -197,11 +207,15 @@ impl ProxyTask {
                     peer: received.source,
                 };
                 let bytes = received.bytes;
-                match self.elsewhere(bytes) {
-                    None => self.handle(now, Input::Received { flow, bytes }, snapshot, work),
-                    Some(owner) => {
+                match self.whose(&flow, bytes) {
+                    Whose::Own => self.received(now, flow, bytes, snapshot, work),
+                    Whose::Of(owner) => {
                         let bytes = Bytes::copy_from_slice(bytes);
                         self.hand(owner, Handed::Received { flow, bytes });
+                    }
+                    Whose::Perhaps(next) => {
+                        let bytes = Bytes::copy_from_slice(bytes);
+                        self.ask(next, (flow, bytes, 1), now, snapshot, work);
                     }
                 }
             }
@@ -210,15 +224,6 @@ impl ProxyTask {
             door.room = Some(room);
         }
         taken
-    }
-
-    /// The other worker a datagram belongs to, if there is one.
-    fn elsewhere(&self, bytes: &[u8]) -> Option<u8> {
-        if self.post.is_alone() {
-            return None;
-        }
-        let owner = response_owner(bytes).or_else(|| dialog_owner(bytes));
-        owner.filter(|owner| self.post.is_elsewhere(*owner))
     }
 
     fn receive(&self, place: usize, room: &mut ReceiveRoom) -> usize {
@@ -256,6 +261,64 @@ impl ProxyTask {
         }
     }
 
+    /// Whose message this is. The kernel spreads datagrams and connections over the workers
+    /// by address; what belongs to a transaction or a dialog does not depend on them. The
+    /// branch of an answer and the Route of a dialog name a worker. A CANCEL, and the ACK of a
+    /// refusal, know their INVITE by its branch and sent-by only (RFC 3261 §9.2, §17.2.3):
+    /// the workers ask each other for it.
+    fn whose(&self, flow: &Flow, bytes: &[u8]) -> Whose {
+        if self.post.is_alone() {
+            return Whose::Own;
+        }
+        let named = response_owner(bytes).or_else(|| dialog_owner(bytes));
+        if let Some(owner) = named.filter(|owner| self.post.is_elsewhere(*owner)) {
+            return Whose::Of(owner);
+        }
+        match self.post.next() {
+            Some(next)
+                if speaks_of_an_invite(bytes)
+                    && self.engine.is_known(flow.peer.ip())
+                    && !self.engine.has_invite_of(bytes) =>
+            {
+                Whose::Perhaps(next)
+            }
+            _ => Whose::Own,
+        }
+    }
+
+    fn received(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        bytes: &[u8],
+        snapshot: &Snapshot,
+        work: &mut Work,
+    ) {
+        self.handle(now, Input::Received { flow, bytes }, snapshot, work);
+    }
+
+    /// Asks the next worker whether it has the INVITE of this, which so many have not. One
+    /// that has no room for the question is not waited for: then nobody has it.
+    fn ask(
+        &mut self,
+        next: u8,
+        (flow, bytes, asked): (Flow, Bytes, u8),
+        now: Now,
+        snapshot: &Snapshot,
+        work: &mut Work,
+    ) {
+        let question = Handed::Asked {
+            flow,
+            bytes: bytes.clone(),
+            asked,
+        };
+        let arrived = self.post.hand(next, question);
+        self.worker.counters.handed_over(arrived);
+        if !arrived {
+            self.received(now, flow, &bytes, snapshot, work);
+        }
+    }
+
     fn hand(&self, owner: u8, handed: Handed) {
         let arrived = self.post.hand(owner, handed);
         self.worker.counters.handed_over(arrived);
@@ -267,8 +330,16 @@ impl ProxyTask {
             match self.post.take() {
                 None => return taken,
                 Some(Handed::Received { flow, bytes }) => {
-                    let bytes = &bytes;
-                    self.handle(now, Input::Received { flow, bytes }, snapshot, work);
+                    self.received(now, flow, &bytes, snapshot, work);
+                }
+                Some(Handed::Asked { flow, bytes, asked }) => {
+                    let next = self.post.next().filter(|_| asked < self.post.count());
+                    match next.filter(|_| !self.engine.has_invite_of(&bytes)) {
+                        Some(next) => {
+                            self.ask(next, (flow, bytes, asked + 1), now, snapshot, work);
+                        }
+                        None => self.received(now, flow, &bytes, snapshot, work),
+                    }
                 }
                 Some(Handed::Send { flow, bytes }) => {
                     self.send_for_another(now, &flow, bytes, snapshot, work);

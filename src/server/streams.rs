@@ -1,6 +1,7 @@
 //! One redirect listener for connections on one worker: messages come, answers go back by
 //! the connection they came by.
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +13,15 @@ use tokio::time::{Instant, timeout};
 use super::worker::{Order, Worker, note_answer};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
 use crate::observe::CallLine;
-use crate::proxy::{Datagram, DropReason, Fate, Flow, Now, RedirectServer};
+use crate::proxy::{Datagram, DropReason, Fate, Flow, Now, RedirectServer, is_answerable};
 use crate::routing::Snapshot;
-use crate::transport::{Connections, Heard};
+use crate::sip::Message;
+use crate::transport::{Connections, Heard, IsKnown, NotTaken};
 
 /// What a redirect listener for connections needs to serve.
 pub(super) struct StreamTask {
     pub(super) connections: Connections,
+    pub(super) is_known: IsKnown,
     pub(super) name: Arc<str>,
     pub(super) engine: RedirectServer,
     pub(super) worker: Worker,
@@ -75,8 +78,15 @@ impl StreamTask {
                     }
                 }
                 Some(Heard::Closed {
-                    flow, why, detail, ..
+                    flow,
+                    why,
+                    detail,
+                    unsent,
+                    ..
                 }) => {
+                    for answer in unsent {
+                        self.answer_elsewhere(&flow, answer);
+                    }
                     self.worker.counters.connection(why);
                     let now = Instant::now().into_std();
                     (self.worker.errors).connection(now, why, flow.peer, detail.as_deref());
@@ -118,8 +128,10 @@ impl StreamTask {
                 ..
             } => {
                 let answer_bytes = Bytes::copy_from_slice(page);
-                if self.connections.send(flow, answer_bytes).is_err() {
-                    self.worker.counters.send_error();
+                match self.connections.send(flow, answer_bytes) {
+                    Ok(()) => {}
+                    Err(NotTaken::Gone(answer)) => self.answer_elsewhere(flow, answer),
+                    Err(_) => self.worker.counters.send_error(),
                 }
                 let (counters, errors) = (&self.worker.counters, &self.worker.errors);
                 let answered = (status, method);
@@ -142,4 +154,22 @@ impl StreamTask {
             Fate::Repeat(_) => {}
         }
     }
+
+    /// RFC 3261 §18.2.2: its connection is closed, so the answer goes to the address the
+    /// request came from, at the port of its sent-by; for nobody whom the table does not know.
+    fn answer_elsewhere(&mut self, flow: &Flow, answer: Bytes) {
+        let to = sent_by(flow, &answer).filter(|to| to != flow && (self.is_known)(to.peer.ip()));
+        let sent = to.map(|to| self.connections.send_or_dial(&to, answer));
+        if !matches!(sent, Some(Ok(()))) {
+            self.worker.counters.send_error();
+        }
+    }
+}
+
+/// The flow to who sent the request of this answer, by the top Via.
+pub(super) fn sent_by(flow: &Flow, answer: &[u8]) -> Option<Flow> {
+    let port = Message::parse_datagram(answer).ok()?.top_via().ok()?.port;
+    let port = port.unwrap_or(flow.transport.default_port());
+    let peer = SocketAddr::new(flow.peer.ip(), port);
+    is_answerable(peer).then_some(Flow { peer, ..*flow })
 }

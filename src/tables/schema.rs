@@ -32,6 +32,8 @@ pub(super) struct TrunkSection {
     pub(super) weight: u16,
     pub(super) max_calls: Option<u32>,
     pub(super) max_cps: Option<u16>,
+    /// Whether large requests go by TCP, and where that is said.
+    pub(super) large_over_tcp: Option<(bool, Spot)>,
     pub(super) probing: ProbingSection,
 }
 
@@ -277,6 +279,7 @@ impl TrunkSection {
             max_cps: table
                 .integer("max_cps", 1..=u64::from(limits::CALLS_PER_SECOND_MAX))
                 .map(|(calls, _)| calls as u16),
+            large_over_tcp: table.one_of("large_requests", &[("udp", false), ("tcp", true)]),
             probing: ProbingSection::read(&mut table),
         };
         table.finish();

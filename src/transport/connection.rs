@@ -13,8 +13,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Sleep, sleep_until, timeout};
 
-use super::Ended;
 use super::connections::{Heard, Unsent};
+use super::{Ended, Pass};
 use crate::limits::{
     CONNECTION_IDLE_MS_MAX, CONNECTION_UNREAD_BYTES_MAX, FIRST_BYTE_MS_MAX, LINGER_BYTES_MAX,
     LINGER_MS_MAX, MESSAGE_MS_MAX, REQUESTS_UNHEARD_MAX, UNREAD_MS_MAX,
@@ -56,6 +56,10 @@ struct Conversation<S> {
     /// Requests that were written, or are about to be: nobody knows who heard them.
     unheard: VecDeque<Bytes>,
     clock: Clock,
+    /// Of one that was accepted.
+    pass: Option<Pass>,
+    /// It need not make room for others: it has brought a message, or is ours.
+    is_proven: bool,
     is_reading: bool,
     is_busy: bool,
     /// The worker has nothing more to send.
@@ -76,13 +80,13 @@ struct Clock {
 
 /// Serves a connection until it ends; tells its worker why, and what was not sent.
 ///
-/// `is_ours` says that we opened it: then the peer need not speak first.
-pub(super) async fn serve<S>(stream: S, ends: Ends, is_ours: bool)
+/// Without a `pass` it is one we opened: then the peer need not speak first.
+pub(super) async fn serve<S>(stream: S, ends: Ends, pass: Option<Pass>)
 where
     S: AsyncRead + AsyncWrite,
 {
     let (reader, writer) = tokio::io::split(stream);
-    let now = Instant::now();
+    let (now, is_ours) = (Instant::now(), pass.is_none());
     let mut conversation = Conversation {
         ends,
         reader,
@@ -97,6 +101,8 @@ where
             unread: None,
             last: now,
         },
+        pass,
+        is_proven: is_ours,
         is_reading: true,
         is_busy: false,
         is_told_all: false,
@@ -106,7 +112,12 @@ where
     if why == Ended::ByUs {
         conversation.linger().await;
     }
-    let Conversation { ends, unheard, .. } = conversation;
+    let Conversation {
+        ends,
+        unheard,
+        pass: _held_until_told,
+        ..
+    } = conversation;
     ends.closed(why, None, unheard.into()).await;
 }
 
@@ -157,6 +168,7 @@ impl<S: AsyncRead + AsyncWrite> Conversation<S> {
                 read = self.reader.read_buf(&mut self.received), if self.is_reading =>
                     Step::Read(read),
                 () = &mut alarm => Step::Alarm,
+                () = has_to_leave(self.pass.as_ref()), if !self.is_proven => Step::Leave,
             };
             if let Some(why) = self.take(step).await {
                 return why;
@@ -215,6 +227,7 @@ impl<S: AsyncRead + AsyncWrite> Conversation<S> {
                 return self.frames(now).await;
             }
             Step::Alarm => return self.clock.overdue(now),
+            Step::Leave => return Some(Ended::MadeRoom),
         }
         None
     }
@@ -261,6 +274,10 @@ impl<S: AsyncRead + AsyncWrite> Conversation<S> {
                 return Some(Ended::ByUs);
             }
             self.clock.message = None;
+            if let Some(pass) = self.pass.as_ref().filter(|_| !self.is_proven) {
+                pass.prove();
+                self.is_proven = true;
+            }
             if is_lost {
                 self.is_reading = false;
                 break;
@@ -321,6 +338,14 @@ enum Step {
     Flushed(io::Result<()>),
     Read(io::Result<usize>),
     Alarm,
+    Leave,
+}
+
+async fn has_to_leave(pass: Option<&Pass>) {
+    match pass {
+        Some(pass) => pass.asked_to_leave().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Clock {

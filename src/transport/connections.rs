@@ -3,24 +3,24 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::connection::{Ends, Unread, post, serve};
-use super::{Directory, Ended, Gate, Pass, TlsListener, TlsPeers, tls};
+use super::door::{Door, IsKnown};
+use super::{Directory, Ended, Gate, TlsListener, TlsPeers, tls};
 use crate::limits::{
-    ACCEPT_REST_MS, CONNECT_MS_MAX, CONNECTION_UNREAD_MESSAGES_MAX, CONNECTIONS_DIALLED_MAX,
-    LINGER_MS_MAX, MESSAGES_READ_AHEAD_MAX, TLS_HANDSHAKE_MS_MAX,
+    CONNECT_MS_MAX, CONNECTION_UNREAD_MESSAGES_MAX, CONNECTIONS_DIALLED_MAX, LINGER_MS_MAX,
+    MESSAGES_READ_AHEAD_MAX,
 };
 use crate::proxy::{Flow, FlowTransport};
 
@@ -72,6 +72,13 @@ pub struct Opened {
     line: Line,
 }
 
+impl Opened {
+    pub(super) fn new(flow: Flow, line: Line, shown: Option<CertificateDer<'static>>) -> Self {
+        let line = Line { shown, ..line };
+        Self { flow, line }
+    }
+}
+
 /// Why a message was not taken; with the message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unsent {
@@ -83,16 +90,17 @@ pub enum Unsent {
     TooMany(Bytes),
 }
 
-/// Whether a table knows this source.
-pub type IsKnown = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
-
 /// The connections of one worker, for all its listeners. Lives on the worker's runtime.
 pub struct Connections {
     worker: u8,
     lines: HashMap<(u16, SocketAddr), Line>,
+    /// Addresses that are reached on a connection from another port of theirs: RFC 5923.
+    aliases: HashMap<(u16, SocketAddr), SocketAddr>,
     dialled: usize,
     /// The listeners that take connections.
     places: Vec<(u16, FlowTransport)>,
+    /// Those whose connections may be reused for requests to their peers.
+    reusing: Vec<u16>,
     directory: Arc<Directory>,
     peers: Arc<TlsPeers>,
     numbers: Arc<AtomicU64>,
@@ -104,11 +112,17 @@ pub struct Connections {
 
 /// How a connection is reached.
 #[derive(Debug)]
-struct Line {
+pub(super) struct Line {
     number: u64,
     letters: Sender<Bytes>,
     unread: Arc<Unread>,
     is_dialled: bool,
+    /// What its peer has shown under TLS.
+    shown: Option<CertificateDer<'static>>,
+    /// Whether it may still ask to be reused.
+    may_ask: bool,
+    /// The address it is reused for.
+    alias: Option<SocketAddr>,
 }
 
 impl Connections {
@@ -120,6 +134,8 @@ impl Connections {
         Self {
             worker,
             places: Vec::new(),
+            reusing: Vec::new(),
+            aliases: HashMap::new(),
             directory,
             peers,
             lines: HashMap::new(),
@@ -160,11 +176,61 @@ impl Connections {
         Ok(())
     }
 
+    /// From now on connections of the listener at this place may be reused for requests to
+    /// their peers, where these ask for it.
+    pub fn reuse(&mut self, place: u16) {
+        self.reusing.push(place);
+    }
+
+    /// Whether a request that came on this connection may ask for it to be reused: the first
+    /// one, on a connection that was accepted by a listener that allows it.
+    pub fn may_ask_for_reuse(&mut self, flow: &Flow) -> bool {
+        if !self.reusing.contains(&flow.listener) {
+            return false;
+        }
+        let line = self.lines.get_mut(&(flow.listener, flow.peer));
+        line.is_some_and(|line| std::mem::take(&mut line.may_ask))
+    }
+
+    /// Requests to this port of the peer go on its connection from now on: RFC 5923. Under
+    /// TLS only if what it has shown is for the name that is to be met there (§8.1): it must
+    /// be believed no more than if the connection had been opened by us.
+    pub fn reuse_for(&mut self, flow: &Flow, port: u16) {
+        let alias = SocketAddr::new(flow.peer.ip(), port);
+        let Some(line) = self.lines.get_mut(&(flow.listener, flow.peer)) else {
+            return;
+        };
+        let is_believed = flow.transport == FlowTransport::Tcp
+            || (line.shown.as_ref()).is_some_and(|shown| self.peers.is_named(alias, shown));
+        if !is_believed || alias == flow.peer {
+            return;
+        }
+        line.alias = Some(alias);
+        let key = (flow.listener, alias);
+        self.aliases.insert(key, flow.peer);
+        self.directory.enter(key, self.worker);
+    }
+
+    /// The flow of the connection that stands for this one.
+    fn on_connection(&self, flow: &Flow) -> Flow {
+        let key = (flow.listener, flow.peer);
+        let peer = match self.lines.contains_key(&key) {
+            true => flow.peer,
+            false => self.aliases.get(&key).copied().unwrap_or(flow.peer),
+        };
+        Flow { peer, ..*flow }
+    }
+
+    fn has(&self, key: &(u16, SocketAddr)) -> bool {
+        self.lines.contains_key(key) || self.aliases.contains_key(key)
+    }
+
     /// Sends a message on the connection of its flow.
     ///
     /// # Errors
     /// Why not.
     pub fn send(&mut self, flow: &Flow, bytes: Bytes) -> Result<(), Unsent> {
+        let flow = &self.on_connection(flow);
         let Some(line) = self.lines.get(&(flow.listener, flow.peer)) else {
             return Err(Unsent::Gone(bytes));
         };
@@ -183,7 +249,7 @@ impl Connections {
     /// Why not.
     pub fn send_or_dial(&mut self, flow: &Flow, bytes: Bytes) -> Result<(), Unsent> {
         let mut keys = self.keys(flow);
-        let has = keys.find(|key| self.lines.contains_key(key));
+        let has = keys.find(|key| self.has(key));
         let listener = has.map_or(flow.listener, |(listener, _)| listener);
         drop(keys);
         let flow = &Flow { listener, ..*flow };
@@ -202,7 +268,14 @@ impl Connections {
         let key = (flow.listener, flow.peer);
         match self.lines.remove(&key) {
             Some(line) if line.is_dialled => self.dialled -= 1,
-            Some(_) => self.directory.strike(key, self.worker),
+            Some(line) => {
+                self.directory.strike(key, self.worker);
+                let alias = line.alias.map(|alias| (flow.listener, alias));
+                if let Some(alias) = alias.filter(|key| self.aliases.get(key) == Some(&flow.peer)) {
+                    self.aliases.remove(&alias);
+                    self.directory.strike(alias, self.worker);
+                }
+            }
             None => {}
         }
     }
@@ -211,7 +284,7 @@ impl Connections {
     /// none, and the flow there.
     #[must_use]
     pub fn elsewhere(&self, flow: &Flow) -> Option<(u8, Flow)> {
-        if self.keys(flow).any(|key| self.lines.contains_key(&key)) {
+        if self.keys(flow).any(|key| self.has(&key)) {
             return None;
         }
         let mut keys = self.keys(flow);
@@ -299,7 +372,7 @@ impl fmt::Debug for Connections {
 }
 
 /// The two ends of the queue between a worker and one connection.
-fn line(number: u64, flow: Flow, tell: Sender<Heard>, is_dialled: bool) -> (Line, Ends) {
+pub(super) fn line(number: u64, flow: Flow, tell: Sender<Heard>, is_dialled: bool) -> (Line, Ends) {
     let (sender, letters) = channel(CONNECTION_UNREAD_MESSAGES_MAX);
     let unread = Arc::new(Unread::default());
     let line = Line {
@@ -307,6 +380,9 @@ fn line(number: u64, flow: Flow, tell: Sender<Heard>, is_dialled: bool) -> (Line
         letters: sender,
         unread: Arc::clone(&unread),
         is_dialled,
+        shown: None,
+        may_ask: !is_dialled,
+        alias: None,
     };
     let ends = Ends {
         number,
@@ -318,7 +394,7 @@ fn line(number: u64, flow: Flow, tell: Sender<Heard>, is_dialled: bool) -> (Line
     (line, ends)
 }
 
-const fn transport(is_tls: bool) -> FlowTransport {
+pub(super) const fn transport(is_tls: bool) -> FlowTransport {
     if is_tls {
         FlowTransport::Tls
     } else {
@@ -332,13 +408,13 @@ async fn open(ends: Ends, peers: Arc<TlsPeers>) {
     let wait = Duration::from_millis(CONNECT_MS_MAX);
     let (why, detail) = if flow.transport == FlowTransport::Tls {
         match timeout(wait, connect_tls(&flow, &peers)).await {
-            Ok(Ok(stream)) => return serve(stream, ends, true).await,
+            Ok(Ok(stream)) => return serve(stream, ends, None).await,
             Ok(Err(failure)) => failure,
             Err(_) => (Ended::NotTaken, None),
         }
     } else {
         match timeout(wait, connect(&flow)).await {
-            Ok(Ok(stream)) => return serve(stream, ends, true).await,
+            Ok(Ok(stream)) => return serve(stream, ends, None).await,
             Ok(Err(error)) => refused(&error),
             Err(_) => (Ended::NotTaken, None),
         }
@@ -346,7 +422,7 @@ async fn open(ends: Ends, peers: Arc<TlsPeers>) {
     ends.closed(why, detail, Vec::new()).await;
 }
 
-type Failure = (Ended, Option<Box<str>>);
+pub(super) type Failure = (Ended, Option<Box<str>>);
 
 fn refused(error: &io::Error) -> Failure {
     (Ended::Refused, Some(error.to_string().into()))
@@ -376,104 +452,4 @@ async fn connect(flow: &Flow) -> io::Result<TcpStream> {
         socket.bind(SocketAddr::new(flow.local.ip(), 0))?;
     }
     socket.connect(flow.peer).await
-}
-
-/// One listener's socket on one worker.
-struct Door {
-    place: u16,
-    gate: Arc<Gate>,
-    tls: Option<Arc<TlsListener>>,
-    is_known: IsKnown,
-    numbers: Arc<AtomicU64>,
-    tell: Sender<Heard>,
-}
-
-impl Door {
-    /// Takes connections as long as the worker lives.
-    async fn accept(self, socket: TcpListener) {
-        while !self.tell.is_closed() {
-            match socket.accept().await {
-                Ok((stream, peer)) => self.came(stream, peer).await,
-                Err(error) if is_of_the_peer(&error) => {}
-                Err(_) => {
-                    // Without a rest this would be a loop: who waits, waits on.
-                    let peer = SocketAddr::from(([0; 4], 0));
-                    refuse(&self.tell, peer, (Ended::NoDescriptor, None)).await;
-                    sleep(Duration::from_millis(ACCEPT_REST_MS)).await;
-                }
-            }
-        }
-    }
-
-    async fn came(&self, stream: TcpStream, peer: SocketAddr) {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let pass = match self.gate.admit(peer.ip(), (self.is_known)(peer.ip())) {
-            Ok(pass) => pass,
-            Err(why) => return refuse(&self.tell, peer, (why, None)).await,
-        };
-        // Messages are written whole: nothing is won by waiting for more.
-        let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else {
-            return;
-        };
-        let flow = Flow {
-            listener: self.place,
-            transport: transport(self.tls.is_some()),
-            local,
-            peer,
-        };
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let tell = self.tell.clone();
-        let Some(tls) = &self.tls else {
-            tokio::spawn(accepted(stream, number, flow, tell, pass));
-            return;
-        };
-        let (acceptor, gate) = (tls.acceptor(), Arc::clone(&self.gate));
-        tokio::spawn(async move {
-            match shake_hands(stream, &acceptor, &gate).await {
-                Ok(stream) => accepted(stream, number, flow, tell, pass).await,
-                Err(failure) => refuse(&tell, peer, failure).await,
-            }
-        });
-    }
-}
-
-/// Serves a connection that was accepted, after its worker has heard of it.
-async fn accepted<S>(stream: S, number: u64, flow: Flow, tell: Sender<Heard>, _pass: Pass)
-where
-    S: AsyncRead + AsyncWrite,
-{
-    let (line, ends) = line(number, flow, tell.clone(), false);
-    let opened = Heard::Opened(Opened { flow, line });
-    if tell.send(opened).await.is_ok() {
-        serve(stream, ends, false).await;
-    }
-}
-
-async fn shake_hands(
-    stream: TcpStream,
-    acceptor: &TlsAcceptor,
-    gate: &Gate,
-) -> Result<tokio_rustls::server::TlsStream<TcpStream>, Failure> {
-    let _room = gate.handshake().map_err(|why| (why, None))?;
-    let wait = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
-    match timeout(wait, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(tls::failure(&error)),
-        Err(_) => Err((Ended::HandshakeSlow, None)),
-    }
-}
-
-async fn refuse(tell: &Sender<Heard>, peer: SocketAddr, (why, detail): Failure) {
-    let _ = tell.send(Heard::Refused { peer, why, detail }).await;
-}
-
-/// Whether it was only this one connection that went away while it waited.
-fn is_of_the_peer(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-            | io::ErrorKind::PermissionDenied
-    )
 }

@@ -23,6 +23,8 @@ counted! {
         Unframed = "stream out of frame",
         /// As many connections as the listener may have are there.
         Full = "too many connections",
+        /// There were so many that one which had brought nothing made room for another.
+        MadeRoom = "made room for another",
         /// As many connections as one source may have are there.
         FullOfSource = "too many connections of one source",
         /// As many connections of unknown sources are there as may be.

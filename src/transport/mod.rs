@@ -7,6 +7,7 @@
 mod connection;
 mod connections;
 mod directory;
+mod door;
 mod ended;
 mod gate;
 mod listener;
@@ -17,8 +18,9 @@ pub mod tcp;
 mod tls;
 pub mod udp;
 
-pub use connections::{Connections, Heard, IsKnown, Opened, Unsent as NotTaken};
+pub use connections::{Connections, Heard, Opened, Unsent as NotTaken};
 pub use directory::Directory;
+pub use door::IsKnown;
 pub use ended::Ended;
 pub use gate::{Gate, Pass};
 pub use listener::{UdpListener, Unsent};

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
+mod ca;
 mod control;
 mod daemon;
+mod large;
+mod moving_on;
 mod names;
+mod other_connection;
 mod phone;
 mod proxy;
 mod proxy_life;
@@ -15,6 +19,7 @@ mod tls;
 mod tls_proxy;
 mod trunk_orders;
 mod wire;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;

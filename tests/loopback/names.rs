@@ -1,6 +1,7 @@
 //! Trunks known by name, with a name server of the tests' own.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -23,8 +24,9 @@ enum Mood {
 }
 
 /// A name server for one zone; it ends with the process.
-struct NameServer {
+pub(crate) struct NameServer {
     address: SocketAddr,
+    questions: Arc<AtomicUsize>,
     zone: Arc<Mutex<(Mood, Vec<Record>)>>,
 }
 
@@ -33,10 +35,12 @@ impl NameServer {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let zone = Arc::new(Mutex::new((mood, records)));
-        let shared = Arc::clone(&zone);
+        let questions = Arc::<AtomicUsize>::default();
+        let (shared, asked_so_often) = (Arc::clone(&zone), Arc::clone(&questions));
         thread::spawn(move || {
             let mut room = [0; 4_096];
             while let Ok((length, from)) = socket.recv_from(&mut room) {
+                asked_so_often.fetch_add(1, Ordering::Relaxed);
                 let asked = Message::from_vec(&room[..length]).unwrap();
                 let (mood, records) = shared.lock().unwrap().clone();
                 if mood != Mood::IsSilent {
@@ -45,11 +49,15 @@ impl NameServer {
                 }
             }
         });
-        Self { address, zone }
+        Self {
+            address,
+            questions,
+            zone,
+        }
     }
 
     /// One that knows two servers of `example.test`, in this order.
-    fn with_two(first: SocketAddr, second: SocketAddr) -> Self {
+    pub(crate) fn with_two(first: SocketAddr, second: SocketAddr) -> Self {
         let records = vec![srv(SRV_NAME, 1, first), srv(SRV_NAME, 2, second), host()];
         Self::start(Mood::Answers, records)
     }
@@ -93,7 +101,7 @@ fn host() -> Record {
 const SRV_NAME: &str = "_sip._udp.example.test.";
 
 /// A proxy whose first trunk is this URI and whose second one is at an address.
-fn rig(uri: &str, second: SocketAddr, server: &NameServer) -> Rig {
+pub(crate) fn rig(uri: &str, second: SocketAddr, server: &NameServer) -> Rig {
     probed_rig(uri, "", second, server)
 }
 
@@ -186,8 +194,9 @@ fn a_port_asks_for_the_address_alone() {
     arrives(&rig, &trunk, "c1");
 }
 
+/// Security case 33: slow DNS, and DNS that is out.
 #[test]
-fn a_name_server_that_is_silent_or_knows_nothing_delays_no_call() {
+fn a33_a_name_server_that_is_silent_or_knows_nothing_delays_no_call() {
     for mood in [Mood::IsSilent, Mood::Fails, Mood::Answers] {
         let second = Trunk::new();
         let server = NameServer::start(mood, Vec::new());
@@ -225,4 +234,47 @@ fn a_probe_asks_all_places_of_a_name() {
         }
     }
     assert!(phone.receive().starts_with("SIP/2.0 200 "));
+}
+
+/// Security case 33: a service that names itself, addresses of crowds and of nobody, more
+/// servers than anybody has, and none of it true for longer than nothing.
+#[test]
+fn a33_records_that_lead_nowhere_or_have_no_life_are_bounded() {
+    let (good, unwanted) = (Trunk::new(), Trunk::new());
+    let own = NAPTR::new(
+        10,
+        10,
+        Box::from(*b"s"),
+        Box::from(*b"SIP+D2U"),
+        Box::from(*b""),
+        name("example.test."),
+    );
+    let mut records = vec![
+        Record::from_rdata(name("example.test."), 0, RData::NAPTR(own)),
+        srv("example.test.", 1, good.address()),
+        host(),
+    ];
+    for (n, nobody) in [[0, 0, 0, 0], [224, 0, 0, 1], [255, 255, 255, 255]]
+        .into_iter()
+        .enumerate()
+    {
+        let owner = name(&format!("n{n}.example.test."));
+        let target = SRV::new(0, 10, 5_060, owner.clone());
+        let service = Record::from_rdata(name("example.test."), 0, RData::SRV(target));
+        let address = RData::A(A(Ipv4Addr::from(nobody)));
+        records.extend([service, Record::from_rdata(owner, 0, address)]);
+    }
+    for port in 1..=20 {
+        let many = SocketAddr::from(([127, 0, 0, 1], port));
+        records.push(srv("example.test.", 2, many));
+    }
+    let server = NameServer::start(Mood::Answers, records);
+    let rig = rig("sip:example.test", unwanted.address(), &server);
+    for n in 0..3 {
+        arrives(&rig, &good, &format!("c{n}"));
+    }
+    let asked = server.questions.load(Ordering::Relaxed);
+    thread::sleep(Duration::from_secs(3));
+    let again = server.questions.load(Ordering::Relaxed);
+    assert_eq!(again, asked, "asked for what has just been answered");
 }

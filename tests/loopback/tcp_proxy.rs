@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use trunkline::observe::Totals;
 use trunkline::proxy::FlowTransport;
 use trunkline::server::{ListenerConfig, Mode};
 
@@ -15,20 +16,24 @@ use crate::wire::Wire;
 use crate::{Rig, write};
 
 /// A trunk over TCP: whatever comes on whichever connection, it answers by hand.
-struct TcpTrunk {
+pub(crate) struct TcpTrunk {
     address: SocketAddr,
     arrived: Receiver<Arrived>,
 }
 
 /// A request, and the connection it came by.
-struct Arrived {
-    text: String,
+pub(crate) struct Arrived {
+    pub(crate) text: String,
     stream: TcpStream,
 }
 
 impl TcpTrunk {
-    fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub(crate) fn new() -> Self {
+        Self::bound("127.0.0.1:0".parse().unwrap())
+    }
+
+    pub(crate) fn bound(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, arrived) = channel();
         // Ends with the process; a connection's thread with its connection.
@@ -49,11 +54,11 @@ impl TcpTrunk {
         Self { address, arrived }
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         over_tcp(self.address)
     }
 
-    fn expect(&self, begins: &str) -> Arrived {
+    pub(crate) fn expect(&self, begins: &str) -> Arrived {
         let wait = Duration::from_secs(20);
         let arrived = self.arrived.recv_timeout(wait).unwrap();
         let text = &arrived.text;
@@ -61,25 +66,29 @@ impl TcpTrunk {
         arrived
     }
 
-    fn answer(&self, arrived: &Arrived, status: u16) {
+    pub(crate) fn answer(&self, arrived: &Arrived, status: u16) {
         let response = response(&arrived.text, status, self.address());
         (&arrived.stream).write_all(response.as_bytes()).unwrap();
     }
 }
 
-fn over_tcp(address: impl Display) -> String {
+pub(crate) fn over_tcp(address: impl Display) -> String {
     format!("{address};transport=tcp")
 }
 
 /// A request inside a dialog, as one who speaks TCP writes it.
-fn tcp_in_dialog(answer: &str, method: &str, number: u32, me: impl Display) -> String {
+pub(crate) fn tcp_in_dialog(answer: &str, method: &str, number: u32, me: impl Display) -> String {
     in_dialog(answer, method, number, me).replace("SIP/2.0/UDP", "SIP/2.0/TCP")
 }
 
 /// A proxy that listens over UDP and over TCP, before these trunks.
-fn bridge(trunks: &[String], workers: usize) -> Rig {
+pub(crate) fn bridge(trunks: &[String], workers: usize) -> Rig {
+    bridge_with(&trunks_toml(trunks), workers)
+}
+
+pub(crate) fn bridge_with(toml: &str, workers: usize) -> Rig {
     Rig::with_tables(
-        |folder| write(folder, "trunks.toml", &trunks_toml(trunks)),
+        |folder| write(folder, "trunks.toml", toml),
         &["127.0.0.1:0"],
         workers,
         |config| {
@@ -91,11 +100,11 @@ fn bridge(trunks: &[String], workers: usize) -> Rig {
     )
 }
 
-fn udp_of(rig: &Rig) -> SocketAddr {
+pub(crate) fn udp_of(rig: &Rig) -> SocketAddr {
     rig.handle.local_addrs()[0]
 }
 
-fn tcp_of(rig: &Rig) -> SocketAddr {
+pub(crate) fn tcp_of(rig: &Rig) -> SocketAddr {
     rig.handle.local_addrs()[1]
 }
 
@@ -292,6 +301,60 @@ fn a_call_on_a_connection_is_cancelled() {
     trunk.answer(&invite, 487);
     trunk.expect("ACK ");
     phone.expect("SIP/2.0 487 ");
+}
+
+/// A TCP trunk is asked on the connection its calls go on; when it takes none any more it is
+/// out after its misses, and back after its hits.
+#[test]
+fn a_tcp_trunk_is_out_while_nothing_answers_its_options() {
+    let (home, other) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpTrunk::new());
+    let address = home.local_addr().unwrap();
+    const PROBES: &str = "options = \"1s\"\noptions_misses = 2\noptions_hits = 2\n[trunk.t1]";
+    let toml = trunks_toml(&[over_tcp(address), other.address()]).replace("[trunk.t1]", PROBES);
+    let rig = bridge_with(&toml, 1);
+    let phone = Phone::new(udp_of(&rig));
+    let mut wire = Wire::accepted_by(&home);
+    let probe = wire.expect("OPTIONS sip:127.0.0.1:");
+    assert!(
+        lines(&probe, "Via")[0].starts_with("SIP/2.0/TCP "),
+        "{probe}"
+    );
+    wire.send(response(&probe, 200, over_tcp(address)));
+    drop((wire, home));
+    await_totals(&rig, |totals| totals.proxied.trunks_out == 1);
+    phone.ask(&phone.invite("+442071838750", "out"));
+    let invite = other.expect("INVITE ");
+    other.answer(&invite, 200);
+    assert!(phone.receive().starts_with("SIP/2.0 200 "));
+    // Counted after it was sent.
+    await_totals(&rig, |totals| totals.proxied.calls == 1);
+    let attempts = rig.handle.totals().proxied.attempts;
+    assert_eq!(attempts, 1, "nobody tried the one that is out");
+    let home = TcpListener::bind(address).unwrap();
+    let hits = |totals: &Totals| totals.proxied.probes - totals.proxied.probe_misses;
+    let before = hits(&rig.handle.totals());
+    let mut wire = Wire::accepted_by(&home);
+    for _ in 0..2 {
+        let probe = wire.expect("OPTIONS ");
+        wire.send(response(&probe, 200, over_tcp(address)));
+    }
+    await_totals(&rig, |totals| hits(totals) >= before + 2);
+    phone.send(phone.invite("+442071838750", "back").as_bytes());
+    loop {
+        let request = wire.receive();
+        wire.send(response(&request, 200, over_tcp(address)));
+        if request.starts_with("INVITE ") {
+            break;
+        }
+    }
+}
+
+pub(crate) fn await_totals(rig: &Rig, come: impl Fn(&Totals) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !come(&rig.handle.totals()) {
+        assert!(Instant::now() < deadline, "{}", rig.handle.totals());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn dead_port() -> SocketAddr {

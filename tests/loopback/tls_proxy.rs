@@ -10,11 +10,11 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use trunkline::proxy::FlowTransport;
 use trunkline::server::{ListenerConfig, Mode};
-use trunkline::transport::{Authority, PeerTls};
+use trunkline::transport::{Authority, Clients, ListenerTls, PeerTls};
 
 use crate::phone::Phone;
 use crate::proxy::{Trunk, in_dialog, lines, response, trunks_toml};
-use crate::tls::{Ca, Identity, ended, expired, own_files, parsed, self_signed, sip_uri};
+use crate::tls::{Ca, Identity, call, ended, expired, own_files, parsed, self_signed, sip_uri};
 use crate::wire::{Wire, prepared};
 use crate::{Rig, write};
 
@@ -199,4 +199,67 @@ fn a_wildcard_is_believed_where_the_configuration_says_so() {
     let phone = Phone::new(rig.address());
     phone.ask(&phone.invite("+442071838750", "w1"));
     trunk.accept().expect("INVITE ");
+}
+
+/// RFC 5923 §8.1: under TLS a connection is reused for requests to its peer when what the peer
+/// has shown is for the name we would have met there; else one is opened, and looked at.
+#[test]
+fn a_tls_connection_is_reused_only_for_whom_its_certificate_names() {
+    let ca = Ca::new();
+    for (shown, is_reused) in [("trunk.carrier.test", true), ("else.test", false)] {
+        let trunk = TlsTrunk::new(&ca.issue("trunk.carrier.test"), None);
+        let rig = reusing(trunk.address(), &ca);
+        let mut peer = call(rig.handle.local_addrs()[1], &ca, Some(&ca.issue(shown)));
+        let own = format!("SIP/2.0/TCP {}", peer.own());
+        let options = peer.request("OPTIONS", "sip:trunkline", "alias");
+        let via = format!("SIP/2.0/TLS {};alias", trunk.address());
+        let answer = peer.ask(options.replace(&own, &via));
+        assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+        let phone = Phone::new(rig.address());
+        phone.ask(&phone.invite("+442071838750", "r1"));
+        if is_reused {
+            peer.expect("INVITE ");
+        } else {
+            trunk.accept().expect("INVITE ");
+        }
+    }
+}
+
+/// A proxy whose TLS listener wants certificates and reuses connections.
+fn reusing(trunk: SocketAddr, ca: &Ca) -> Rig {
+    let own = ca.issue("trunkline.test");
+    let trunks = trunks_toml(&[format!("{trunk};transport=tls")]);
+    Rig::with_tables(
+        |folder| {
+            ca.write(folder, "own", &own);
+            write(folder, "trunks.toml", &trunks);
+        },
+        &["127.0.0.1:0"],
+        2,
+        |config| {
+            let folder = config.tables.clone();
+            let authorities = folder.join("ca.pem");
+            config.listeners[0].mode = Mode::Proxy;
+            let mut streams = ListenerConfig::proxy("127.0.0.1:0".parse().unwrap());
+            (streams.transport, streams.alias) = (FlowTransport::Tls, true);
+            let clients = Clients::Asked {
+                authorities: authorities.clone(),
+                is_optional: false,
+                names: Vec::new(),
+            };
+            streams.tls = Some(ListenerTls {
+                clients,
+                ..own_files(&folder)
+            });
+            config.listeners.push(streams);
+            config.tls_peers.push(PeerTls {
+                ip: trunk.ip(),
+                port: None,
+                name: "trunk.carrier.test".try_into().unwrap(),
+                authority: Authority::File(authorities),
+                own: None,
+                wildcards: false,
+            });
+        },
+    )
 }

@@ -259,6 +259,7 @@ fn table(parts: &Parts, choice: &Choice) -> RoutingTable {
         weight: 1,
         max_calls: None,
         max_cps: None,
+        large_over_tcp: false,
         probing: None,
         options_contact: None,
         origin: NOWHERE,

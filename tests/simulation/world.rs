@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use trunkline::proxy::{
-    Engine, Flow, FlowTransport, Input, Now, Output, ProxyDrop, ProxyEvent, ProxyListener,
-    ProxySettings,
+    Engine, Flow, FlowTransport, Input, Location, Locations, Now, Output, ProxyDrop, ProxyEvent,
+    ProxyListener, ProxySettings,
 };
 use trunkline::routing::{GroupId, Outage, Route, RoutingTable, Snapshot, TrunkId};
 use trunkline::sip::{HeaderName, Message, Method, Reply, StatusCode};
@@ -59,7 +59,7 @@ static TABLES: LazyLock<[Arc<RoutingTable>; 2]> = LazyLock::new(|| {
             options = "5s"
             options_misses = 2
             [trunk.c]
-            address = "sip:10.0.1.3"
+            address = "sip:c.example"
             max_cps = 2
             [trunk.six]
             address = "sip:[2001:db8::49]"
@@ -125,6 +125,8 @@ pub(crate) enum Timer {
     ClockJumps(i64),
     Stops,
     Parted(&'static str, bool),
+    /// DNS has answered where the trunk is that is known by name.
+    Located,
 }
 
 /// What an agent wants done; the world does it afterwards.
@@ -263,6 +265,12 @@ impl World {
         };
         world.plan_calls(calls);
         world.plan_faults(calls);
+        // DNS answers before the first call, or when half of them are over; and once more, as
+        // when a name has lived its time.
+        let slow_ms = world.chance.within(0, calls * 750);
+        let at_ms = world.chance.one_of(&[0, 0, slow_ms]);
+        world.wake(at_ms, Timer::Located);
+        world.wake(at_ms + 5_000, Timer::Located);
         // In some worlds the trunks are probed, until all faults are long over: many more
         // packets than calls have.
         if seed.is_multiple_of(16) {
@@ -313,6 +321,21 @@ impl World {
             let jump_ms = i64::try_from(self.chance.within(0, 7_200_000)).unwrap() - 3_600_000;
             self.wake(at_ms, Timer::ClockJumps(jump_ms));
         }
+    }
+
+    /// From now on the third trunk is where it is.
+    fn locate(&mut self) {
+        let mut locations = Locations::default();
+        let place = Location {
+            transport: FlowTransport::Udp,
+            address: TRUNKS[2].parse().unwrap(),
+            rank: 0,
+            weight: 0,
+        };
+        for name in Locations::names_of(&self.snapshot.table) {
+            locations.set(name, &[place]);
+        }
+        self.engine.locate(&Arc::new(locations));
     }
 
     /// Lets everything happen until nothing more does; then everything promised must hold.
@@ -372,6 +395,7 @@ impl World {
             Timer::Reload => self.reload(),
             Timer::Stops => self.stop(),
             Timer::ClockJumps(ms) => self.wall_shift_ms += ms,
+            Timer::Located => self.locate(),
             Timer::Parted(who, true) => self.parted.push(who),
             Timer::Parted(who, false) => self.parted.retain(|parted| *parted != who),
         }

@@ -231,7 +231,7 @@ impl Engine {
             attempt.client.step(now, Event::SendFailed)
         };
         let failed = self.perform(flow, actions).failed;
-        if failed {
+        if failed && !self.back_to_udp(now, context, place) {
             self.attempt_failed(now, context, place);
         }
     }

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 
-use super::Engine;
 use super::requests::{Asked, overload};
-use crate::limits::{MESSAGE_BYTES_MAX, TRUNK_TIMEOUT_MS_DEFAULT};
+use super::{Branch, Engine, Flow};
+use crate::limits::{
+    MESSAGE_BYTES_MAX, NO_TCP_MS, TRUNK_TIMEOUT_MS_DEFAULT, UDP_REQUEST_BYTES_MAX,
+};
 use crate::proxy::facts::CallFacts;
-use crate::proxy::flow::Target;
+use crate::proxy::flow::{FlowTransport, Target};
 use crate::proxy::forwarding::{self, Departure, DialogMark};
-use crate::proxy::proxy_event::{AttemptReport, EndedBy, ProxiedCall, ProxyRefusal};
+use crate::proxy::proxy_event::{AttemptReport, EndedBy, LargeBy, ProxiedCall, ProxyRefusal};
 use crate::proxy::response_context::{
     Attempt, Call, Candidate, InviteMark, ResponseContext, Stage,
 };
@@ -26,7 +28,25 @@ use crate::sip::{Message, RequestHead, StatusCode};
 use crate::transaction::TransactionKey;
 
 /// Why an attempt could not even begin: its trunk is a name, or nothing of ours reaches it.
-struct Unreachable;
+#[derive(Debug)]
+pub(super) struct Unreachable;
+
+/// Where one branch goes.
+#[derive(Clone, Copy)]
+struct Way {
+    route: Route,
+    target: Target,
+    branch: Branch,
+    is_counted: bool,
+}
+
+/// One branch as it leaves.
+struct Left {
+    to: Flow,
+    bytes: Bytes,
+    /// How, if it is too large for UDP and its trunk wants such by TCP.
+    large: Option<LargeBy>,
+}
 
 impl Engine {
     /// An INVITE outside of a dialog: classified, decided, begun. What is wrong before the
@@ -169,6 +189,7 @@ impl Engine {
                 route,
                 ending: None,
                 begun_ms,
+                large: None,
             };
             if call.reports.try_push(new).is_err() {
                 return self.conclude(now, context, EndedBy::Search(routing::Stop::NoneLeft));
@@ -213,19 +234,38 @@ impl Engine {
         (route, report, hold): (Route, Option<u8>, Option<CallHold>),
         read: Option<(&Message<'_>, &CallFacts<'_>)>,
     ) -> Result<(), Unreachable> {
-        let branch = self.branch(context.place, context.loop_mark);
         let target = self.target_for(now, context, route).ok_or(Unreachable)?;
         if let Some(call) = &mut context.call
             && call.view.is_named(route.trunk)
         {
             call.places_tried.push(target.address);
         }
-        let is_counted = hold.is_some();
+        self.attempt(now, context, (route, report, hold), target, read)
+    }
+
+    /// One branch, to this place of its trunk.
+    pub(super) fn attempt(
+        &mut self,
+        now: Instant,
+        context: &mut ResponseContext,
+        (route, report, hold): (Route, Option<u8>, Option<CallHold>),
+        target: Target,
+        read: Option<(&Message<'_>, &CallFacts<'_>)>,
+    ) -> Result<(), Unreachable> {
+        let branch = self.branch(context.place, context.loop_mark);
+        let way = Way {
+            route,
+            target,
+            branch,
+            is_counted: hold.is_some(),
+        };
         let mut page = std::mem::take(&mut self.page);
-        let way = (route, target);
-        let left = self.departure(context, way, branch, is_counted, read, &mut page);
+        let left = self.departure_by_size(now, context, &way, read, &mut page);
         self.page = page;
-        let (to, bytes) = left?;
+        let Left { to, bytes, large } = left?;
+        if let (Some(by), Some(call)) = (large, &mut context.call) {
+            call.note_large(report, by);
+        }
         let timeout_ms = context
             .call
             .as_ref()
@@ -247,9 +287,82 @@ impl Engine {
             cancel: None,
             ends_by: None,
             hold,
+            for_its_size: large == Some(LargeBy::Tcp),
         });
         self.transmit(to, bytes);
         Ok(())
+    }
+
+    /// The INVITE as it leaves: by TCP when it is too large for UDP, its trunk wants such by
+    /// TCP, and nothing is known against that. RFC 3261 §18.1.1.
+    fn departure_by_size(
+        &self,
+        now: Instant,
+        context: &ResponseContext,
+        way: &Way,
+        read: Option<(&Message<'_>, &CallFacts<'_>)>,
+        page: &mut Vec<u8>,
+    ) -> Result<Left, Unreachable> {
+        let Some(read) = read else {
+            let message = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
+            let facts = CallFacts::read(&message).map_err(|_| Unreachable)?;
+            return self.departure_by_size(now, context, way, Some((&message, &facts)), page);
+        };
+        let (to, bytes) = self.departure(context, way, read, page)?;
+        let trunk = (context.call.as_ref()).and_then(|call| call.view.table.trunk(way.route.trunk));
+        let is_large = way.target.transport == FlowTransport::Udp
+            && bytes.len() > UDP_REQUEST_BYTES_MAX
+            && trunk.is_some_and(|trunk| trunk.large_over_tcp);
+        let target = Target {
+            transport: FlowTransport::Tcp,
+            ..way.target
+        };
+        if is_large
+            && !self.no_tcp.is_out(now, target.address)
+            && let Ok((to, bytes)) = self.departure(context, &Way { target, ..*way }, read, page)
+        {
+            let large = Some(LargeBy::Tcp);
+            return Ok(Left { to, bytes, large });
+        }
+        let large = is_large.then_some(LargeBy::Udp);
+        Ok(Left { to, bytes, large })
+    }
+
+    /// An attempt that went over TCP for its size has met nobody there: once more over UDP,
+    /// to the same place. "If the attempt to establish the connection generates either an ICMP
+    /// Protocol Not Supported, or results in a TCP reset, the element SHOULD retry the request,
+    /// using UDP" (RFC 3261 §18.1.1). Whether it was such an attempt and is begun anew.
+    pub(super) fn back_to_udp(
+        &mut self,
+        now: Instant,
+        context: &mut ResponseContext,
+        place: usize,
+    ) -> bool {
+        if context.cancelled || context.answered.is_some() {
+            return false;
+        }
+        let attempt = context.attempts.get_mut(place);
+        let Some(attempt) = attempt.filter(|a| a.for_its_size && a.stage == Stage::Active) else {
+            return false;
+        };
+        let (report, address) = (attempt.report, attempt.flow.peer);
+        let hold = attempt.hold.take();
+        let Some(route) = context.call.as_ref().and_then(|call| call.route_of(report)) else {
+            return false;
+        };
+        let until = now + Duration::from_millis(NO_TCP_MS);
+        self.no_tcp.leave(now, address, until);
+        let target = Target {
+            transport: FlowTransport::Udp,
+            address,
+        };
+        let begun = self.attempt(now, context, (route, report, hold), target, None);
+        if begun.is_ok()
+            && let Some(attempt) = context.attempts.get_mut(place)
+        {
+            attempt.leave(Stage::Ended);
+        }
+        begun.is_ok()
     }
 
     /// The INVITE as it goes to that route's trunk, from the INVITE as it came: every
@@ -257,18 +370,11 @@ impl Engine {
     fn departure(
         &self,
         context: &ResponseContext,
-        (route, target): (Route, Target),
-        branch: super::Branch,
-        is_counted: bool,
-        read: Option<(&Message<'_>, &CallFacts<'_>)>,
+        way: &Way,
+        (request, facts): (&Message<'_>, &CallFacts<'_>),
         page: &mut Vec<u8>,
-    ) -> Result<(super::Flow, Bytes), Unreachable> {
-        let Some((request, facts)) = read else {
-            let message = Message::parse_datagram(&context.request).map_err(|_| Unreachable)?;
-            let facts = CallFacts::read(&message).map_err(|_| Unreachable)?;
-            let read = Some((&message, &facts));
-            return self.departure(context, (route, target), branch, is_counted, read, page);
-        };
+    ) -> Result<(Flow, Bytes), Unreachable> {
+        let Way { route, target, .. } = *way;
         let call = context.call.as_ref().ok_or(Unreachable)?;
         if self.listeners.is_own_address(target.address) {
             return Err(Unreachable);
@@ -282,11 +388,13 @@ impl Engine {
             from: &context.upstream,
             source: context.source,
             to: &to,
-            branch,
+            branch: way.branch,
         };
         let dialog = DialogMark {
             mark: context.mark.ok_or(Unreachable)?.dialog,
-            owner: is_counted.then_some(self.worker),
+            // On connections any worker may hear the rest of the dialog.
+            owner: (way.is_counted || context.upstream.transport.is_reliable())
+                .then_some(self.worker),
         };
         let bytes = forwarding::to_trunk(request, facts, call, route, &departure, dialog, page)
             .ok()

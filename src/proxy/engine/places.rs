@@ -14,19 +14,19 @@ use crate::proxy::table_view::Place;
 use crate::routing::table::Cause;
 use crate::routing::{Ending, Route};
 
-/// Places of names that did not answer, and until when each is left alone. Every worker finds
-/// out for itself: an attempt that is refused costs little.
+/// Places that did not answer, and until when each is left alone. Every worker finds out for
+/// itself: an attempt that is refused costs little.
 #[derive(Debug, Default)]
 pub(super) struct PlacesOut(Vec<(SocketAddr, Instant)>);
 
 impl PlacesOut {
-    fn is_out(&self, now: Instant, address: SocketAddr) -> bool {
+    pub(super) fn is_out(&self, now: Instant, address: SocketAddr) -> bool {
         self.0
             .iter()
             .any(|(out, until)| *out == address && *until > now)
     }
 
-    fn leave(&mut self, now: Instant, address: SocketAddr, until: Instant) {
+    pub(super) fn leave(&mut self, now: Instant, address: SocketAddr, until: Instant) {
         self.0
             .retain(|(out, until)| *out != address && *until > now);
         if self.0.len() >= LOCATIONS_OUT_MAX {

@@ -180,6 +180,7 @@ impl Engine {
             cancel: None,
             ends_by: None,
             hold: None,
+            for_its_size: false,
         });
         context.held = held;
         self.transmit(to, bytes);

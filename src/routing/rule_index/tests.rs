@@ -59,6 +59,7 @@ fn trunk(id: u16) -> Trunk {
         weight: 1,
         max_calls: None,
         max_cps: None,
+        large_over_tcp: false,
         probing: None,
         options_contact: None,
         origin: ORIGIN,

@@ -42,6 +42,7 @@ fn read_listener(
     let name = table.string("name");
     let stateful = table.boolean("stateful");
     let advertise = table.string("advertise");
+    let alias = table.boolean("alias");
     table.require("transport");
     let transport = table.one_of(
         "transport",
@@ -62,7 +63,10 @@ fn read_listener(
     let advertise = advertise.and_then(|text| Some((read_advertised(&table, &text)?, text)));
     let mode = mode.map_or(Mode::Redirect, |(mode, _)| mode);
     match (mode, &address) {
-        (Mode::Redirect, _) => only_for(&table, "advertise", "proxy"),
+        (Mode::Redirect, _) => {
+            only_for(&table, "advertise", "proxy");
+            only_for(&table, "alias", "proxy");
+        }
         (Mode::Proxy, Some((address, text))) => {
             check_advertised(&table, *address, text, advertise.as_ref());
         }
@@ -78,6 +82,15 @@ fn read_listener(
             Diagnostic::error(Code::NotAllowed, message.to_owned())
                 .at(table.place(spot, ""))
                 .help("leave it out: a stream loses no answer, so none is repeated"),
+        );
+    }
+    if let Some((true, spot)) = alias.filter(|_| mode == Mode::Proxy && !transport.is_reliable()) {
+        let message = "alias is for listeners with transport = \"tcp\" or \"tls\" only".to_owned();
+        not_allowed(
+            &table,
+            spot,
+            message,
+            "leave it out: UDP has no connections",
         );
     }
     if let Some((parsed, text)) = &address {
@@ -107,6 +120,7 @@ fn read_listener(
         mode,
         stateful: stateful.is_some_and(|(yes, _)| yes),
         advertise: advertise.map(|(advertised, _)| advertised),
+        alias: alias.is_some_and(|(yes, _)| yes),
     };
     Some((listener, text, name))
 }
@@ -128,6 +142,7 @@ fn only_for(table: &Reader<'_>, key: &str, mode: &str) {
     let message = format!("{key} is for listeners with mode = {} only", quoted(mode));
     let help = match mode {
         "redirect" => "leave it out: a proxy always keeps its transactions",
+        _ if key == "alias" => "leave it out: a redirect opens no connections for requests",
         _ => "leave it out: a redirect names no address of its own",
     };
     table.report(

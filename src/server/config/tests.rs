@@ -218,6 +218,20 @@ fn tells_every_mistake_of_a_proxy_with_its_place() {
             "{place} for {text:?} gave {report}"
         );
     }
+    let of_udp = format!("{LISTEN}alias = true\n");
+    for (listener, told) in [
+        (of_udp.clone(), "mode = \"proxy\" only"),
+        (
+            of_udp.replace("redirect", "proxy"),
+            "UDP has no connections",
+        ),
+    ] {
+        let report = read(&format!("tables = \"t\"\n{listener}")).unwrap_err();
+        assert!(report.contains(told), "{report}");
+    }
+    let of_tcp = of_udp.replace("redirect", "proxy").replace("udp", "tcp");
+    let config = read(&format!("tables = \"t\"\n{of_tcp}")).unwrap();
+    assert!(config.listeners[0].alias);
     let redirect = read(&format!(
         "tables = \"t\"\n{LISTEN}advertise = \"192.0.2.5\"\n"
     ));

@@ -1,13 +1,12 @@
 //! The proxy's messages on connections: what came, what leaves, and what follows from a
 //! connection that ends.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 
-use super::{Handed, ProxyTask, Work};
+use super::super::streams::sent_by;
+use super::{Handed, ProxyTask, Whose, Work};
 use crate::limits::DATAGRAM_BATCH_MAX;
-use crate::proxy::{Flow, Input, Now, response_owner};
+use crate::proxy::{Flow, Now};
 use crate::routing::Snapshot;
 use crate::sip::Message;
 use crate::transport::{Heard, NotTaken};
@@ -68,12 +67,17 @@ impl ProxyTask {
         snapshot: &Snapshot,
         work: &mut Work,
     ) {
-        match response_owner(&bytes).filter(|owner| self.post.is_elsewhere(*owner)) {
-            None => {
-                let bytes = &bytes;
-                self.handle(now, Input::Received { flow, bytes }, snapshot, work);
-            }
-            Some(owner) => self.hand(owner, Handed::Received { flow, bytes }),
+        if !is_answer(&bytes)
+            && self.connections.may_ask_for_reuse(&flow)
+            && self.engine.is_known(flow.peer.ip())
+            && let Some(port) = wanted_alias(&flow, &bytes)
+        {
+            self.connections.reuse_for(&flow, port);
+        }
+        match self.whose(&flow, &bytes) {
+            Whose::Own => self.received(now, flow, &bytes, snapshot, work),
+            Whose::Of(owner) => self.hand(owner, Handed::Received { flow, bytes }),
+            Whose::Perhaps(next) => self.ask(next, (flow, bytes, 1), now, snapshot, work),
         }
     }
 
@@ -100,7 +104,7 @@ impl ProxyTask {
         if is_answer(bytes) {
             match self.connections.send(flow, bytes.clone()) {
                 Ok(()) => {}
-                Err(NotTaken::Gone(bytes)) => self.answer_elsewhere(flow, bytes),
+                Err(NotTaken::Gone(bytes)) => self.answer_gone(flow, bytes),
                 Err(_) => self.worker.counters.send_error(),
             }
             return;
@@ -125,8 +129,17 @@ impl ProxyTask {
         }
     }
 
+    /// An answer whose connection is another worker's, or is gone.
+    fn answer_gone(&mut self, flow: &Flow, bytes: Bytes) {
+        let elsewhere = self.connections.elsewhere(flow);
+        match elsewhere.filter(|(owner, _)| self.post.is_elsewhere(*owner)) {
+            Some((owner, flow)) => self.hand(owner, Handed::Send { flow, bytes }),
+            None => self.answer_elsewhere(flow, bytes),
+        }
+    }
+
     /// Sends what another worker has for a connection of this one. Was it closed meanwhile,
-    /// the request goes back as one that did not arrive.
+    /// a request goes back as one that did not arrive, and an answer another way.
     pub(super) fn send_for_another(
         &mut self,
         now: Now,
@@ -136,8 +149,7 @@ impl ProxyTask {
         work: &mut Work,
     ) {
         if self.connections.send(flow, bytes.clone()).is_err() {
-            self.worker.counters.send_error();
-            self.not_arrived(now, flow.peer, bytes, snapshot, work);
+            self.given_back(now, *flow, bytes, snapshot, work);
         }
     }
 
@@ -158,10 +170,16 @@ fn is_answer(bytes: &[u8]) -> bool {
     bytes.starts_with(b"SIP/")
 }
 
-/// The flow to who sent the request of this answer, by the top Via.
-fn sent_by(flow: &Flow, answer: &[u8]) -> Option<Flow> {
-    let port = Message::parse_datagram(answer).ok()?.top_via().ok()?.port;
-    let port = port.unwrap_or(flow.transport.default_port());
-    let peer = SocketAddr::new(flow.peer.ip(), port);
-    crate::proxy::is_answerable(peer).then_some(Flow { peer, ..*flow })
+/// The port a request wants its connection reused for: `alias` in the top Via, with a sent-by
+/// that is where it came from. RFC 5923 §5.
+fn wanted_alias(flow: &Flow, bytes: &[u8]) -> Option<u16> {
+    let message = Message::parse_frame(bytes).ok()?;
+    let via = message.top_via().ok()?;
+    via.param(b"alias")?;
+    let is_there = via
+        .host
+        .ip()
+        .is_none_or(|ip| ip.to_canonical() == flow.peer.ip());
+    let port = via.port.unwrap_or(flow.transport.default_port());
+    Some(port).filter(|port| is_there && *port != 0)
 }

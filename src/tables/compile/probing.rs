@@ -1,7 +1,7 @@
 //! How trunks are probed with OPTIONS.
 
 use crate::routing::{AliveAnswers, Answers, Probing};
-use crate::sip::{Host, Scheme, Uri};
+use crate::sip::{Scheme, Uri};
 use crate::tables::diagnostic::{Code, Diagnostic, quoted};
 use crate::tables::names::Context;
 use crate::tables::schema::{ProbingSection, TrunkSection};
@@ -26,7 +26,7 @@ pub(super) fn compile(context: &Context<'_>, trunk: &TrunkSection) -> Option<Pro
             quoted(trunk.name.as_str())
         );
         let diagnostic = Diagnostic::warning(Code::NeverUsed, message)
-            .help("OPTIONS are sent to IP addresses over UDP; leave options out");
+            .help("OPTIONS are sent over UDP, TCP and TLS, and so are calls in proxy mode");
         context.push(diagnostic, spot, "");
     }
     Some(Probing {
@@ -37,20 +37,17 @@ pub(super) fn compile(context: &Context<'_>, trunk: &TrunkSection) -> Option<Pro
     })
 }
 
-/// Why nobody can probe this address yet.
+/// Why nobody can probe this address.
 fn not_probed(address: &Text) -> Option<&'static str> {
     // What is no address was reported as such.
     let uri = Uri::parse(address.as_str().as_bytes()).ok()?;
-    let transport = uri.param(b"transport");
-    if uri.scheme != Scheme::Sip || transport.is_some_and(|name| !name.eq_ignore_ascii_case(b"udp"))
-    {
-        return Some("its address is not reached over UDP");
-    }
-    let ip = match uri.param(b"maddr") {
-        Some(maddr) => Host::parse(maddr).and_then(|host| host.ip()),
-        None => uri.host.ip(),
+    let transport = uri.param(b"transport")?;
+    let is = |name: &&[u8]| transport.eq_ignore_ascii_case(name);
+    let spoken: &[&[u8]] = match uri.scheme {
+        Scheme::Sips => &[b"tcp", b"tls"],
+        _ => &[b"udp", b"tcp", b"tls"],
     };
-    ip.is_none().then_some("its address is a name")
+    (!spoken.iter().any(is)).then_some("its transport is none we speak")
 }
 
 fn alive(context: &Context<'_>, section: &ProbingSection) -> AliveAnswers {

@@ -52,6 +52,7 @@ fn trunk(context: &Context<'_>, section: &TrunkSection) -> Option<Trunk> {
         weight: section.weight,
         max_calls: section.max_calls,
         max_cps: section.max_cps,
+        large_over_tcp: large_over_tcp(context, section),
         probing: probing::compile(context, section),
         options_contact: contact(context, section),
         origin: context.origin(section.name.spot),
@@ -71,6 +72,27 @@ fn contact(context: &Context<'_>, section: &TrunkSection) -> Option<Box<str>> {
         return None;
     }
     Some(name.as_str().into())
+}
+
+/// Whether large requests go by TCP: for addresses that are reached over UDP, or may be.
+fn large_over_tcp(context: &Context<'_>, section: &TrunkSection) -> bool {
+    let Some((is_wanted, spot)) = section.large_over_tcp else {
+        return false;
+    };
+    let address = section.address.as_ref();
+    let uri = address.and_then(|address| Uri::parse(address.as_str().as_bytes()).ok());
+    let is_stream = uri.is_some_and(|uri| {
+        let transport = uri.param(b"transport");
+        uri.scheme == Scheme::Sips
+            || transport.is_some_and(|name| !name.eq_ignore_ascii_case(b"udp"))
+    });
+    if is_stream {
+        let message = "large_requests is for trunks over UDP: this address names another way";
+        let diagnostic =
+            Diagnostic::error(Code::KeyChoice, message).help("leave large_requests out");
+        context.push(diagnostic, spot, "");
+    }
+    is_wanted
 }
 
 const ADDRESS_HELP: &str = "write a SIP URI such as \"sip:203.0.113.2:5060;transport=udp\"";

@@ -61,6 +61,7 @@ struct Peer {
     ip: IpAddr,
     port: Option<u16>,
     name: ServerName<'static>,
+    wildcards: bool,
     config: Arc<ClientConfig>,
 }
 
@@ -89,17 +90,33 @@ impl TlsPeers {
         self.files.is_empty()
     }
 
-    /// How to meet this address: an entry with its port before one without.
+    /// Whether a certificate, whose chain was checked, is for the name this address must have.
+    pub(in crate::transport) fn is_named(
+        &self,
+        peer: SocketAddr,
+        certificate: &CertificateDer<'_>,
+    ) -> bool {
+        let all = self.current.load();
+        of(&all, peer)
+            .is_some_and(|peer| names::check(certificate, &peer.name, peer.wildcards).is_ok())
+    }
+
+    /// How to meet this address.
     pub(in crate::transport) fn connector(
         &self,
         peer: SocketAddr,
     ) -> Option<(TlsConnector, ServerName<'static>)> {
         let all = self.current.load();
-        let of = |port| all.iter().find(|p| p.ip == peer.ip() && p.port == port);
-        let found = of(Some(peer.port())).or_else(|| of(None))?;
+        let found = of(&all, peer)?;
         let connector = TlsConnector::from(Arc::clone(&found.config));
         Some((connector, found.name.clone()))
     }
+}
+
+/// An entry with its port before one without.
+fn of(all: &[Peer], peer: SocketAddr) -> Option<&Peer> {
+    let with = |port| all.iter().find(|p| p.ip == peer.ip() && p.port == port);
+    with(Some(peer.port())).or_else(|| with(None))
 }
 
 fn read(files: &[PeerTls]) -> Result<Vec<Peer>, TlsFileError> {
@@ -138,6 +155,7 @@ fn peer(files: &PeerTls) -> Result<Peer, TlsFileError> {
         ip: files.ip,
         port: files.port,
         name: files.name.clone(),
+        wildcards: files.wildcards,
         config: Arc::new(config),
     })
 }
