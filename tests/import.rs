@@ -202,6 +202,71 @@ IPGroup 2 = "C", "a", "", "";
 FORMAT IP2IPRouting_Index = IP2IPRouting_SrcIPGroupName, IP2IPRouting_DestType, IP2IPRouting_DestIPGroupName, IP2IPRouting_DestTags, IP2IPRouting_SrcTags, IP2IPRouting_RoutingTagName;
 "#;
 
+fn tagged(rows: &[impl AsRef<str>], rules: &[(&str, &str)]) -> String {
+    let mut text = TAGGED.to_owned();
+    for (row, index) in rows.iter().zip(0..) {
+        writeln!(text, "IP2IPRouting {index} = {};", row.as_ref()).unwrap();
+    }
+    text.push_str("[ DialPlan ]\nFORMAT Index = Name;\nDialPlan 0 = \"P\";\n");
+    text.push_str("[ DialPlanRule ]\nFORMAT Index = DialPlanName, Prefix, Tag;\n");
+    for ((prefix, tag), index) in rules.iter().zip(0..) {
+        writeln!(
+            text,
+            "DialPlanRule {index} = \"P\", \"{prefix}\", \"{tag}\";"
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn import_text(text: &str) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sbc.ini");
+    fs::write(&file, text).unwrap();
+    import_file(&[file.to_str().unwrap(), "--dry-run"])
+}
+
+/// The better rule keeps a number that the prefix of a weaker one, longer than the range of the
+/// better, begins.
+#[test]
+fn a_prefix_inside_the_range_of_a_better_rule() {
+    for (row, rules) in [
+        (
+            r#""Any", 0, "A", "site=two", "", """#,
+            &[("x21", "y;site=two"), ("12x#", "site=one")][..],
+        ),
+        (
+            r#""Any", 0, "A", "", "x", """#,
+            &[("x1", "x"), ("1x#", "y;site=two")],
+        ),
+        (
+            r#""Any", 0, "A", "x", "", """#,
+            &[("*", "x"), ("+xx#", "z")],
+        ),
+        (
+            r#""Any", 0, "A", "x", "", """#,
+            &[("x29", "x"), ("xx999", "x"), ("1xxx#", "z")],
+        ),
+    ] {
+        let text = tagged(&[row], rules);
+        let ran = import_text(&text);
+        let is_same = ran.out.contains("the same answers");
+        assert!(is_same, "{text}\n{}{}", ran.out, ran.err);
+    }
+}
+
+/// A rule that no number list can say is left out with its line; the others answer as before.
+#[test]
+fn a_rule_that_no_list_can_say() {
+    let rules = [("1", "x"), ("2*x#", "z"), ("2", "x")];
+    let text = tagged(&[r#""Any", 0, "A", "x", "", """#], &rules);
+    let line = text.lines().position(|line| line.contains("2*x#")).unwrap() + 1;
+    let ran = import_text(&text);
+    assert!(ran.err.contains("no number list can say"), "{}", ran.err);
+    assert!(ran.err.contains(&format!(":{line}:")), "{}", ran.err);
+    assert!(ran.out.contains("the same answers"), "{}", ran.out);
+}
+
 fn dial_prefix() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         4 => "[12]{1,2}", 1 => Just("x".to_owned()), 1 => Just("z".to_owned()),
@@ -234,15 +299,8 @@ proptest! {
             1..7,
         ),
     ) {
-        let mut text = TAGGED.to_owned();
-        for (row, index) in rows.iter().zip(0..) {
-            writeln!(text, "IP2IPRouting {index} = {row};").unwrap();
-        }
-        text.push_str("[ DialPlan ]\nFORMAT Index = Name;\nDialPlan 0 = \"P\";\n");
-        text.push_str("[ DialPlanRule ]\nFORMAT Index = DialPlanName, Prefix, Tag;\n");
-        for ((prefix, tag), index) in rules.iter().zip(0..) {
-            writeln!(text, "DialPlanRule {index} = \"P\", \"{prefix}\", \"{tag}\";").unwrap();
-        }
+        let rules: Vec<(&str, &str)> = rules.iter().map(|(p, tag)| (&**p, *tag)).collect();
+        let text = tagged(&rows, &rules);
         if import(&text).0.size().0 == 0 {
             return Ok(());
         }

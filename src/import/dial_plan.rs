@@ -8,8 +8,12 @@
 //!
 //! Not understood, because no number list can say it: suffixes `(…)`, letters, `.`.
 
-use super::notation::{Item, SYMBOLS, Symbols, merged, symbols_of};
-use crate::limits::{DIAL_PLAN_STATES_MAX, IMPORT_ITEMS_MAX, NUMBER_SYMBOLS_MAX};
+mod written;
+
+pub(super) use written::{TooMuch, rows};
+
+use super::notation::{Symbols, symbols_of};
+use crate::limits::{IMPORT_ITEMS_MAX, NUMBER_SYMBOLS_MAX};
 use arrayvec::ArrayVec;
 
 /// What one rule asks of a number.
@@ -273,176 +277,11 @@ pub(super) fn best<'r>(rules: impl Iterator<Item = &'r Prefix>, number: &[u8]) -
     fitting.min().map(|(_, at)| at)
 }
 
-/// The rules as rows of which the longest prefix decides: for each rule its numbers.
-///
-/// # Errors
-/// It takes too many of them.
-pub(super) fn rows(rules: &[&Prefix]) -> Result<Vec<Vec<Item>>, TooMuch> {
-    let mut shapes = Vec::new();
-    for (rule, prefix) in rules.iter().enumerate() {
-        shapes.extend(
-            prefix
-                .shapes(rule)
-                .map_err(|why| TooMuch::Rule(rule, why))?,
-        );
-    }
-    let mut rows: Vec<Vec<Item>> = vec![Vec::new(); rules.len()];
-    let (alive, done) = (0..shapes.len()).partition(|at| {
-        shapes
-            .get(*at)
-            .is_some_and(|shape| !shape.places.is_empty())
-    });
-    let mut open = vec![State {
-        text: Vec::new(),
-        alive,
-        done,
-        above: None,
-    }];
-    let mut states = 0_usize;
-    while let Some(state) = open.pop() {
-        states += 1;
-        if states > DIAL_PLAN_STATES_MAX {
-            return Err(TooMuch::Together);
-        }
-        state.write(&shapes, &mut rows, &mut open);
-    }
-    for items in &mut rows {
-        let runs = items.iter().filter(|item| matches!(item, Item::Run(..)));
-        let runs = merged(runs.cloned().collect());
-        items.retain(|item| matches!(item, Item::Prefix(_)));
-        items.sort();
-        items.extend(runs);
-    }
-    Ok(rows)
-}
-
-/// Why rules are not written as rows.
-#[derive(Debug)]
-pub(super) enum TooMuch {
-    /// This one alone stands for too many numbers and prefixes.
-    Rule(usize, String),
-    /// All of them have too many beginnings.
-    Together,
-}
-
-/// Numbers that begin alike.
-struct State {
-    text: Vec<u8>,
-    /// Shapes that fit so far and ask for more.
-    alive: Vec<usize>,
-    /// Those that fit whatever follows.
-    done: Vec<usize>,
-    /// The rule whose prefix is written already.
-    above: Option<usize>,
-}
-
-impl State {
-    fn write(self, shapes: &[Shape], rows: &mut [Vec<Item>], open: &mut Vec<Self>) {
-        let at = self.text.len();
-        let mut add = |rule: usize, item: Item| {
-            if let Some(items) = rows.get_mut(rule) {
-                items.push(item);
-            }
-        };
-        let shape = |index: &usize| shapes.get(*index);
-        let whatever = best_of(self.done.iter().filter_map(shape));
-        // No list can say in one row all numbers, or all that begin with a plus.
-        let is_head = matches!(&*self.text, [] | [b'+']);
-        let above = match (whatever, is_head) {
-            (_, true) => self.above,
-            (Some(rule), _) if self.above != Some(rule) => {
-                add(rule, Item::Prefix(self.text.clone()));
-                Some(rule)
-            }
-            _ => self.above,
-        };
-        let alive: Vec<&Shape> = self.alive.iter().filter_map(shape).collect();
-        // Whichever digits follow, the same rules fit: one row says so for all of them.
-        if alive.iter().all(|shape| shape.is_any_digit_from(at)) {
-            let mut lengths: Vec<usize> = alive.iter().map(|shape| shape.places.len()).collect();
-            lengths.sort_unstable();
-            lengths.dedup();
-            for length in lengths {
-                let ending = alive.iter().copied();
-                let ending = ending.filter(|shape| shape.places.len() == length);
-                let fitting = ending.chain(self.done.iter().filter_map(shape));
-                if let Some(rule) = best_of(fitting).filter(|rule| above != Some(*rule)) {
-                    add(rule, Item::run(&self.text, length - at));
-                }
-            }
-            if !is_head {
-                return;
-            }
-        }
-        for symbol in SYMBOLS {
-            let is_behind_plus = self.text.first() == Some(&b'+');
-            let can_follow = match symbol {
-                b'+' => self.text.is_empty(),
-                b'*' | b'#' => !is_behind_plus,
-                _ => true,
-            };
-            if !can_follow {
-                continue;
-            }
-            let bit = symbols_of(*symbol);
-            let mut next = Self {
-                text: [&*self.text, &[*symbol]].concat(),
-                alive: Vec::new(),
-                done: self.done.clone(),
-                above,
-            };
-            let mut ended = Vec::new();
-            for (index, shape) in self.alive.iter().zip(&alive) {
-                if shape
-                    .places
-                    .get(at)
-                    .is_none_or(|(place, _)| place & bit == 0)
-                {
-                    continue;
-                }
-                match (shape.places.len() > at + 1, shape.open) {
-                    (true, _) => next.alive.push(*index),
-                    (false, true) => next.done.push(*index),
-                    (false, false) => ended.push(*index),
-                }
-            }
-            let grew = next.done.len() > self.done.len();
-            let is_nothing_new = next.alive.is_empty() && ended.is_empty() && !grew;
-            if is_head && is_nothing_new && *symbol != b'+' {
-                // Only what fits everything fits here.
-                if let Some(rule) = whatever {
-                    add(rule, Item::Prefix(next.text.clone()));
-                }
-                continue;
-            }
-            if !ended.is_empty() {
-                let fitting = ended.iter().chain(&next.done).filter_map(shape);
-                let without = best_of(next.done.iter().filter_map(shape));
-                if let Some(rule) = best_of(fitting).filter(|rule| without != Some(*rule)) {
-                    add(rule, Item::run(&next.text, 0));
-                }
-            }
-            if !next.alive.is_empty() || grew || is_head {
-                open.push(next);
-            }
-        }
-    }
-}
-
-/// The best of rules that fit the same numbers, by what they ask place by place.
-fn best_of<'s>(shapes: impl Iterator<Item = &'s Shape>) -> Option<usize> {
-    let ranks = |shape: &Shape| {
-        let places = 0..=shape.places.len();
-        let ranks: Vec<Rank> = places.map(|at| shape.rank(at)).collect();
-        (ranks, shape.rule)
-    };
-    shapes.map(ranks).min().map(|(_, rule)| rule)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // a test says so by failing
 
+    use super::super::notation::Item;
     use super::*;
     use crate::routing::Number;
     use crate::routing::prefix_map::{PrefixMapBuilder, Remaining, range_to_prefixes};
@@ -474,6 +313,38 @@ mod tests {
         assert!(Prefix::parse("\\\\*21#").unwrap().fits(b"*21"));
     }
 
+    #[test]
+    fn what_no_list_can_say_is_found_out() {
+        for (text, is_said) in [
+            ("*21#", true),
+            ("1*", true),
+            ("1*#", false),
+            ("1*x#", false),
+        ] {
+            let rule = Prefix::parse(text).unwrap();
+            let rows = rows(&[&Prefix::parse("2").unwrap(), &rule]);
+            let is_wrong = matches!(rows, Err(TooMuch::Rule(1, _)));
+            assert_eq!(is_wrong, !is_said, "{text} {rows:?}");
+        }
+    }
+
+    /// A range that another rule's prefix lies in is cut beside it.
+    #[test]
+    fn a_prefix_takes_no_number_from_a_range() {
+        for (rules, expected) in [
+            (&["x21", "12x#"][..], &["120 to 121", "122 to 129"][..]),
+            (&["x29", "12x#"], &["120 to 128", "129"]),
+            (&["x21", "1xxx#"], &["1000 to 1219", "1220 to 1999"]),
+            (&["*", "+xx#"], &["+00 to +89", "+90 to +99"]),
+            (&["x2", "12x#"], &["120 to 129"]),
+        ] {
+            let rules: Vec<Prefix> = rules.iter().map(|r| Prefix::parse(r).unwrap()).collect();
+            let rows = rows(&rules.iter().collect::<Vec<_>>()).unwrap();
+            let items = rows.last().unwrap().iter().map(Item::text);
+            assert_eq!(items.collect::<Vec<_>>(), expected, "{rows:?}");
+        }
+    }
+
     fn prefix() -> impl Strategy<Value = String> {
         let part = prop_oneof![
             4 => "[123]", 2 => Just("x".to_owned()), 1 => Just("z".to_owned()),
@@ -483,7 +354,8 @@ mod tests {
         let parts = prop::collection::vec(part, 1..4);
         let some =
             (parts, prop::sample::select(vec!["", "#"])).prop_map(|(p, end)| p.concat() + end);
-        prop_oneof![12 => some, 1 => Just("*".to_owned()), 1 => Just("+1".to_owned())]
+        let global = "\\+[1x][2x]{1,2}#?";
+        prop_oneof![12 => some, 1 => Just("*".to_owned()), 1 => Just("+1".to_owned()), 1 => global]
     }
 
     proptest! {
