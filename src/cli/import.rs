@@ -208,13 +208,7 @@ impl Import {
             From::Csv(exported) => exported.import(false),
             From::Json(exported) => exported.import(true),
         };
-        match imported {
-            Ok(code) => code,
-            Err(error) => {
-                eprintln!("trunkline: {error:#}");
-                ExitCode::from(2)
-            }
-        }
+        super::told(imported)
     }
 }
 

@@ -131,3 +131,11 @@ fn configs() -> impl Iterator<Item = &'static Path> {
         .map(Path::new)
         .filter(|path| path.exists())
 }
+
+/// The exit code of a verb; why it could not be done goes to standard error.
+fn told(done: anyhow::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("trunkline: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -41,13 +41,7 @@ pub(super) struct Move {
 
 impl Move {
     pub(super) fn execute(&self) -> ExitCode {
-        match self.write() {
-            Ok(code) => code,
-            Err(error) => {
-                eprintln!("trunkline: {error:#}");
-                ExitCode::from(2)
-            }
-        }
+        super::told(self.write())
     }
 
     fn write(&self) -> anyhow::Result<ExitCode> {

@@ -109,14 +109,7 @@ impl Comparing {
             // A closed pipe is no reason to complain.
             let _ = std::io::stdout().write_all(before_all().as_bytes());
         }
-        let code = match self.compare(names, &before, &after) {
-            Ok(code) => code,
-            Err(error) => {
-                eprintln!("trunkline: {error:#}");
-                ExitCode::from(2)
-            }
-        };
-        (code, true)
+        (super::told(self.compare(names, &before, &after)), true)
     }
 
     /// The table, or its errors on standard error.

@@ -46,13 +46,7 @@ pub(super) struct Reconcile {
 
 impl Reconcile {
     pub(super) fn execute(&self) -> ExitCode {
-        match self.compare() {
-            Ok(code) => code,
-            Err(error) => {
-                eprintln!("trunkline: {error:#}");
-                ExitCode::from(2)
-            }
-        }
+        super::told(self.compare())
     }
 
     fn compare(&self) -> anyhow::Result<ExitCode> {

@@ -205,7 +205,7 @@ mod tests {
         let text = "\u{feff}# head\r\n\r\n\r\n[trunk.a]   # why\r\naddress=\"sip:a=b\"\r\nweight   =  3 # x\r\n# of b\r\n[trunk.b]\r\naddress = \"\"\"x  \r\n  y = 1  \"\"\"\r\nalternative_routing = [ # l  \r\n  \"a\",  \r\n]\r\nmax=1\r\n\r\n";
         assert_eq!(
             toml(text),
-            "# head\n\n[trunk.a]   # why\naddress = \"sip:a=b\"\nweight  = 3 # x\n# of b\n[trunk.b]\naddress = \"\"\"x  \n  y = 1  \"\"\"\nalternative_routing = [ # l\n  \"a\",\n]\nmax     = 1\n"
+            "# head\n\n[trunk.a]   # why\naddress = \"sip:a=b\"\nweight  = 3 # x\n# of b\n[trunk.b]\naddress = \"\"\"x  \n  y = 1  \"\"\"\nalternative_routing = [ # l\n  \"a\",\n]\nmax = 1\n"
         );
         let list = "# of us\nnumber; trunk_group;comment\n+44 20 7946-0100 ; \"teams\";\"Alice; A\"\n\n+44207 to  +44209;x ;\n";
         assert_eq!(

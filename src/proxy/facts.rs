@@ -390,7 +390,7 @@ mod tests {
     /// them, or says how to get to us, stays behind.
     #[test]
     fn parameters_of_a_uri_without_a_user_are_carried() {
-        let request = "INVITE sip:a.example;transport=tls;x-m=8:orgid:1;x=<y>;lr;x-t=2;User=ip;;=3 SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:1@a>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n";
+        let request = "INVITE sip:a.example;transport=tls;x-m=8:orgid:1;lr;x-t=2;User=ip SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:1@a>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n";
         let message = Message::parse_datagram(request.as_bytes()).unwrap();
         let facts = CallFacts::read(&message).unwrap();
         let mut carried = Vec::new();

@@ -112,11 +112,9 @@ fn strangers_together_have_a_share_and_no_more() {
 #[test]
 fn a21_a_storm_of_resets_leaves_nothing_behind() {
     let rig = tcp();
-    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let mut steady = Wire::to(rig.address());
     is_answered(&mut steady, "before");
     let whole = steady.invite("+442071838750", "reset");
-    let before = descriptors();
     let rounds: u64 = 500;
     for n in 0..rounds as usize {
         let mut stream = TcpStream::connect(rig.address()).unwrap();
@@ -129,8 +127,11 @@ fn a21_a_storm_of_resets_leaves_nothing_behind() {
     }
     is_answered(&mut steady, "after");
     let until = Instant::now() + Duration::from_secs(10);
-    while descriptors() > before + 40 {
-        assert!(Instant::now() < until, "{before} became {}", descriptors());
+    // Each has ended, for whatever reason; `tests/hostile` counts descriptors, in a process
+    // where nobody else opens any.
+    while rig.handle.totals().connections.values().sum::<u64>() < rounds {
+        let totals = rig.handle.totals();
+        assert!(Instant::now() < until, "{totals}");
         std::thread::sleep(Duration::from_millis(20));
     }
     let totals = rig.handle.shutdown();
@@ -144,7 +145,8 @@ fn who_does_not_read_its_answers_loses_the_connection() {
     let rig = tcp();
     let mut deaf = TcpStream::connect(rig.address()).unwrap();
     let mut steady = Wire::to(rig.address());
-    let ask = steady.request("OPTIONS", "sip:trunkline", "deaf");
+    // With a Via of its own: answers that find its connection gone go where that says.
+    let ask = Wire::of(deaf.try_clone().unwrap()).request("OPTIONS", "sip:trunkline", "deaf");
     let batch = ask.repeat(200);
     deaf.set_write_timeout(Some(Duration::from_millis(200)))
         .unwrap();
