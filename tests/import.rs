@@ -317,6 +317,20 @@ proptest! {
     }
 }
 
+/// Of 7.4: what moves a call on stands in a set that the IP group names.
+#[test]
+fn an_alternative_reasons_set_is_told_with_its_line() {
+    let text = "[ IPGroup ]\nFORMAT Index = Name, SBCAltRouteReasonsSetName;\n\
+                IPGroup 0 = \"A\", \"Busy\";\nIPGroup 1 = \"B\", \"\";\n[ \\IPGroup ]\n";
+    let (_, findings) = import(text);
+    let told = findings
+        .iter()
+        .map(|finding| (finding.line, format!("{finding:?}")));
+    let sets = told.filter(|(_, told)| told.contains("alternative reasons set"));
+    let lines: Vec<u32> = sets.map(|(line, _)| line).collect();
+    assert_eq!(lines, [3], "{findings:?}");
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in "\\PC{0,200}") {

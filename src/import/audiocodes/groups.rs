@@ -33,6 +33,13 @@ impl Reader<'_, '_> {
                 let message = "its call setup rules cannot be said here and are left out";
                 self.say(row.line, message);
             }
+            let reasons = table.value(row, "SBCAltRouteReasonsSetName");
+            if !reasons.is_empty() {
+                let message = format!(
+                    "its alternative reasons set {reasons:?} is left out: write what moves a call on as alternative_routing"
+                );
+                self.say(row.line, message);
+            }
         }
     }
 
