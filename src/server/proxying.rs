@@ -1,39 +1,37 @@
 //! The proxy listeners of one worker around one engine: receive, handle, send, sleep until
 //! the next timer.
 
+mod alarm;
+mod door;
+mod owner;
 mod pace;
 mod provision;
 mod streams;
+mod unanswered;
 
-use std::future::poll_fn;
-use std::io;
+pub(super) use self::door::Door;
+pub(super) use self::unanswered::Unanswered;
+
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::time::{Sleep, sleep};
 
+use self::alarm::Alarm;
+use self::owner::Whose;
 use self::pace::{GATHER, Pace};
 use self::provision::Provision;
 use super::locating::Published;
 use super::post::{Handed, Post};
 use super::worker::{Order, Worker};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX, ROUTES_MAX};
-use crate::observe::{self, Counters, ProxiedCallLine};
-use crate::proxy::{
-    DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent, dialog_owner,
-    request_owner, response_owner, speaks_of_an_invite,
-};
+use crate::observe::{self, ProxiedCallLine};
+use crate::proxy::{DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent};
 use crate::routing::Snapshot;
-use crate::system::{Letter, ReceiveRoom};
-use crate::transport::{Connections, UdpListener, Unsent};
+use crate::system::ReceiveRoom;
+use crate::transport::Connections;
 
 /// What the proxy listeners of a worker need to serve.
 pub(super) struct ProxyTask {
@@ -46,38 +44,11 @@ pub(super) struct ProxyTask {
     pub(super) worker: Worker,
 }
 
-/// One listener of a proxy: a [`Flow`] names it by its place.
-pub(super) struct Door {
-    /// None where it takes connections.
-    listener: Option<UdpListener>,
-    name: Box<str>,
-    local: SocketAddr,
-    /// Away while its datagrams are read.
-    room: Option<ReceiveRoom>,
-}
-
-/// How many requests without a final answer each worker has: who stops waits for all, for
-/// the kernel spreads datagrams over the sockets there are, and calls would lose theirs.
-#[derive(Debug, Clone)]
-pub(super) struct Unanswered(Arc<[AtomicUsize]>);
-
-/// Which worker a message belongs to.
-enum Whose {
-    /// This one.
-    Own,
-    /// That one.
-    Of(u8),
-    /// Not this one, perhaps the next.
-    Perhaps(u8),
-}
-
 /// A queue is empty when nothing has come out of it for so long.
 const QUIET: Duration = Duration::from_millis(10);
 /// How late a timer may be: under load a datagram comes meanwhile, and its round runs the
 /// timers too, so that none costs a wake-up of its own. SIP's shortest is 500 ms.
 const TIMER_SLACK: Duration = Duration::from_millis(20);
-/// With nothing due the alarm is set for later than anybody waits.
-const LONG: Duration = Duration::from_secs(3_600);
 
 /// What is to be sent and told after a batch.
 #[derive(Default)]
@@ -89,27 +60,6 @@ struct Work {
     hang_ups: Vec<Flow>,
     pace: Pace,
     provision: Provision,
-}
-
-impl Unanswered {
-    pub(super) fn new(workers: usize) -> Self {
-        Self(
-            // Until it has told, a worker may have some.
-            std::iter::repeat_with(|| AtomicUsize::new(1))
-                .take(workers)
-                .collect(),
-        )
-    }
-
-    fn tell(&self, worker: u8, count: usize) {
-        if let Some(place) = self.0.get(usize::from(worker)) {
-            place.store(count, Ordering::Relaxed);
-        }
-    }
-
-    fn is_any(&self) -> bool {
-        self.0.iter().any(|count| count.load(Ordering::Relaxed) > 0)
-    }
 }
 
 impl ProxyTask {
@@ -145,7 +95,7 @@ impl ProxyTask {
         tokio::select! {
             biased;
             _ = self.worker.orders.changed() => {}
-            () = any_ready(&self.doors) => {}
+            () = door::any_ready(&self.doors) => {}
             () = self.post.wait() => {}
             () = self.connections.wait() => {}
             () = alarm.ring() => {}
@@ -244,48 +194,6 @@ impl ProxyTask {
         0
     }
 
-    fn not_arrived(
-        &mut self,
-        now: Now,
-        to: SocketAddr,
-        bytes: Bytes,
-        snapshot: &Snapshot,
-        work: &mut Work,
-    ) {
-        match request_owner(&bytes).filter(|owner| self.post.is_elsewhere(*owner)) {
-            Some(owner) => self.hand(owner, Handed::SendFailed { to, bytes }),
-            None => {
-                let bytes = &bytes;
-                self.handle(now, Input::SendFailed { to, bytes }, snapshot, work);
-            }
-        }
-    }
-
-    /// Whose message this is. The kernel spreads datagrams and connections over the workers
-    /// by address; what belongs to a transaction or a dialog does not depend on them. The
-    /// branch of an answer and the Route of a dialog name a worker. A CANCEL, and the ACK of a
-    /// refusal, know their INVITE by its branch and sent-by only (RFC 3261 §9.2, §17.2.3):
-    /// the workers ask each other for it.
-    fn whose(&self, flow: &Flow, bytes: &[u8]) -> Whose {
-        if self.post.is_alone() {
-            return Whose::Own;
-        }
-        let named = response_owner(bytes).or_else(|| dialog_owner(bytes));
-        if let Some(owner) = named.filter(|owner| self.post.is_elsewhere(*owner)) {
-            return Whose::Of(owner);
-        }
-        match self.post.next() {
-            Some(next)
-                if speaks_of_an_invite(bytes)
-                    && self.engine.is_known(flow.peer.ip())
-                    && !self.engine.has_invite_of(bytes) =>
-            {
-                Whose::Perhaps(next)
-            }
-            _ => Whose::Own,
-        }
-    }
-
     fn received(
         &mut self,
         now: Now,
@@ -295,62 +203,6 @@ impl ProxyTask {
         work: &mut Work,
     ) {
         self.handle(now, Input::Received { flow, bytes }, snapshot, work);
-    }
-
-    /// Asks the next worker whether it has the INVITE of this, which so many have not. One
-    /// that has no room for the question is not waited for: then nobody has it.
-    fn ask(
-        &mut self,
-        next: u8,
-        (flow, bytes, asked): (Flow, Bytes, u8),
-        now: Now,
-        snapshot: &Snapshot,
-        work: &mut Work,
-    ) {
-        let question = Handed::Asked {
-            flow,
-            bytes: bytes.clone(),
-            asked,
-        };
-        let arrived = self.post.hand(next, question);
-        self.worker.counters.handed_over(arrived);
-        if !arrived {
-            self.received(now, flow, &bytes, snapshot, work);
-        }
-    }
-
-    fn hand(&self, owner: u8, handed: Handed) {
-        let arrived = self.post.hand(owner, handed);
-        self.worker.counters.handed_over(arrived);
-    }
-
-    /// Takes what other workers handed over.
-    fn handed_over(&mut self, now: Now, snapshot: &Snapshot, work: &mut Work) -> usize {
-        for taken in 0..DATAGRAM_BATCH_MAX {
-            match self.post.take() {
-                None => return taken,
-                Some(Handed::Received { flow, bytes }) => {
-                    self.received(now, flow, &bytes, snapshot, work);
-                }
-                Some(Handed::Asked { flow, bytes, asked }) => {
-                    let next = self.post.next().filter(|_| asked < self.post.count());
-                    match next.filter(|_| !self.engine.has_invite_of(&bytes)) {
-                        Some(next) => {
-                            self.ask(next, (flow, bytes, asked + 1), now, snapshot, work);
-                        }
-                        None => self.received(now, flow, &bytes, snapshot, work),
-                    }
-                }
-                Some(Handed::Send { flow, bytes }) => {
-                    self.send_for_another(now, &flow, bytes, snapshot, work);
-                }
-                Some(Handed::SendFailed { to, bytes }) => {
-                    let bytes = &bytes;
-                    self.handle(now, Input::SendFailed { to, bytes }, snapshot, work);
-                }
-            }
-        }
-        DATAGRAM_BATCH_MAX
     }
 
     /// Has the engine take one input. A defect met by one datagram must not end the calls of
@@ -446,90 +298,6 @@ impl ProxyTask {
     }
 }
 
-impl Door {
-    pub(super) fn new(
-        mut listener: UdpListener,
-        name: &str,
-        local: SocketAddr,
-    ) -> io::Result<Self> {
-        listener.tell_send_errors()?;
-        Ok(Self {
-            room: Some(listener.room()),
-            listener: Some(listener),
-            name: name.into(),
-            local,
-        })
-    }
-
-    /// One that takes connections.
-    pub(super) fn of_streams(name: &str, local: SocketAddr) -> Self {
-        Self {
-            room: None,
-            listener: None,
-            name: name.into(),
-            local,
-        }
-    }
-
-    /// What could not reach its peer.
-    fn send_errors(&self) -> ArrayVec<(SocketAddr, Bytes), DATAGRAM_BATCH_MAX> {
-        let mut errors = ArrayVec::new();
-        let Some(listener) = &self.listener else {
-            return errors;
-        };
-        listener.send_errors(|error| {
-            if error.is_unreachable {
-                let _ = errors.try_push((error.to, Bytes::copy_from_slice(error.bytes)));
-            }
-        });
-        errors
-    }
-
-    /// Sends those of the letters that leave by this listener, the `place`th.
-    async fn send(
-        &self,
-        place: usize,
-        letters: &[(Flow, Bytes)],
-        counters: &Counters,
-        refused: &mut Vec<(SocketAddr, Bytes)>,
-    ) {
-        let Some(listener) = &self.listener else {
-            return;
-        };
-        let mut own = letters
-            .iter()
-            .filter(|(flow, _)| usize::from(flow.listener) == place);
-        loop {
-            let bag: ArrayVec<_, DATAGRAM_BATCH_MAX> =
-                own.by_ref().take(DATAGRAM_BATCH_MAX).collect();
-            if bag.is_empty() {
-                return;
-            }
-            let batch: ArrayVec<_, DATAGRAM_BATCH_MAX> = bag
-                .iter()
-                .map(|letter| self::letter(listener, letter))
-                .collect();
-            let unsent = |at: usize, why| {
-                counters.send_error();
-                if let (Unsent::Refused, Some((flow, bytes))) = (why, bag.get(at)) {
-                    refused.push((flow.peer, bytes.clone()));
-                }
-            };
-            listener.send_letters(&batch, unsent).await;
-        }
-    }
-}
-
-fn letter<'l>(listener: &UdpListener, (flow, bytes): &'l (Flow, Bytes)) -> Letter<'l> {
-    let asked = flow.local.ip();
-    Letter {
-        bytes,
-        to: flow.peer,
-        // An answer leaves from the address that was asked; elsewhere there is but one.
-        from: Some(asked).filter(|ip| listener.tells_asked() && !ip.is_unspecified()),
-    }
-}
-
 /// One step of the engine. Whether it ended; a defect is caught, and nothing of what it
 /// began is done.
 fn step(
@@ -553,61 +321,6 @@ fn step(
     true
 }
 
-/// One sleep for all timers. Most of them are moved before they are due, so it is set anew
-/// only for an earlier one, and now and then rings for nothing.
-#[derive(Debug)]
-struct Alarm(Pin<Box<Sleep>>);
-
-impl Alarm {
-    fn new() -> Self {
-        Self(Box::pin(sleep(LONG)))
-    }
-
-    fn set(&mut self, due: Option<Instant>) {
-        let set_for = self.0.deadline().into_std();
-        match due {
-            Some(due) if due < set_for || self.0.is_elapsed() => {
-                self.0.as_mut().reset(due.into());
-            }
-            None if self.0.is_elapsed() => {
-                self.0.as_mut().reset((Instant::now() + LONG).into());
-            }
-            _ => {}
-        }
-    }
-
-    async fn ring(&mut self) {
-        self.0.as_mut().await;
-    }
-}
-
-/// Waits until one of the listeners may have something.
-async fn any_ready(doors: &[Door]) {
-    if let [
-        Door {
-            listener: Some(listener),
-            ..
-        },
-    ] = doors
-    {
-        let _ = listener.readable().await;
-        return;
-    }
-    let mut waits: Vec<_> = doors
-        .iter()
-        .filter_map(|door| Some(Box::pin(door.listener.as_ref()?.readable())))
-        .collect();
-    poll_fn(|context| {
-        let mut ready = waits.iter_mut().map(|wait| wait.as_mut().poll(context));
-        if ready.any(|ready| ready.is_ready()) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // a test may fail loudly
@@ -615,6 +328,7 @@ mod tests {
     use crate::proxy::{ProxyListener, ProxySettings};
     use crate::transaction::Timers;
     use std::hash::RandomState;
+    use std::sync::Arc;
 
     const TABLE: &str = "[trunk_group.sbc]\naccept_from = [\"10.0.0.0/8\"]\n\
         [trunk_group.uk]\ntrunks = [\"lon\"]\n\
