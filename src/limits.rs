@@ -96,6 +96,30 @@ pub const LOGGED_VALUE_BYTES_MAX: usize = 256;
 /// Bytes of a dialled user part kept for observers: a number has at most 31.
 pub const DIALLED_BYTES_MAX: usize = 64;
 
+/// Events of calls that wait for the observer. A second and a half of 20,000 a second; at 2 KB
+/// each they are 64 MB at the very worst. Beyond it they are dropped and counted.
+pub const FEED_QUEUE_MAX: usize = 32_768;
+
+/// Milliseconds the observer lets events gather: nobody who reads records waits for less, and
+/// workers wake it so much less often.
+pub const FEED_PAUSE_MS: u64 = 5;
+
+/// Who may be told of calls at once: sinks of records, and people who look on.
+pub const FEED_SUBSCRIBERS_MAX: usize = 64;
+
+/// Calls that are up in the list of the observer, of all workers: a kilobyte and a half each,
+/// 300 MB at the very worst.
+pub const LIVE_CALLS_MAX: usize = 200_000;
+
+/// Seconds after which a call whose end was never told leaves that list: seven days.
+pub const LIVE_CALL_S_MAX: u64 = 7 * 86_400;
+
+/// Bytes of one value from the wire that is kept for records: longest of all are Call-IDs.
+pub const TOLD_VALUE_BYTES_MAX: usize = 1_024;
+
+/// Attempts of one call that are told.
+pub const ATTEMPTS_TOLD_MAX: usize = ROUTES_MAX;
+
 /// Microseconds a busy worker of a proxy lets datagrams gather before it takes them: a
 /// thousandth of a second is nothing to who waits for a phone to ring, and T1, by which a
 /// peer begins to doubt, is five hundred of them. No socket's buffer fills in that time that
@@ -216,6 +240,14 @@ pub const HELD_CALL_S_MAX: u64 = 12 * 3_600;
 
 /// Shortest session that is believed, in seconds: RFC 4028 §4.
 pub const SESSION_S_MIN: u64 = 90;
+
+/// Answered calls of one worker whose end is waited for, to tell of it. At 200 bytes each they
+/// are 50 MB: 1,400 calls a second that last three minutes each.
+pub const FOLLOWED_CALLS_MAX: usize = 262_144;
+
+/// Seconds after a BYE in which another one of the same call (both hang up at once, the first
+/// is asked to prove who it is) is no second end: 64*T1.
+pub const ENDED_CALL_S: u64 = 32;
 
 /// Seconds after the end of a session that its call still counts: the BYE that ends it is on
 /// its way (RFC 4028 §10).

@@ -57,6 +57,8 @@ pub struct Config {
     pub http: Option<HttpConfig>,
     /// Where metrics are asked for over HTTP; nowhere without one.
     pub metrics: Option<SocketAddr>,
+    /// Whether the calls that are up are listed.
+    pub live_calls: bool,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -134,7 +136,14 @@ impl Config {
             dns_servers: Vec::new(),
             http: None,
             metrics: None,
+            live_calls: false,
         }
+    }
+
+    /// Whether anybody wants to be told of calls: without it none is followed to its end.
+    #[must_use]
+    pub const fn tells_calls(&self) -> bool {
+        self.live_calls
     }
 
     /// Reads the file. Paths in it are relative to the folder it stands in.
@@ -248,6 +257,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         dns_servers,
         http,
         metrics,
+        live_calls: false,
     })
 }
 

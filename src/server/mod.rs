@@ -41,7 +41,10 @@ use tokio::task::JoinSet;
 
 use crate::generations::{Asked, Generations, NoArchive, OpenError};
 use crate::http::Watched;
-use crate::observe::{CallLog, Counters, HttpCounters, PeerErrors, Standing, Totals};
+use crate::observe::{
+    CallLog, Counters, Feed, HttpCounters, ListenerName, Observer, ObserverThread, PeerErrors,
+    Standing, Totals,
+};
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
 };
@@ -176,6 +179,7 @@ impl Server {
             certificates: Arc::clone(&certificates),
             directory: Arc::default(),
             locations: Published::default(),
+            feed: None,
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
@@ -193,7 +197,9 @@ impl Server {
             is_proxy: is_proxy(config),
             questions: None,
             metrics: None,
+            observing: None,
         };
+        handle.observe(&mut shared).map_err(StartError::System)?;
         if handle.is_proxy {
             handle.locate(&mut shared).map_err(StartError::System)?;
         }
@@ -208,7 +214,7 @@ impl Server {
             handle.questions = Some(questions::answer_questions(
                 http,
                 store,
-                call_log(config),
+                (call_log(config), shared.feed.clone()),
                 orders,
             )?);
         }
@@ -264,6 +270,14 @@ pub struct ServerHandle {
     is_proxy: bool,
     questions: Option<HttpThread>,
     metrics: Option<HttpThread>,
+    observing: Option<Observing>,
+}
+
+/// Who hears of calls.
+#[derive(Debug)]
+struct Observing {
+    observer: Observer,
+    thread: ObserverThread,
 }
 
 impl ServerHandle {
@@ -385,6 +399,28 @@ impl ServerHandle {
         for thread in http.chain(self.locating.take()) {
             let _ = thread.join();
         }
+        if let Some(observing) = &mut self.observing {
+            observing.thread.join();
+        }
+    }
+
+    /// Has calls told of from now on, if anybody wants to know.
+    fn observe(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+        if !shared.config.tells_calls() {
+            return Ok(());
+        }
+        let listeners = shared.proxy_listeners.iter().map(listener_name);
+        let (feed, observer, thread) = Observer::start(listeners.collect())?;
+        shared.feed = Some(feed);
+        self.observing = Some(Observing { observer, thread });
+        Ok(())
+    }
+
+    /// Who knows which calls are up, and can be asked to tell of calls; `None` where nobody
+    /// wants to know ([`Config::tells_calls`]).
+    #[must_use]
+    pub fn observer(&self) -> Option<&Observer> {
+        self.observing.as_ref().map(|observing| &observing.observer)
     }
 
     /// Has the names of trunks looked after from now on.
@@ -417,6 +453,7 @@ impl ServerHandle {
             counters: Arc::clone(&counters),
             errors: Arc::clone(&self.errors),
             calls: call_log(config),
+            feed: shared.feed.clone(),
             orders: orders.clone(),
             drain_timeout: config.drain_timeout,
         };
@@ -530,6 +567,8 @@ struct Shared<'c> {
     directory: Arc<Directory>,
     /// Where the trunks' names are.
     locations: Published,
+    /// Where calls are told of.
+    feed: Option<Feed>,
 }
 
 impl Shared<'_> {
@@ -537,6 +576,9 @@ impl Shared<'_> {
         let mut engine = Engine::new(self.settings(worker), snapshot);
         if let Some(calls) = self.config.proxy.calls_per_source {
             engine.limit_sources(calls);
+        }
+        if self.feed.is_some() {
+            engine.follow_calls();
         }
         if worker == 0 {
             engine.probe_trunks(self.epoch);
@@ -555,6 +597,13 @@ impl Shared<'_> {
             server_header: self.config.server_header.clone(),
             calls_max: self.config.proxy.calls_max,
         }
+    }
+}
+
+fn listener_name(listener: &ProxyListener) -> ListenerName {
+    ListenerName {
+        name: (*listener.name).into(),
+        transport: listener.transport.as_str(),
     }
 }
 
