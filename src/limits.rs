@@ -120,6 +120,46 @@ pub const TOLD_VALUE_BYTES_MAX: usize = 1_024;
 /// Attempts of one call that are told.
 pub const ATTEMPTS_TOLD_MAX: usize = ROUTES_MAX;
 
+/// Bytes of one record at most: four dozen values, each of them bounded.
+pub const RECORD_BYTES_MAX: usize = 64 << 10;
+
+/// What was told and waits for one sink of records: a second and a half at 10,000 calls a
+/// second, while a disk or a spool is slow. Beyond it a sink loses, alone and counted.
+pub const RECORDS_QUEUE_MAX: usize = 16_384;
+
+/// Bytes of records that are written at once.
+pub const RECORDS_BATCH_BYTES_MAX: usize = 256 << 10;
+
+/// Sinks of records.
+pub const RECORD_SINKS_MAX: usize = 16;
+
+/// Files of records put aside that may be kept: each is renamed when one more is.
+pub const RECORD_FILES_MAX: u32 = 1_000;
+
+/// Milliseconds between two tries of a sink that takes nothing, at first and at most.
+pub const SINK_RETRY_MS_FIRST: u64 = 500;
+/// See [`SINK_RETRY_MS_FIRST`].
+pub const SINK_RETRY_MS_MAX: u64 = 10_000;
+
+/// Milliseconds a stop waits for sinks to take what is left. What a spool has stays for the
+/// next start.
+pub const SINK_STOP_MS_MAX: u64 = 3_000;
+
+/// Seconds between two lines of the log about one sink that is in trouble.
+pub const SINK_ALARM_S: u64 = 60;
+
+/// Bytes of one segment of a spool: what a full one drops at a time, and what a start reads.
+pub const SPOOL_SEGMENT_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes of records that are appended to a spool, or taken from it, at once.
+pub const SPOOL_BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Milliseconds a database may take for a connection, and for a batch.
+pub const POSTGRES_MS_MAX: u64 = 15_000;
+
+/// Records of one batch for a database.
+pub const POSTGRES_BATCH_MAX: usize = 1_000;
+
 /// Microseconds a busy worker of a proxy lets datagrams gather before it takes them: a
 /// thousandth of a second is nothing to who waits for a phone to ring, and T1, by which a
 /// peer begins to doubt, is five hundred of them. No socket's buffer fills in that time that
@@ -437,6 +477,9 @@ pub const CONTROL_LINES_QUEUED: usize = 32;
 /// Longest answer in one line, in bytes: a thousand generations with a message each, four
 /// times over.
 pub const CONTROL_REPLY_BYTES_MAX: u64 = 8 << 20;
+
+/// Calls of one answer on the control socket: four megabytes of them.
+pub const CONTROL_CALLS_MAX: usize = 10_000;
 
 /// Connections to the control socket at once: people and scripts, not crowds.
 pub const CONTROL_CONNECTIONS_MAX: usize = 16;

@@ -14,6 +14,7 @@ mod metrics;
 mod observer;
 mod peer_errors;
 mod proxied_call_line;
+mod record_counts;
 mod shell_word;
 mod trunk_turns;
 
@@ -28,5 +29,6 @@ pub use metrics::Standing;
 pub use observer::{ListenerName, LiveCalls, Observer, ObserverThread};
 pub use peer_errors::PeerErrors;
 pub use proxied_call_line::ProxiedCallLine;
+pub use record_counts::{CallsStanding, SinkStanding};
 pub use shell_word::ShellWord;
 pub use trunk_turns::{TrunksOut, tell_turn};

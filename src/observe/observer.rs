@@ -99,6 +99,13 @@ impl Observer {
         LiveCalls { count, calls }
     }
 
+    /// How many calls are up.
+    #[must_use]
+    pub fn live_count(&self) -> usize {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.0.len()
+    }
+
     /// What was counted.
     #[must_use]
     pub fn counts(&self) -> &FeedCounts {

@@ -3,6 +3,7 @@
 //! [`Server::start`] binds and serves; the [`ServerHandle`] it returns reloads, counts
 //! and ends it. [`run`] is all of that as a daemon with signals.
 
+mod calls;
 mod certificates;
 pub mod config;
 mod daemon;
@@ -22,7 +23,7 @@ mod worker;
 
 pub use config::{
     Advertised, CONTROL_SOCKET, Config, ControlConfig, HttpConfig, ListenerConfig, Mode,
-    ProxyConfig,
+    ProxyConfig, RecordsConfig,
 };
 pub use daemon::{EXIT_CONFIG, run};
 pub use secret::NoSecret;
@@ -48,12 +49,14 @@ use crate::observe::{
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
 };
+use crate::records::{NoSink, Records};
 use crate::routing::{self, Snapshot};
 use crate::system;
 use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
 use crate::transport::{Connections, Directory, Gate, IsKnown, TlsFileError, UdpListener};
+use calls::CallDesk;
 use certificates::Certificates;
 use desk::LastOutcome;
 use locating::Published;
@@ -98,6 +101,8 @@ pub enum StartError {
     State(NoArchive),
     /// There is no secret for the proxy listeners.
     Secret(NoSecret),
+    /// A sink of call records cannot be used.
+    Records(NoSink),
     /// The system gave no thread, socket or event queue.
     System(io::Error),
 }
@@ -124,6 +129,7 @@ impl fmt::Display for StartError {
             Self::Tls(cause) => write!(f, "{cause}"),
             Self::State(cause) => write!(f, "{cause}"),
             Self::Secret(cause) => write!(f, "{cause}"),
+            Self::Records(cause) => write!(f, "{cause}"),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
         }
     }
@@ -199,7 +205,7 @@ impl Server {
             metrics: None,
             observing: None,
         };
-        handle.observe(&mut shared).map_err(StartError::System)?;
+        handle.observe(&mut shared)?;
         if handle.is_proxy {
             handle.locate(&mut shared).map_err(StartError::System)?;
         }
@@ -278,6 +284,8 @@ pub struct ServerHandle {
 struct Observing {
     observer: Observer,
     thread: ObserverThread,
+    records: Records,
+    desk: CallDesk,
 }
 
 impl ServerHandle {
@@ -357,9 +365,11 @@ impl ServerHandle {
             .map(|questions| Arc::clone(&questions.counters));
         let (bench, orders) = (self.bench.clone(), self.orders.subscribe());
         let started_s = jiff::Timestamp::now().as_second();
+        let calls = self.call_desk();
         Watched::new(move || Standing {
             totals: totals(&counters, http.as_deref()),
             snapshot: store.snapshot(),
+            calls: calls.as_ref().map(CallDesk::standing).unwrap_or_default(),
             takes_calls: *orders.borrow() == Order::Serve,
             last_change_made: bench.last.get().is_none(),
             on_trial: bench.generations.trial_left().is_some(),
@@ -401,18 +411,28 @@ impl ServerHandle {
         }
         if let Some(observing) = &mut self.observing {
             observing.thread.join();
+            observing.records.join();
         }
     }
 
     /// Has calls told of from now on, if anybody wants to know.
-    fn observe(&mut self, shared: &mut Shared<'_>) -> io::Result<()> {
+    fn observe(&mut self, shared: &mut Shared<'_>) -> Result<(), StartError> {
         if !shared.config.tells_calls() {
             return Ok(());
         }
         let listeners = shared.proxy_listeners.iter().map(listener_name);
-        let (feed, observer, thread) = Observer::start(listeners.collect())?;
+        let (feed, observer, thread) =
+            Observer::start(listeners.collect()).map_err(StartError::System)?;
+        let config = shared.config;
+        let records = Records::start(&config.records.sinks, &observer);
+        let records = records.map_err(StartError::Records)?;
         shared.feed = Some(feed);
-        self.observing = Some(Observing { observer, thread });
+        self.observing = Some(Observing {
+            desk: CallDesk::new(&observer, &records, config.mask_numbers),
+            observer,
+            thread,
+            records,
+        });
         Ok(())
     }
 
@@ -421,6 +441,13 @@ impl ServerHandle {
     #[must_use]
     pub fn observer(&self) -> Option<&Observer> {
         self.observing.as_ref().map(|observing| &observing.observer)
+    }
+
+    /// Where calls are asked about; `None` where nobody follows them.
+    fn call_desk(&self) -> Option<CallDesk> {
+        self.observing
+            .as_ref()
+            .map(|observing| observing.desk.clone())
     }
 
     /// Has the names of trunks looked after from now on.
