@@ -7,6 +7,8 @@ pub struct SinkStanding {
     pub name: String,
     /// Whether the last that was to be written was.
     pub up: bool,
+    /// Records that no end of the process loses: written, or in the spool. Since the start.
+    pub acknowledged: u64,
     /// Records written since the start.
     pub written: u64,
     /// Records the sink had already.

@@ -98,16 +98,20 @@ impl Postgres {
     ///
     /// # Errors
     /// The database is away, or refuses whatever comes. Nobody knows whether it has the batch.
-    pub(super) fn insert(&mut self, records: &[Vec<u8>]) -> Result<Inserted, String> {
+    pub(super) fn insert(&mut self, records: &[Vec<u8>]) -> Result<Inserted, Away> {
         let mut inserted = Inserted::default();
         match self.try_insert(records) {
             Ok(rows) => inserted.rows = rows,
-            Err(Refusal::Database(why)) => return Err(why),
+            Err(Refusal::Database(away)) => return Err(away),
             Err(Refusal::Records(_)) => {
                 for record in records {
                     match self.try_insert(std::slice::from_ref(record)) {
                         Ok(rows) => inserted.rows += rows,
-                        Err(Refusal::Database(why)) => return Err(why),
+                        Err(Refusal::Database(away)) => {
+                            // Others of the batch are there already.
+                            let was_sent = true;
+                            return Err(Away { was_sent, ..away });
+                        }
                         Err(Refusal::Records(why)) => {
                             inserted.refused += 1;
                             inserted.why = Some(why);
@@ -160,9 +164,10 @@ impl Postgres {
                 Err(refusal)
             }
             // The connection goes with its client, and what it was about.
-            Err(_) => Err(Refusal::Database(String::from(
-                "the database does not answer",
-            ))),
+            Err(_) => Err(Refusal::Database(Away {
+                why: String::from("the database does not answer"),
+                was_sent: true,
+            })),
         }
     }
 
@@ -189,17 +194,29 @@ impl Postgres {
         });
         match connected {
             Ok(Ok(client)) => Ok(client),
-            Ok(Err(error)) => Err(Refusal::Database(in_words(&error))),
-            Err(_) => Err(Refusal::Database(String::from(
-                "the database takes no connection",
-            ))),
+            Ok(Err(error)) => Err(Refusal::Database(Away {
+                why: in_words(&error),
+                was_sent: false,
+            })),
+            Err(_) => Err(Refusal::Database(Away {
+                why: String::from("the database takes no connection"),
+                was_sent: false,
+            })),
         }
     }
 }
 
+/// A database that has not taken a batch, as far as anybody knows.
+#[derive(Debug)]
+pub(super) struct Away {
+    pub(super) why: String,
+    /// Whether it may have it all the same.
+    pub(super) was_sent: bool,
+}
+
 enum Refusal {
     /// Another time.
-    Database(String),
+    Database(Away),
     /// Never: what they hold has no place in the table.
     Records(String),
 }
@@ -212,7 +229,10 @@ impl Refusal {
         match class {
             // Data exception, integrity constraint violation.
             Some("22" | "23") => Self::Records(in_words(error)),
-            _ => Self::Database(in_words(error)),
+            _ => Self::Database(Away {
+                why: in_words(error),
+                was_sent: true,
+            }),
         }
     }
 }

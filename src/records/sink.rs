@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::alarm::Alarm;
 use super::files::RecordFile;
-use super::postgres::Postgres;
+use super::postgres::{Away, Postgres};
 use super::{FileSettings, Format, PostgresSettings, Spool, SpoolSettings, records_of};
 use crate::limits::{
     POSTGRES_BATCH_MAX, RECORDS_BATCH_BYTES_MAX, RECORDS_QUEUE_MAX, SINK_RETRY_MS_FIRST,
@@ -65,6 +65,7 @@ struct Sink {
     spool: Option<Spool>,
     missed: Arc<AtomicU64>,
     up: AtomicBool,
+    acknowledged: AtomicU64,
     written: AtomicU64,
     repeated: AtomicU64,
     refused: AtomicU64,
@@ -111,6 +112,7 @@ impl Records {
             spool,
             missed: heard.dropped_count(),
             up: AtomicBool::new(true),
+            acknowledged: AtomicU64::new(0),
             written: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -212,6 +214,7 @@ impl Sink {
         SinkStanding {
             name: self.name.clone(),
             up: self.up.load(Ordering::Relaxed),
+            acknowledged: read(&self.acknowledged),
             written: read(&self.written),
             repeated: read(&self.repeated),
             refused: read(&self.refused),
@@ -277,6 +280,7 @@ impl Hears {
             loop {
                 let Err(error) = file.write(&lines) else {
                     sink.works(alarm);
+                    add(&sink.acknowledged, count);
                     add(&sink.written, count);
                     break;
                 };
@@ -308,7 +312,7 @@ impl Hears {
             });
             bytes
         }) {
-            let mut rest = &records[..];
+            let (mut rest, mut lost) = (&records[..], 0);
             while let Err(not_kept) = spool.append(now_ms(), rest) {
                 rest = not_kept.rest;
                 let cause = not_kept.cause;
@@ -320,11 +324,13 @@ impl Hears {
                     break;
                 }
                 if self.stop.is_over() {
-                    add(&sink.dropped, rest.len() as u64);
+                    lost = rest.len();
+                    add(&sink.dropped, lost as u64);
                     break;
                 }
                 self.stop.sleep(Duration::from_millis(SINK_RETRY_MS_FIRST));
             }
+            add(&sink.acknowledged, (records.len() - lost) as u64);
             records.clear();
             let now = spool.standing().dropped;
             if now > dropped {
@@ -387,8 +393,8 @@ impl Empties {
                     }
                     pause_ms = SINK_RETRY_MS_FIRST;
                 }
-                Err(why) => {
-                    spool.give_back(&batch);
+                Err(Away { why, was_sent }) => {
+                    spool.give_back(&batch, was_sent);
                     sink.failed(&mut self.alarm, why);
                     if is_last {
                         // The spool keeps it for the next start.

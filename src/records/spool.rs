@@ -215,11 +215,14 @@ impl Spool {
         state.confirm(batch)
     }
 
-    /// The sink has not taken them, or nobody knows: they are given again.
-    pub fn give_back(&self, batch: &Batch) {
+    /// The sink has not taken them, or, where they were sent, nobody knows: they are given
+    /// again.
+    pub fn give_back(&self, batch: &Batch, were_sent: bool) {
         let mut state = self.state();
         state.in_flight = false;
-        state.sent = state.sent.max(batch.records.len() as u64);
+        if were_sent {
+            state.sent = state.sent.max(batch.records.len() as u64);
+        }
     }
 
     /// Nothing is appended any more. Who waits in [`Spool::take`] wakes.

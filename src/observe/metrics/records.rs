@@ -18,7 +18,12 @@ impl Page<'_, '_> {
         self.counter("feed_dropped", help, calls.dropped)?;
         let help = "Answered calls whose end nobody could wait for";
         self.counter("feed_unfollowed", help, calls.unfollowed)?;
-        let counters: [(&str, &str, fn(&SinkStanding) -> u64); 7] = [
+        let counters: [(&str, &str, fn(&SinkStanding) -> u64); 8] = [
+            (
+                "records_acknowledged",
+                "Call records that no end of the process loses",
+                |s| s.acknowledged,
+            ),
             ("records_written", "Call records written", |s| s.written),
             (
                 "records_repeated",

@@ -44,7 +44,7 @@ fn what_was_appended_is_taken_in_order_also_by_another_process() {
     );
     spool.confirm(&batch).unwrap();
     let batch = spool.take(100, Duration::ZERO).unwrap().unwrap();
-    spool.give_back(&batch);
+    spool.give_back(&batch, true);
     assert_eq!(spool.standing().oldest_ms, Some(7));
     let busy = Spool::open(settings(folder.path(), 64 << 20, WhenFull::DropOldest));
     assert!(busy.is_err(), "opened twice");
@@ -157,7 +157,7 @@ proptest! {
                             spool.confirm(&batch).unwrap();
                             seen.extend(batch.records);
                         } else {
-                            spool.give_back(&batch);
+                            spool.give_back(&batch, true);
                         }
                     }
                 }
