@@ -3,6 +3,7 @@
 mod dns;
 mod http;
 mod listen;
+mod records;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +14,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use control::{CONTROL_SOCKET, ControlConfig};
 pub use http::HttpConfig;
+pub use records::RecordsConfig;
 
 use crate::generations::Keeping;
 use crate::limits::{PROXY_CALLS_MAX, WORKERS_MAX};
@@ -57,6 +59,8 @@ pub struct Config {
     pub http: Option<HttpConfig>,
     /// Where metrics are asked for over HTTP; nowhere without one.
     pub metrics: Option<SocketAddr>,
+    /// Where call records go.
+    pub records: RecordsConfig,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -134,7 +138,14 @@ impl Config {
             dns_servers: Vec::new(),
             http: None,
             metrics: None,
+            records: RecordsConfig::default(),
         }
+    }
+
+    /// Whether anybody wants to be told of calls: without it none is followed to its end.
+    #[must_use]
+    pub const fn tells_calls(&self) -> bool {
+        self.records.live_calls || !self.records.sinks.is_empty()
     }
 
     /// Reads the file. Paths in it are relative to the folder it stands in.
@@ -229,6 +240,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let dns_servers = dns::read_dns(&mut root);
     let http = http::read_http(&mut root);
     let metrics = http::read_metrics(&mut root);
+    let records = records::read_records(&mut root, folder, mask_numbers);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -248,6 +260,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         dns_servers,
         http,
         metrics,
+        records,
     })
 }
 

@@ -139,6 +139,7 @@ fn desk(config: &Config, handle: &ServerHandle) -> Option<ServerDesk> {
         listening: addresses.map(ToString::to_string).collect(),
         workers: handle.threads.len(),
         state: config.keeping.folder.clone(),
+        calls: handle.call_desk(),
     })
 }
 
