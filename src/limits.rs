@@ -607,3 +607,8 @@ pub const HTTP_WRONG_SECRETS_MAX: usize = 16;
 
 /// Accounts of the HTTP listener.
 pub const HTTP_ACCOUNTS_MAX: usize = 256;
+
+/// Memory the allocator may keep beyond what is in use, in bytes, before it has to give it
+/// back: what some thousand connections had. Less, and a busy server asks for its pages again
+/// and again.
+pub const UNUSED_BYTES_KEPT: usize = 32 * 1024 * 1024;

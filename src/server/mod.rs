@@ -17,6 +17,7 @@ mod reloading;
 mod secret;
 mod sockets;
 mod streams;
+mod tide;
 mod trunks;
 mod turns;
 mod worker;
