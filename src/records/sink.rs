@@ -155,7 +155,6 @@ impl Records {
     }
 
     /// For who wants to know how the sinks stand, at any time.
-    #[must_use]
     pub fn standing(&self) -> impl Fn() -> Vec<SinkStanding> + Send + Sync + 'static {
         let sinks = self.sinks.clone();
         move || sinks.iter().map(|sink| sink.standing()).collect()
