@@ -8,6 +8,7 @@ mod diff;
 mod explain;
 mod export;
 mod fmt;
+mod healthcheck;
 mod history;
 mod history_of;
 mod import;
@@ -69,6 +70,8 @@ enum Verb {
     Run(run::Run),
     /// Show what a running server serves, and whether anything waits for you
     Status(status::Status),
+    /// Exit with 0 when the running server answers
+    Healthcheck(healthcheck::Healthcheck),
     /// Show the trunks of a running server, or give one an order
     Trunk(trunk::Trunk),
     /// Have the running server read its table folder again
@@ -109,6 +112,7 @@ impl Cli {
             Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Status(status) => status.execute(),
+            Verb::Healthcheck(healthcheck) => healthcheck.execute(),
             Verb::Trunk(trunk) => trunk.execute(),
             Verb::Reload(reload) => reload.execute(),
             Verb::Confirm(confirm) => confirm.execute(),

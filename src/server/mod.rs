@@ -64,6 +64,14 @@ use streams::StreamTask;
 use turns::Turns;
 use worker::{ListenerTask, Order, Worker};
 
+/// Reads every certificate and key the configuration names, as a start does.
+///
+/// # Errors
+/// The first file that cannot be used.
+pub fn check_certificates(config: &Config) -> Result<(), TlsFileError> {
+    Certificates::open(config).map(|_| ())
+}
+
 /// A running server starts here.
 #[derive(Debug)]
 pub struct Server;
