@@ -206,8 +206,16 @@ fn check_of_a_configuration() {
     assert!(sound.out.contains("no errors"), "{}", sound.out);
     let misspelt = check(&table, "transport = \"upd\"");
     assert_eq!(misspelt.code, 1);
-    assert!(misspelt.out.contains("trunkline.toml:5"), "{}", misspelt.out);
-    assert_eq!(check(folder.path(), "transport = \"udp\"").code, 1, "no table");
+    assert!(
+        misspelt.out.contains("trunkline.toml:5"),
+        "{}",
+        misspelt.out
+    );
+    assert_eq!(
+        check(folder.path(), "transport = \"udp\"").code,
+        1,
+        "no table"
+    );
     let tls = "transport = \"tls\"\ncertificate = \"none.pem\"\nkey = \"none.key\"";
     let unproven = check(&table, tls);
     assert_eq!(unproven.code, 1);

@@ -96,7 +96,9 @@ impl Check {
         }
         // A closed pipe is no reason to complain.
         let _ = out.write_all(written.as_bytes());
-        if self.format != Format::Json && !self.quiet {
+        // Of a configuration with errors no table was read.
+        let was_read = self.config.is_none() || loaded.summary.toml_files > 0;
+        if self.format != Format::Json && !self.quiet && was_read {
             let _ = writeln!(out, "{}", summary_line(&loaded, took));
         }
         if let Some(unusable) = &certificates {
