@@ -5,6 +5,7 @@ mod color;
 mod confirm;
 mod demo;
 mod diff;
+mod doctor;
 mod explain;
 mod export;
 mod fmt;
@@ -70,6 +71,8 @@ enum Verb {
     Run(run::Run),
     /// Show what a running server serves, and whether anything waits for you
     Status(status::Status),
+    /// Look at everything a server needs, and say what is wrong with it
+    Doctor(doctor::Doctor),
     /// Exit with 0 when the running server answers
     Healthcheck(healthcheck::Healthcheck),
     /// Show the trunks of a running server, or give one an order
@@ -112,6 +115,7 @@ impl Cli {
             Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Status(status) => status.execute(),
+            Verb::Doctor(doctor) => doctor.execute(),
             Verb::Healthcheck(healthcheck) => healthcheck.execute(),
             Verb::Trunk(trunk) => trunk.execute(),
             Verb::Reload(reload) => reload.execute(),
