@@ -387,6 +387,12 @@ pub const DOCTOR_PLACES_MAX: usize = 200;
 /// Bytes of room on the disk under state and logs: a thousand small tables.
 pub const FREE_BYTES_MIN: u64 = 64 << 20;
 
+/// Bytes of the end of the log that go into a support dump: some two thousand calls.
+pub const LOG_TAIL_BYTES_MAX: u64 = 512 << 10;
+
+/// Bytes of `/metrics` that go into a support dump: a thousand trunks, and as much again.
+pub const METRICS_BYTES_MAX: u64 = 16 << 20;
+
 /// Descriptors a server with connections should be allowed: those of one full listener.
 pub const DESCRIPTORS_MIN: u64 = 10_000;
 

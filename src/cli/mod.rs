@@ -2,6 +2,7 @@
 
 mod check;
 mod color;
+mod config;
 mod confirm;
 mod demo;
 mod diff;
@@ -28,6 +29,7 @@ mod scratch;
 mod search;
 mod server;
 mod status;
+mod support_dump;
 mod table_folder;
 mod trunk;
 mod undo;
@@ -73,6 +75,10 @@ enum Verb {
     Status(status::Status),
     /// Look at everything a server needs, and say what is wrong with it
     Doctor(doctor::Doctor),
+    /// Show the configuration in force, defaults included
+    Config(config::ShowConfig),
+    /// Write a folder with all that somebody who helps has to see
+    SupportDump(support_dump::SupportDump),
     /// Exit with 0 when the running server answers
     Healthcheck(healthcheck::Healthcheck),
     /// Show the trunks of a running server, or give one an order
@@ -116,6 +122,8 @@ impl Cli {
             Verb::Run(run) => run.execute(),
             Verb::Status(status) => status.execute(),
             Verb::Doctor(doctor) => doctor.execute(),
+            Verb::Config(config) => config.execute(),
+            Verb::SupportDump(dump) => dump.execute(),
             Verb::Healthcheck(healthcheck) => healthcheck.execute(),
             Verb::Trunk(trunk) => trunk.execute(),
             Verb::Reload(reload) => reload.execute(),

@@ -2,6 +2,7 @@
 
 mod dns;
 mod http;
+mod in_force;
 mod listen;
 mod tls;
 
@@ -13,6 +14,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use control::{CONTROL_SOCKET, ControlConfig};
 pub use http::HttpConfig;
+pub use in_force::HIDDEN;
 
 use crate::generations::Keeping;
 use crate::limits::{PROXY_CALLS_MAX, WORKERS_MAX};
