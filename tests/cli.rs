@@ -99,6 +99,10 @@ fn exit_codes() {
         (1, &["check", "--config", nowhere]),
         (2, &["check", "--config", nowhere, EXAMPLE]),
         (1, &["healthcheck", "--socket", nowhere]),
+        (78, &["config", "--config", nowhere]),
+        (78, &["support-dump", nowhere, "--config", nowhere]),
+        (1, &["doctor", "--config", nowhere]),
+        (2, &["doctor", "now"]),
         (69, &["status", "--socket", nowhere]),
         (69, &["plan", EXAMPLE, "--socket", nowhere]),
     ] {

@@ -178,6 +178,54 @@ fn a_server_that_runs() {
     changed.has("server", "warning", "changes that do not serve");
 }
 
+/// Numbers are hidden in whatever is passed on, also where the log shows them.
+#[test]
+fn a_support_dump_has_no_number() {
+    let ground = Ground::new(
+        "sip:pstn.route",
+        &format!("{REDIRECT}[log]\nfile = \"log\"\n"),
+    );
+    let line = "trunkline route +442079460123 --from pstn --calling 02079461234 # 302\n";
+    fs::write(ground.path("log"), line.repeat(20_000)).unwrap();
+    let dump = ground.path("dump");
+    let run = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+        command.arg("support-dump").arg(&dump).arg("--config");
+        command.arg(ground.path("trunkline.toml")).output().unwrap()
+    };
+    let output = run();
+    let contents = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{contents}");
+    assert!(
+        contents.contains("status.json    left out: no server answers"),
+        "{contents}"
+    );
+    assert!(
+        contents.contains("log.txt        the end of the log"),
+        "{contents}"
+    );
+    assert_eq!(
+        fs::metadata(&dump).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    let log = fs::read_to_string(dump.join("log.txt")).unwrap();
+    assert!((400_000..=512 << 10).contains(&log.len()), "{}", log.len());
+    let hidden = "trunkline route +xxxxxxxxxx23 --from pstn --calling xxxxxxxxx34 # 302";
+    assert!(
+        log.lines().all(|line| line == hidden),
+        "{:?}",
+        log.lines().next()
+    );
+    for file in fs::read_dir(&dump).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        assert!(!text.contains("2079460123") && !text.contains("2079461234"));
+    }
+    assert!(
+        !run().status.success(),
+        "a folder that is there is nobody's to overwrite"
+    );
+}
+
 #[test]
 fn what_is_broken_here() {
     let ground = Ground::new("sip:pstn.route", REDIRECT);
