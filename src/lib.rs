@@ -24,6 +24,8 @@ pub mod limits;
 pub mod observe;
 pub mod plan;
 pub mod proxy;
+#[cfg(feature = "server")]
+pub mod records;
 pub mod routing;
 #[cfg(feature = "server")]
 pub mod server;

@@ -43,9 +43,7 @@ fn every_key_is_documented_and_every_documented_key_is_read() {
         }
     }
     assert!(keys.len() > 35 && tables.len() > 8, "{keys:?} {tables:?}");
-    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
-    let (_, section) = page.split_once("\n## Configuration\n").unwrap();
-    let section = section.split("\n### ").next().unwrap();
+    let section = configuration();
     let mut documented = BTreeSet::new();
     for row in section.lines().filter(|line| line.starts_with("| `")) {
         let cell = row.split(" | ").next().unwrap();
@@ -68,9 +66,7 @@ fn every_key_is_documented_and_every_documented_key_is_read() {
 fn every_key_is_shown() {
     let shown = fs::read_to_string(root().join("src/server/config/in_force.rs")).unwrap();
     let shown = shown.split("#[cfg(test)]").next().unwrap();
-    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
-    let (_, section) = page.split_once("\n## Configuration\n").unwrap();
-    let section = section.split("\n### ").next().unwrap();
+    let section = configuration();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     for row in rows {
         let cell = row.split(" | ").next().unwrap();
@@ -106,6 +102,22 @@ fn every_exit_code_is_documented() {
         .filter_map(|line| line.strip_prefix("| ")?.split(' ').next());
     let documented: BTreeSet<u8> = rows.filter_map(|code| code.parse().ok()).collect();
     assert_eq!(documented, codes, "left: documented, right: in the code");
+}
+
+/// What the pages say under "Configuration", up to the next heading.
+fn configuration() -> String {
+    let mut files = Vec::new();
+    collect(&root().join("docs"), &mut files);
+    let pages = files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|e| e == "md"));
+    let sections = pages.filter_map(|file| {
+        let page = fs::read_to_string(file).unwrap();
+        let (_, section) = page.split_once("\n## Configuration\n")?;
+        let end = section.find("\n##").unwrap_or(section.len());
+        Some(section[..end].to_owned())
+    });
+    sections.collect::<Vec<_>>().join("\n")
 }
 
 fn symptoms() -> String {

@@ -1,5 +1,6 @@
 //! The command line: one file per verb, all calling the library.
 
+mod calls;
 mod check;
 mod color;
 mod config;
@@ -81,6 +82,8 @@ enum Verb {
     SupportDump(support_dump::SupportDump),
     /// Exit with 0 when the running server answers
     Healthcheck(healthcheck::Healthcheck),
+    /// Show the calls that are up on a running server
+    Calls(calls::Calls),
     /// Show the trunks of a running server, or give one an order
     Trunk(trunk::Trunk),
     /// Have the running server read its table folder again
@@ -125,6 +128,7 @@ impl Cli {
             Verb::Config(config) => config.execute(),
             Verb::SupportDump(dump) => dump.execute(),
             Verb::Healthcheck(healthcheck) => healthcheck.execute(),
+            Verb::Calls(calls) => calls.execute(),
             Verb::Trunk(trunk) => trunk.execute(),
             Verb::Reload(reload) => reload.execute(),
             Verb::Confirm(confirm) => confirm.execute(),

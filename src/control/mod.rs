@@ -6,12 +6,14 @@
 
 mod access;
 pub mod accounts;
+mod calls;
 mod client;
 mod files;
 mod protocol;
 mod socket;
 
 pub use access::{Access, Peer};
+pub use calls::{LiveCall, SinkStatus};
 pub use client::{NoAnswer, ask, ask_for_files};
 pub use protocol::{
     Answer, Change, Changed, LastRefused, Ordered, Refused, Reply, Request, SCHEMA, Status,

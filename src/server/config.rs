@@ -4,6 +4,7 @@ mod dns;
 mod http;
 mod in_force;
 mod listen;
+mod records;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use tracing::level_filters::LevelFilter;
 pub use control::{CONTROL_SOCKET, ControlConfig};
 pub use http::HttpConfig;
 pub use in_force::HIDDEN;
+pub use records::RecordsConfig;
 
 use crate::generations::Keeping;
 use crate::limits::{PROXY_CALLS_MAX, WORKERS_MAX};
@@ -59,6 +61,8 @@ pub struct Config {
     pub http: Option<HttpConfig>,
     /// Where metrics are asked for over HTTP; nowhere without one.
     pub metrics: Option<SocketAddr>,
+    /// Where call records go.
+    pub records: RecordsConfig,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -136,7 +140,14 @@ impl Config {
             dns_servers: Vec::new(),
             http: None,
             metrics: None,
+            records: RecordsConfig::default(),
         }
+    }
+
+    /// Whether anybody wants to be told of calls: without it none is followed to its end.
+    #[must_use]
+    pub const fn tells_calls(&self) -> bool {
+        self.records.live_calls || !self.records.sinks.is_empty()
     }
 
     /// Reads the file. Paths in it are relative to the folder it stands in.
@@ -231,6 +242,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let dns_servers = dns::read_dns(&mut root);
     let http = http::read_http(&mut root);
     let metrics = http::read_metrics(&mut root);
+    let records = records::read_records(&mut root, folder, mask_numbers);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -250,6 +262,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         dns_servers,
         http,
         metrics,
+        records,
     })
 }
 

@@ -10,7 +10,7 @@ use super::StartError;
 use super::config::HttpConfig;
 use super::worker::Order;
 use crate::http::{Desk, HttpListener, Watched, metrics, questions};
-use crate::observe::{CallLog, HttpCounters};
+use crate::observe::{CallLog, Feed, HttpCounters};
 use crate::tables::TableStore;
 
 /// An HTTP listener, while it serves.
@@ -26,7 +26,7 @@ pub(super) struct HttpThread {
 pub(super) fn answer_questions(
     config: &HttpConfig,
     store: Arc<TableStore>,
-    calls: CallLog,
+    (calls, feed): (CallLog, Option<Feed>),
     mut orders: watch::Receiver<Order>,
 ) -> Result<HttpThread, StartError> {
     let counters = Arc::new(HttpCounters::new());
@@ -36,7 +36,8 @@ pub(super) fn answer_questions(
         config.template.clone(),
         Arc::clone(&counters),
         calls,
-    );
+    )
+    .told_to(feed);
     let router = questions(Arc::new(desk));
     let end = async move {
         // A closed channel is an order to end.

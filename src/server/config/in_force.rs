@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio_postgres::config::Host;
 use toml::{Table, Value};
 
-use super::{Config, HttpConfig, ListenerConfig, Mode};
+use super::{Config, HttpConfig, ListenerConfig, Mode, RecordsConfig};
 use crate::observe::{LogFormat, MaskNumbers};
+use crate::records::{
+    FileSettings, Format, PostgresSettings, PostgresTls, SinkSettings, Target, WhenFull,
+};
 use crate::transport::{Authority, Clients, PeerTls};
 
 /// What stands for the hash of an account's secret: who reads a configuration that was passed on
@@ -36,6 +40,7 @@ impl Config {
             dns_servers,
             http,
             metrics,
+            records,
         } = self;
         let mut root = Entries::default();
         root.put("tables", path(tables));
@@ -67,6 +72,7 @@ impl Config {
         if !dns_servers.is_empty() {
             root.section("dns", |table| table.put("servers", texts(dns_servers)));
         }
+        root.section("records", |table| call_records(records, table));
         root.section("log", |table| {
             let format = match log.format {
                 LogFormat::Text => "text",
@@ -78,12 +84,7 @@ impl Config {
             table.put("decisions", *log_decisions);
         });
         root.section("privacy", |table| {
-            let mask = match mask_numbers {
-                MaskNumbers::None => "none",
-                MaskNumbers::Last4 => "last4",
-                MaskNumbers::All => "all",
-            };
-            table.put("mask_numbers", mask);
+            table.put("mask_numbers", mask(*mask_numbers));
         });
         root.0
     }
@@ -186,6 +187,107 @@ fn questions(http: &HttpConfig) -> Table {
         }
     });
     table.0
+}
+
+fn call_records(records: &RecordsConfig, table: &mut Entries) {
+    let RecordsConfig { live_calls, sinks } = records;
+    if *live_calls || !sinks.is_empty() {
+        table.put("live_calls", *live_calls);
+    }
+    table.all("sink", sinks.iter().map(sink));
+}
+
+fn sink(sink: &SinkSettings) -> Value {
+    let SinkSettings {
+        name,
+        mask: shown,
+        attempts,
+        target,
+    } = sink;
+    let mut table = Entries::default();
+    table.put("name", name.as_str());
+    table.put("mask_numbers", mask(*shown));
+    table.put("attempts", *attempts);
+    match target {
+        Target::File(FileSettings {
+            path: file,
+            format,
+            bytes_max,
+            age_max,
+            keep,
+        }) => {
+            let format = match format {
+                Format::Ndjson => "ndjson",
+                Format::Csv => "csv",
+                Format::Pipe => "pipe",
+            };
+            table.put("file", path(file));
+            table.put("format", format);
+            table.put("rotate_mb", mebibytes(*bytes_max));
+            table.maybe("rotate_after", age_max.map(duration));
+            table.put("keep", i64::from(*keep));
+        }
+        Target::Postgres(settings, spool) => {
+            let PostgresSettings {
+                database,
+                table: name,
+                tls,
+            } = &**settings;
+            table.put("postgres", way_to(database));
+            table.maybe("password_file", database.get_password().map(|_| HIDDEN));
+            table.put("table", name.as_str());
+            table.put("tls", *tls != PostgresTls::Off);
+            if let PostgresTls::Required(Some(ca)) = tls {
+                table.put("ca", path(ca));
+            }
+            let drops = match spool.when_full {
+                WhenFull::DropOldest => "oldest",
+                WhenFull::DropNewest => "newest",
+            };
+            table.put("spool", path(&spool.folder));
+            table.put("spool_mb", mebibytes(spool.bytes_max));
+            table.put("spool_full_drops", drops);
+            table.put("spool_sync", duration(spool.sync));
+        }
+    }
+    table.0.into()
+}
+
+/// A database, as far as it says where it is and who asks.
+fn way_to(database: &tokio_postgres::Config) -> String {
+    let host = |host: &Host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
+    };
+    let hosts: Vec<_> = database.get_hosts().iter().map(host).collect();
+    let ports: Vec<_> = database.get_ports().iter().map(u16::to_string).collect();
+    let words = [
+        ("host", Some(hosts.join(","))),
+        ("port", Some(ports.join(","))),
+        ("dbname", database.get_dbname().map(str::to_owned)),
+        ("user", database.get_user().map(str::to_owned)),
+    ];
+    let word = |(key, value): (&str, Option<String>)| {
+        let value = value.filter(|value| !value.is_empty())?;
+        Some(format!("{key}={value}"))
+    };
+    words
+        .into_iter()
+        .filter_map(word)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn mask(mask: MaskNumbers) -> &'static str {
+    match mask {
+        MaskNumbers::None => "none",
+        MaskNumbers::Last4 => "last4",
+        MaskNumbers::All => "all",
+    }
+}
+
+fn mebibytes(bytes: u64) -> i64 {
+    i64::try_from(bytes >> 20).unwrap_or(i64::MAX)
 }
 
 /// Keys and values in the order they are put.
@@ -308,6 +410,26 @@ format = "json"
 level = "off"
 file = "log"
 decisions = false
+[records]
+live_calls = true
+[[records.sink]]
+name = "day"
+file = "calls.csv"
+format = "csv"
+rotate_mb = 5
+rotate_after = "3600s"
+keep = 3
+attempts = false
+mask_numbers = "all"
+[[records.sink]]
+name = "base"
+postgres = "host=/run/postgresql port=5433 dbname=calls user=trunkline"
+table = "calls.records"
+ca = "ca.pem"
+spool = "spool"
+spool_mb = 7
+spool_full_drops = "newest"
+spool_sync = "0s"
 [privacy]
 mask_numbers = "last4"
 "#;
