@@ -2,7 +2,8 @@
 //!
 //! Runs itself under valgrind and counts only what the engine does with the messages of one
 //! kind, sockets and table loading left out. Counts do not depend on what else the machine
-//! does.
+//! does. `FOLLOWED=1` in the environment has the engine follow calls to their end, as it does
+//! where records are written.
 
 #[allow(
     dead_code,
@@ -69,6 +70,9 @@ fn work(kind: usize) {
         kind,
         counts: false,
     };
+    if env::var_os("FOLLOWED").is_some() {
+        site.bench.engine.follow_calls();
+    }
     for id in 0..WARM + CALLS {
         site.counts = id >= WARM;
         site.call(&id.to_string());

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::call_detail::text;
 use super::feed::{Feed, FeedCounts, FeedEnd, FeedEvent, Subscribers, Subscription, Told};
 use super::{CallDetail, EndDetail, LoneEnd, NoBeginning};
-use crate::limits::{FEED_PAUSE_MS, LIVE_CALL_S_MAX, LIVE_CALLS_MAX};
+use crate::limits::{FEED_PAUSE_MS, FEED_QUEUE_MAX, LIVE_CALL_S_MAX, LIVE_CALLS_MAX};
 use crate::proxy::{CallEnded, CallWords, ProxiedCall};
 
 /// The observer of a server, for all who ask it. A clone is the same observer.
@@ -137,7 +137,7 @@ impl Run {
         // this thread two hundred times a second at most.
         while let Ok(event) = end.queue.recv() {
             self.take(event);
-            for event in end.queue.try_iter() {
+            for event in end.queue.try_iter().take(FEED_QUEUE_MAX) {
                 self.take(event);
             }
             if swept.elapsed() > SWEEP {
@@ -250,4 +250,123 @@ fn later(at: Timestamp, ms: u64) -> Timestamp {
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);
     at.checked_add(jiff::SignedDuration::from_millis(ms))
         .unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use super::*;
+    use crate::observe::AnsweredBy;
+    use crate::proxy::CallEnd;
+
+    fn run() -> Run {
+        let observer = Observer {
+            live: Arc::default(),
+            subscribers: Subscribers::default(),
+            counts: Arc::default(),
+        };
+        Run {
+            observer,
+            listeners: Vec::new(),
+            began_us: 0x5EED,
+            named: 0,
+        }
+    }
+
+    fn call(at: Timestamp, from: &str) -> Arc<CallDetail> {
+        Arc::new(CallDetail {
+            id: "x-1".into(),
+            answered_by: AnsweredBy::Proxy,
+            at,
+            listener: "".into(),
+            transport: "udp",
+            source: "10.0.0.1:5060".parse().unwrap(),
+            call_id: "one".into(),
+            session_id: None,
+            from: from.into(),
+            dialled: "1".into(),
+            called: None,
+            shown: None,
+            calling: None,
+            emergency: false,
+            decision: "route",
+            routes: Vec::new(),
+            rule: None,
+            generation: 1,
+            attempts: Vec::new(),
+            status: 200,
+            ended_by: "answer",
+            progress_ms: None,
+            answer_ms: 250,
+            end: None,
+        })
+    }
+
+    fn ended(call: Option<u64>) -> CallEnded {
+        CallEnded {
+            call,
+            by: CallEnd::Caller,
+            up_ms: call.map(|_| 1_000),
+            bye: bytes::Bytes::from_static(b"BYE sip:a@b SIP/2.0\r\nCall-ID: one\r\n\r\n"),
+            source: None,
+        }
+    }
+
+    #[test]
+    fn the_oldest_are_shown_and_those_of_a_group() {
+        let run = run();
+        let now: Timestamp = "2026-03-02T10:00:00Z".parse().unwrap();
+        for number in 0..50_u64 {
+            let at = later(now, (number * 7) % 50);
+            let from = if number % 5 == 0 { "pstn" } else { "sbc" };
+            run.live().0.insert(number, call(at, from));
+        }
+        let shown = run.observer.live_calls(None, 3);
+        let ages: Vec<_> = shown.calls.iter().map(|call| call.at).collect();
+        assert_eq!(
+            (shown.count, ages),
+            (50, vec![now, later(now, 1), later(now, 2)])
+        );
+        assert_eq!(run.observer.live_calls(Some("pstn"), 100).calls.len(), 10);
+        assert_eq!(run.observer.live_calls(Some("nobody"), 100).count, 0);
+    }
+
+    #[test]
+    fn an_end_finds_its_beginning_or_says_why_not() {
+        let mut run = run();
+        let began: Timestamp = "2026-03-02T10:00:00Z".parse().unwrap();
+        run.live().0.insert(7, call(began, "sbc"));
+        let late: Timestamp = "2026-03-02T11:00:00Z".parse().unwrap();
+        let Told::Over(over) = run.ended(&ended(Some(7)), late) else {
+            panic!("it was up");
+        };
+        // By the engine's clock, not by that of whoever tells of it.
+        assert_eq!(over.end.as_ref().unwrap().at, later(began, 1_250));
+        for (number, why) in [(Some(7), NoBeginning::Missed), (None, NoBeginning::Before)] {
+            let Told::LoneEnd(end) = run.ended(&ended(number), late) else {
+                panic!("nobody knows it");
+            };
+            assert_eq!((end.why, &*end.call_id, end.end.at), (why, "one", late));
+        }
+    }
+
+    #[test]
+    fn a_call_whose_end_was_lost_is_not_up_for_ever() {
+        let run = run();
+        let mut hears = run.observer.subscribe(10).unwrap();
+        let now: Timestamp = "2026-03-09T10:00:01Z".parse().unwrap();
+        run.live()
+            .0
+            .insert(1, call("2026-03-02T10:00:00Z".parse().unwrap(), "sbc"));
+        run.live()
+            .0
+            .insert(2, call("2026-03-02T10:00:02Z".parse().unwrap(), "sbc"));
+        run.sweep(now);
+        assert_eq!(run.observer.live_count(), 1);
+        let Some(Told::Over(over)) = hears.try_recv() else {
+            panic!("it is told");
+        };
+        assert_eq!(over.end.as_ref().unwrap().by, None);
+        assert!(hears.try_recv().is_none());
+    }
 }

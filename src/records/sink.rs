@@ -155,7 +155,6 @@ impl Records {
     }
 
     /// For who wants to know how the sinks stand, at any time.
-    #[must_use]
     pub fn standing(&self) -> impl Fn() -> Vec<SinkStanding> + Send + Sync + 'static {
         let sinks = self.sinks.clone();
         move || sinks.iter().map(|sink| sink.standing()).collect()
@@ -164,10 +163,17 @@ impl Records {
     /// Waits until what was heard is written, once the observer has ended; not longer than
     /// [`SINK_STOP_MS_MAX`] for sinks that take nothing.
     pub fn join(&mut self) {
-        self.stop.0.get_or_init(Instant::now);
+        let began = *self.stop.0.get_or_init(Instant::now);
+        let most = Duration::from_millis(SINK_STOP_MS_MAX + SINK_RETRY_MS_FIRST);
         for thread in self.threads.drain(..) {
-            // It panics for defects only, and has said so.
-            let _ = thread.join();
+            while !thread.is_finished() && began.elapsed() < most {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // One that hangs on a disk or a network is left to the end of the process; what its
+            // spool has is there at the next start. One that panicked has said so.
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -23,35 +23,25 @@ fn rows_are_in_the_table_once_whatever_is_sent_again() {
     );
     let call = |server: &Program, id: &str| {
         let phone = Phone::new(server.address);
-        assert!(
-            phone
-                .ask(&phone.invite("+442071838750", id))
-                .starts_with("SIP/2.0 302 ")
-        );
+        // Its branch and tag are tokens; the Call-ID may be any word.
+        let invite = phone.invite("+442071838750", "plain");
+        let invite = invite.replace("Call-ID: plain", &format!("Call-ID: {id}"));
+        let answer = phone.ask(&invite);
+        assert!(answer.starts_with("SIP/2.0 302 "), "{answer}");
     };
     let count = |cluster: &Cluster| {
         cluster.column("SELECT count(*)::text FROM trunkline_records")[0]
             .parse::<u64>()
             .unwrap()
     };
-    // Quotes, braces, what is no UTF-8: a peer's bytes are a value and nothing else.
-    for id in [
-        "plain",
-        "x'; DROP TABLE trunkline_records; --",
-        "\\u0041\\\\\"{}",
-    ] {
+    // Quotes, escapes, braces: a peer's bytes are a value and nothing else.
+    let words = ["plain", "x')--\"DROP", "\\u0041\\\\{}%00"];
+    for id in words {
         call(&server, id);
     }
     until("three rows", || count(&cluster) == 3);
     let ids = cluster.column("SELECT call_id FROM trunkline_records ORDER BY t_setup, record_id");
-    assert_eq!(
-        ids,
-        [
-            "plain",
-            "x'; DROP TABLE trunkline_records; --",
-            "\\u0041\\\\\"{}"
-        ]
-    );
+    assert_eq!(ids, words);
     let shown = cluster.column(
         "SELECT concat_ws(' ', event, from_group, trunk, to_out, host(src_ip), sip_code, \
          extract(timezone FROM t_setup) IS NOT NULL) FROM trunkline_records LIMIT 1",

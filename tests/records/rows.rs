@@ -194,7 +194,7 @@ fn a_proxied_call_is_a_row_for_each_attempt_and_one_for_the_call() {
     assert!(call["duration_ms"].is_u64());
     assert_eq!(
         json_lines(&server.path("few.ndjson")),
-        [call.clone()],
+        std::slice::from_ref(call),
         "calls only"
     );
 

@@ -5,6 +5,9 @@ use std::fmt;
 use super::{Page, signed};
 use crate::observe::{CallsStanding, SinkStanding};
 
+/// A counter of a sink: its name, its help, its value.
+type Counter = (&'static str, &'static str, fn(&SinkStanding) -> u64);
+
 impl Page<'_, '_> {
     pub(super) fn calls(&mut self, calls: &CallsStanding) -> fmt::Result {
         self.gauge(
@@ -18,7 +21,7 @@ impl Page<'_, '_> {
         self.counter("feed_dropped", help, calls.dropped)?;
         let help = "Answered calls whose end nobody could wait for";
         self.counter("feed_unfollowed", help, calls.unfollowed)?;
-        let counters: [(&str, &str, fn(&SinkStanding) -> u64); 8] = [
+        let counters: [Counter; 8] = [
             (
                 "records_acknowledged",
                 "Call records that no end of the process loses",

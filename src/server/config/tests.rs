@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 use super::*;
+use crate::records::{Format, PostgresTls, Target, WhenFull};
 use crate::transport::{Authority, Clients};
 
 fn read(text: &str) -> Result<Config, String> {
@@ -392,5 +393,84 @@ fn tells_every_mistake_about_questions() {
     ] {
         let report = read(&text).unwrap_err();
         assert!(report.contains(said), "{said}:\n{report}");
+    }
+}
+
+#[test]
+fn reads_where_records_go() {
+    let text = format!(
+        "tables = \"t\"\n{LISTEN}[privacy]\nmask_numbers = \"all\"\n[state]\ndir = \"state\"\n\
+         [[records.sink]]\nname = \"calls\"\nfile = \"calls.csv\"\nformat = \"csv\"\nrotate_mb = 7\n\
+         rotate_after = \"24h\"\nkeep = 3\nattempts = false\nmask_numbers = \"last4\"\n\
+         [[records.sink]]\nname = \"db\"\npostgres = \"host=/run/postgresql dbname=calls user=x\"\n\
+         table = \"cdr.calls\"\nca = \"ca.pem\"\nspool_mb = 9\nspool_full_drops = \"newest\"\nspool_sync = \"0s\"\n"
+    );
+    let config = read(&text).unwrap().in_folders(None, None);
+    assert!(config.tells_calls() && !config.records.live_calls);
+    let [calls, db] = &config.records.sinks[..] else {
+        panic!("{:?}", config.records);
+    };
+    assert_eq!((calls.mask, calls.attempts), (MaskNumbers::Last4, false));
+    assert_eq!((db.mask, db.attempts), (MaskNumbers::All, true));
+    let Target::File(file) = &calls.target else {
+        panic!("{calls:?}");
+    };
+    assert_eq!(
+        (file.format, file.bytes_max, file.keep),
+        (Format::Csv, 7 << 20, 3)
+    );
+    assert_eq!(file.age_max, Some(Duration::from_secs(86_400)));
+    let Target::Postgres(database, spool) = &db.target else {
+        panic!("{db:?}");
+    };
+    assert_eq!(database.table, "cdr.calls");
+    assert!(matches!(&database.tls, PostgresTls::Required(Some(ca)) if ca.ends_with("ca.pem")));
+    assert!(spool.folder.ends_with("state/spool-db"), "{spool:?}");
+    assert_eq!((spool.bytes_max, spool.sync), (9 << 20, Duration::ZERO));
+    assert_eq!(spool.when_full, WhenFull::DropNewest);
+    let nothing = read(&format!("tables = \"t\"\n{LISTEN}")).unwrap();
+    assert!(!nothing.tells_calls());
+    let only_live = format!("tables = \"t\"\n{LISTEN}[records]\nlive_calls = true\n");
+    assert!(read(&only_live).unwrap().tells_calls());
+}
+
+#[test]
+fn says_what_is_wrong_with_a_sink() {
+    for (sink, why) in [
+        ("file = \"a\"", "name"),
+        (
+            "name = \"a b\"\nfile = \"a\"",
+            "cannot be the name of a sink",
+        ),
+        ("name = \"a\"", "file"),
+        ("name = \"a\"\nfile = \"a\"\nformat = \"xml\"", "xml"),
+        ("name = \"a\"\nfile = \"a\"\nspool = \"b\"", "spool"),
+        (
+            "name = \"a\"\npostgres = \"nonsense\"",
+            "no way to a database",
+        ),
+        (
+            "name = \"a\"\npostgres = \"host=x\"\ntable = \"a; drop\"",
+            "needs no quotes",
+        ),
+        (
+            "name = \"a\"\npostgres = \"host=x\"\npassword_file = \"none\"",
+            "cannot be read",
+        ),
+        (
+            "name = \"a\"\nfile = \"a\"\n[[records.sink]]\nname = \"a\"\nfile = \"b\"",
+            "two sinks",
+        ),
+        (
+            "name = \"a\"\nfile = \"a\"\n[[records.sink]]\nname = \"b\"\nfile = \"a\"",
+            "another sink",
+        ),
+    ] {
+        let text = format!("tables = \"t\"\n{LISTEN}[[records.sink]]\n{sink}\n");
+        let told = read(&text).unwrap_err();
+        assert!(
+            told.contains(why) && told.contains("trunkline.toml:"),
+            "{sink}\n{told}"
+        );
     }
 }
