@@ -46,7 +46,9 @@ const LAYERS: &[Layer] = &[
     Layer { module: "records",     pure: false, total: true,  may_use: &["limits", "observe", "proxy::CallEnd"] },
     Layer { module: "http",        pure: false, total: true,  may_use: &["limits", "routing", "tables", "observe", "proxy::CallEvent", "proxy::call_hash"] },
     Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "records", "http", "ledger", "generations", "control"] },
-    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "sip", "routing", "plan", "transaction", "tables", "import", "export", "wave", "proxy", "transport", "observe", "http", "ledger", "generations", "control", "server"] },
+    // A start that is not made: reads what the server reads, asks whom it asks.
+    Layer { module: "doctor",      pure: false, total: false, may_use: &["limits", "system", "routing", "tables", "proxy", "sip", "transport", "control", "server"] },
+    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "doctor", "sip", "routing", "plan", "transaction", "tables", "import", "export", "wave", "proxy", "transport", "observe", "http", "ledger", "generations", "control", "server"] },
 ];
 
 /// Paths a pure module never names.

@@ -2,6 +2,7 @@
 
 mod dns;
 mod http;
+mod in_force;
 mod listen;
 mod records;
 mod tls;
@@ -14,6 +15,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use control::{CONTROL_SOCKET, ControlConfig};
 pub use http::HttpConfig;
+pub use in_force::HIDDEN;
 pub use records::RecordsConfig;
 
 use crate::generations::Keeping;
