@@ -40,7 +40,11 @@ fn rows_are_in_the_table_once_whatever_is_sent_again() {
         call(&server, id);
     }
     until("three rows", || count(&cluster) == 3);
-    let ids = cluster.column("SELECT call_id FROM trunkline_records ORDER BY t_setup, record_id");
+    // Calls of one millisecond on two workers have no order.
+    let mut ids = cluster.column("SELECT call_id FROM trunkline_records");
+    ids.sort();
+    let mut words = words.map(str::to_owned);
+    words.sort();
     assert_eq!(ids, words);
     let shown = cluster.column(
         "SELECT concat_ws(' ', event, from_group, trunk, to_out, host(src_ip), sip_code, \
