@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`routing::route`], then [`proxy::RedirectServer`], then [`tables::load`].
 
+pub mod api;
 pub mod cli;
 pub mod control;
 pub mod export;

@@ -1,10 +1,11 @@
 //! One table that came to serve, and how.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A table that came to serve. Two generations may have one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Generation {
     /// Its number: one more than that of the generation before it.
     pub number: u64,
@@ -12,6 +13,7 @@ pub struct Generation {
     pub sha256: String,
     /// When it came to serve.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Who had it served: a user, `signal`, `start` or `deadline`.
     pub by: String,
@@ -31,8 +33,12 @@ impl Generation {
     /// What is said while it serves in place of what the operator's folder says.
     #[must_use]
     pub fn in_place_of_folder(&self) -> String {
+        let next = match self.cause {
+            Cause::Draft => "bring its changes there",
+            _ => "the next reload reads it",
+        };
         format!(
-            "gen {} serves ({} by {} at {:.0}), NOT the table folder: the next reload reads it",
+            "gen {} serves ({} by {} at {:.0}), NOT the table folder: {next}",
             self.number,
             self.cause.as_str(),
             self.by,
@@ -42,7 +48,7 @@ impl Generation {
 }
 
 /// How a generation came to serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The process started, and the folder said something new.
@@ -55,6 +61,8 @@ pub enum Cause {
     Rollback,
     /// Its successor was not confirmed in time.
     Return,
+    /// A draft was applied: a table that was made beside the folder.
+    Draft,
 }
 
 impl Cause {
@@ -67,12 +75,13 @@ impl Cause {
             Self::Undo => "undo",
             Self::Rollback => "rollback",
             Self::Return => "return",
+            Self::Draft => "draft",
         }
     }
 }
 
 /// How much a table holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Rows of all DID lists.
     pub dids: u64,

@@ -3,10 +3,11 @@
 use super::generation::rfc3339;
 use crate::limits::TRUNK_ORDERS_MAX;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a trunk is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderKind {
     /// Take calls while it is able to: the end of an order.
@@ -30,7 +31,7 @@ impl OrderKind {
 }
 
 /// An order that somebody gave about a trunk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrunkOrder {
     /// Name of the trunk.
     pub trunk: String,
@@ -40,6 +41,7 @@ pub struct TrunkOrder {
     pub order: OrderKind,
     /// When the order was given.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Who gave it.
     pub by: String,

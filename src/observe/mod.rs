@@ -3,6 +3,7 @@
 //! Nothing here can slow a call down for long: lines go through a bounded queue that
 //! drops and counts, counters are plain atomics of one worker each.
 
+mod api_counters;
 mod call_line;
 mod counters;
 mod http_counters;
@@ -14,6 +15,7 @@ mod proxied_call_line;
 mod shell_word;
 mod trunk_turns;
 
+pub use api_counters::{ApiCounters, ApiOutcome};
 pub use call_line::{CallLine, CallLog, MaskNumbers};
 pub use counters::{Counters, Proxied, Totals};
 pub use http_counters::{HttpCounters, HttpOutcome};

@@ -59,5 +59,5 @@ pub use proxy_event::{
     ProxyRefusal, ProxyRefused, ProxyRepeat,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};
-pub use sources::one_owner;
+pub use sources::{Sources, one_owner};
 pub use table_view::way_to;

@@ -1,5 +1,6 @@
 //! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
 
+mod api;
 mod dns;
 mod http;
 mod listen;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+pub use api::ApiConfig;
 pub use control::{CONTROL_SOCKET, ControlConfig};
 pub use http::HttpConfig;
 
@@ -57,6 +59,10 @@ pub struct Config {
     pub http: Option<HttpConfig>,
     /// Where metrics are asked for over HTTP; nowhere without one.
     pub metrics: Option<SocketAddr>,
+    /// Certificates for metrics, for TLS.
+    pub metrics_tls: Option<ListenerTls>,
+    /// The admin API.
+    pub api: ApiConfig,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -134,6 +140,8 @@ impl Config {
             dns_servers: Vec::new(),
             http: None,
             metrics: None,
+            metrics_tls: None,
+            api: ApiConfig::default(),
         }
     }
 
@@ -227,8 +235,9 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let keeping = control::read_state(&mut root, folder);
     let control = control::read_control(&mut root, folder);
     let dns_servers = dns::read_dns(&mut root);
-    let http = http::read_http(&mut root);
-    let metrics = http::read_metrics(&mut root);
+    let http = http::read_http(&mut root, folder);
+    let (metrics, metrics_tls) = http::read_metrics(&mut root, folder);
+    let api = api::read_api(&mut root, folder);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -248,6 +257,8 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         dns_servers,
         http,
         metrics,
+        metrics_tls,
+        api,
     })
 }
 

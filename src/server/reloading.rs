@@ -169,7 +169,7 @@ fn log(verb: &str, outcome: &Result<Reload, Denied>, asked: &Asked, generations:
         Ok(Reload::NotMade { generation, cause }) => {
             tracing::error!("{verb} refused, gen {generation} kept: {cause}");
         }
-        Err(denied @ Denied::Unconfirmed { .. }) => {
+        Err(denied @ (Denied::Unconfirmed { .. } | Denied::DraftServes { .. })) => {
             tracing::error!("{verb} refused, gen {serving} kept: {denied}");
         }
         // A slip of whoever typed it, who has been told.

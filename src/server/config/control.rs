@@ -43,8 +43,12 @@ impl Config {
         if self.keeping.folder.is_none() {
             self.keeping.folder = first(state);
         }
+        let runtime = first(runtime);
         if self.control.socket.is_none() {
-            self.control.socket = first(runtime).map(|folder| folder.join("control.sock"));
+            self.control.socket = runtime.as_ref().map(|folder| folder.join("control.sock"));
+        }
+        if self.api.socket.is_none() {
+            self.api.socket = runtime.map(|folder| folder.join("api.sock"));
         }
         self
     }
