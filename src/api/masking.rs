@@ -40,7 +40,8 @@ pub(super) async fn apply(mask: MaskNumbers, caller: &Caller, response: Response
     Response::from_parts(parts, value.to_string().into())
 }
 
-fn walk(mask: MaskNumbers, value: &mut Value) {
+/// Masks every number in the strings of a value.
+pub(super) fn walk(mask: MaskNumbers, value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Some(masked) = masked(mask, text) {

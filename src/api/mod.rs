@@ -1,18 +1,22 @@
 //! The admin API: what a running server serves, and what is done about it, over HTTP.
 //!
 //! Everything that changes goes through the [`Desk`] of the control socket, so that both
-//! doors lead to the same room. [`router`] answers below `/api/v1`; docs/api.md is its page.
+//! doors lead to the same room. [`open`] answers below `/api/v1`; docs/api.md is its page.
 
 mod admission;
 mod asking;
 mod audit;
 mod caller;
 mod changes;
+mod comparing;
 mod dids;
+mod drafts;
+mod events;
 mod generations;
 mod heavy;
 mod masking;
 mod pages;
+mod patch;
 mod problem;
 mod reading;
 mod repeats;
@@ -20,17 +24,23 @@ mod status;
 mod table;
 mod token;
 mod trunks;
+mod turns;
 
 pub use audit::Audit;
 pub use caller::Role;
+pub use events::{EventKind, Events};
+pub use problem::finding;
 pub use token::{TOKEN_PREFIX, Token, token_text};
 
 use std::fmt;
 use std::hash::RandomState;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use caller::Caller;
+use drafts::Drafts;
 use heavy::Heavy;
 use pages::Pages;
 use problem::Problem;
@@ -55,10 +65,12 @@ pub struct Parts {
     pub tokens: Vec<Token>,
     /// How much of telephone numbers viewers see.
     pub mask: MaskNumbers,
-    /// What is counted.
-    pub counters: Arc<ApiCounters>,
+    /// What happens.
+    pub events: Events,
     /// Where changes are written down.
     pub audit: Arc<Audit>,
+    /// A folder for drafts, whose content is nobody else's; without one there are none.
+    pub drafts: Option<PathBuf>,
 }
 
 /// The API of a running server.
@@ -68,11 +80,13 @@ struct Api {
     watched: Watched,
     tokens: Vec<Token>,
     mask: MaskNumbers,
+    events: Events,
     counters: Arc<ApiCounters>,
     audit: Arc<Audit>,
     wrong_tokens: Mutex<Sources>,
     repeats: Repeats,
     heavy: Heavy,
+    drafts: Drafts,
     /// The OpenAPI document.
     document: OnceLock<String>,
 }
@@ -86,7 +100,9 @@ impl fmt::Debug for Parts {
 /// All that is answered, below `/api/v1`. Whoever asks is known by what the listener puts
 /// among the extensions of the request: a [`control::Peer`](crate::control::Peer) or a
 /// [`std::net::SocketAddr`].
-pub fn router(parts: Parts) -> Router {
+///
+/// The [`Attendant`] is to attend while the router answers.
+pub fn open(parts: Parts) -> (Router, Attendant) {
     let mut wrong_tokens = Sources::new(RandomState::new());
     wrong_tokens.set(API_WRONG_TOKENS_PER_SECOND_MAX);
     let api = Arc::new(Api {
@@ -95,11 +111,13 @@ pub fn router(parts: Parts) -> Router {
         watched: parts.watched,
         tokens: parts.tokens,
         mask: parts.mask,
-        counters: parts.counters,
+        counters: Arc::clone(parts.events.counters()),
+        events: parts.events,
         audit: parts.audit,
         wrong_tokens: Mutex::new(wrong_tokens),
         repeats: Repeats::default(),
         heavy: Heavy::new(),
+        drafts: Drafts::new(parts.drafts),
         document: OnceLock::new(),
     });
     let sections = [
@@ -109,17 +127,53 @@ pub fn router(parts: Parts) -> Router {
         dids::pages,
         generations::pages,
         trunks::pages,
+        comparing::pages,
         changes::pages,
+        drafts::pages,
+        events::pages,
     ];
     let none = Pages::new(Arc::clone(&api));
     let pages = sections.iter().fold(none, |pages, add| add(pages));
     let (resources, document) = pages.finish();
     let _ = api.document.set(document.to_string());
-    resources
+    let router = resources
         .fallback(problem::no_such_resource)
         .method_not_allowed_fallback(problem::no_such_method)
-        .with_state(api)
+        .with_state(Arc::clone(&api));
+    (router, Attendant(api))
 }
+
+/// Looks after what nobody asks for: trunks that turn, drafts that were left.
+pub struct Attendant(Arc<Api>);
+
+impl Attendant {
+    /// Attends until the future is dropped; all who listen to events are hung up on then.
+    pub async fn attend(self) {
+        let api = &self.0;
+        let mut looked = tokio::time::interval(LOOK);
+        let mut known = turns::states(&api.generations);
+        loop {
+            looked.tick().await;
+            api.drafts.sweep();
+            known = turns::told(&api.events, &known, turns::states(&api.generations));
+        }
+    }
+}
+
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        self.0.events.close();
+    }
+}
+
+impl fmt::Debug for Attendant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attendant")
+    }
+}
+
+/// How late it may be told that a trunk has turned.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Api {
     fn wrong_tokens(&self) -> MutexGuard<'_, Sources> {

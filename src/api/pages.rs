@@ -43,6 +43,8 @@ pub(super) struct Page {
     query: Option<SchemaOf>,
     values: Vec<Value>,
     answers: Vec<(u16, &'static str, Option<SchemaOf>)>,
+    /// Other forms of answers.
+    others: Vec<(u16, &'static str)>,
     problems: Vec<u16>,
 }
 
@@ -98,8 +100,15 @@ impl Page {
             query: None,
             values: Vec::new(),
             answers: Vec::new(),
+            others: Vec::new(),
             problems: Vec::new(),
         }
+    }
+
+    /// For those who are this at least.
+    pub(super) const fn may(mut self, role: Role) -> Self {
+        self.may = Some(role);
+        self
     }
 
     /// For whoever can reach it.
@@ -108,9 +117,22 @@ impl Page {
         self
     }
 
+    /// The path as the router has it.
+    pub(super) const fn routed_as(mut self, route: &'static str) -> Self {
+        self.route = route;
+        self
+    }
+
     /// A JSON body.
     pub(super) fn takes<T: JsonSchema>(mut self) -> Self {
         self.body = Some((JSON, |schemas| schemas.subschema_for::<T>()));
+        self
+    }
+
+    /// A body of text, of at most so many bytes.
+    pub(super) fn takes_text(mut self, bytes_max: usize) -> Self {
+        self.body = Some(("text/plain", |schemas| schemas.subschema_for::<String>()));
+        self.body_bytes_max = bytes_max;
         self
     }
 
@@ -164,6 +186,12 @@ impl Page {
     /// An answer that is something else, or nothing.
     pub(super) fn gives_other(mut self, status: u16, kind: &'static str) -> Self {
         self.answers.push((status, kind, None));
+        self
+    }
+
+    /// The same answer in another form, where the request asks for it.
+    pub(super) fn gives_too(mut self, status: u16, kind: &'static str) -> Self {
+        self.others.push((status, kind));
         self
     }
 
@@ -253,6 +281,11 @@ impl Pages {
             };
             let answer = json!({"description": phrase(*status), "content": content});
             answers.insert(status.to_string(), answer);
+        }
+        for (status, kind) in &page.others {
+            if let Some(answer) = answers.get_mut(&status.to_string()) {
+                answer["content"][kind] = json!({"schema": {"type": "string"}});
+            }
         }
         let mut wrong = page.problems;
         wrong.extend([400, 503]);

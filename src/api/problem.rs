@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::control::{Finding, Refused};
 use crate::generations::{Denied, Generations};
+use crate::tables::{Diagnostic, Report};
 
 /// A refusal, as `application/problem+json`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -102,6 +103,14 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", title, detail)
     }
 
+    /// 422: a table with errors.
+    pub(super) fn of_report(report: &Report) -> Self {
+        let (status, code, title) = kind("table");
+        let mut problem = Self::new(status, code, title, format!("{} errors", report.errors));
+        problem.findings = report.diagnostics.iter().map(finding).collect();
+        problem
+    }
+
     pub(super) const fn again_in(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
         self
@@ -181,4 +190,20 @@ pub(super) async fn no_such_resource() -> Problem {
 pub(super) async fn no_such_method() -> Problem {
     let title = "The resource has no such method";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_method", title, "")
+}
+
+/// A finding of `check`, as it is told.
+#[must_use]
+pub fn finding(found: &Diagnostic) -> Finding {
+    let place = found.place();
+    let within = place.filter(|place| !place.is_whole_file());
+    Finding {
+        code: found.code.as_str().to_owned(),
+        severity: found.severity.as_str().to_owned(),
+        message: found.message.clone(),
+        file: place.map(|place| place.file.clone()),
+        line: within.map(|place| place.line),
+        column: within.map(|place| place.column),
+        help: found.help.clone(),
+    }
 }

@@ -14,7 +14,6 @@ mod import;
 mod move_dids;
 mod pages;
 mod plan;
-mod plan_json;
 mod plan_text;
 mod reconcile;
 mod reload;
@@ -27,6 +26,7 @@ mod search;
 mod server;
 mod status;
 mod table_folder;
+mod token;
 mod trunk;
 mod undo;
 
@@ -83,6 +83,8 @@ enum Verb {
     History(history::History),
     /// Show what one generation does to calls that another did otherwise
     Diff(diff::Diff),
+    /// Make tokens for the admin API
+    Token(token::Token),
     /// Play the example: real calls, a number that moves, a table with a mistake
     Demo(demo::Demo),
     /// Print what a shell needs to complete the command line
@@ -116,6 +118,7 @@ impl Cli {
             Verb::Rollback(rollback) => rollback.execute(),
             Verb::History(history) => history.execute(),
             Verb::Diff(diff) => diff.execute(),
+            Verb::Token(token) => token.execute(),
             Verb::Demo(demo) => demo.execute(),
             Verb::Completions(completions) => completions.execute(),
             Verb::Man(man) => man.execute(),

@@ -12,10 +12,10 @@ use super::config::ApiConfig;
 use super::desk::ServerDesk;
 use super::questions::{HttpThread, start};
 use super::worker::Order;
-use crate::api::{Audit, Parts, router};
+use crate::api::{Audit, Parts, open};
 use crate::control::LocalDoor;
 use crate::http::{HttpListener, TurnedAway, Watched};
-use crate::observe::{ApiCounters, ApiOutcome, MaskNumbers};
+use crate::observe::{ApiOutcome, MaskNumbers};
 
 /// The admin API, while it is answered.
 #[derive(Debug)]
@@ -30,7 +30,6 @@ pub(super) struct Staff {
     pub(super) desk: Arc<ServerDesk>,
     pub(super) watched: Watched,
     pub(super) mask: MaskNumbers,
-    pub(super) counters: Arc<ApiCounters>,
 }
 
 impl Admin {
@@ -53,24 +52,38 @@ impl Admin {
         if config.socket.is_none() && config.listen.is_none() {
             return Ok(admin);
         }
-        let counters = Arc::clone(&staff.counters);
+        let events = staff.desk.bench.events.clone();
+        let counters = Arc::clone(events.counters());
         let turned_away = TurnedAway::new(move || counters.count(ApiOutcome::NoRoom));
-        let router = router(Parts {
+        let (router, attendant) = open(Parts {
             generations: Arc::clone(&staff.desk.bench.generations),
+            drafts: (staff.desk.state.as_deref()).map(|state| state.join("drafts")),
             desk: staff.desk,
             watched: staff.watched,
             tokens: config.tokens.clone(),
             mask: staff.mask,
-            counters: staff.counters,
+            events,
             audit,
         });
-        let end = |mut orders: watch::Receiver<Order>| async move {
-            let _ = orders.wait_for(|order| *order == Order::Stop).await;
+        // Goes with the first of the listeners.
+        let mut attendant = Some(attendant);
+        let mut end = || {
+            let (mut orders, attendant) = (orders.clone(), attendant.take());
+            async move {
+                let stop = orders.wait_for(|order| *order == Order::Stop);
+                match attendant {
+                    Some(attendant) => tokio::select! {
+                        () = attendant.attend() => {}
+                        _ = stop => {}
+                    },
+                    None => drop(stop.await),
+                }
+            }
         };
         if let Some(path) = &config.socket {
             let door = LocalDoor::bind(path).map_err(StartError::Socket)?;
             let listener = HttpListener::local(door, router.clone(), turned_away.clone());
-            let thread = start("api", &at(path), listener, end(orders.clone()))?;
+            let thread = start("api", &at(path), listener, end())?;
             admin.threads.push(thread);
         }
         if let Some(address) = config.listen {
@@ -78,7 +91,7 @@ impl Admin {
             let listener = HttpListener::bind(address, tls, router, turned_away)
                 .map_err(|cause| StartError::Http { address, cause })?;
             let shown = address.to_string();
-            let thread = start("api", &shown, listener, end(orders.clone()))?;
+            let thread = start("api", &shown, listener, end())?;
             admin.threads.push(thread);
         }
         Ok(admin)

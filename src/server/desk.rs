@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::daemon::service;
 use super::reloading::{self, Bench, Changes};
 use super::trunks;
+use crate::api::{EventKind, finding};
 use crate::control::{
-    Access, Answer, Answering, Change, Changed as Made, Desk, Draft, Finding, LastRefused, Peer,
-    Refused, Request, Status, TrialStatus, Who, accounts,
+    Access, Answer, Answering, Change, Changed as Made, Desk, Draft, LastRefused, Peer, Refused,
+    Request, Status, TrialStatus, Who, accounts,
 };
 use crate::generations::{Asked, Denied, Generations, clocks};
 use crate::limits::DIAGNOSTICS_MAX;
@@ -209,6 +211,8 @@ impl ServerDesk {
             let answer = match generations.confirm() {
                 Ok(Ok(generation)) => {
                     tracing::info!("confirm gen {} by={by}", generation.number);
+                    let data = json!({"generation": generation.number, "by": by});
+                    bench.events.tell(EventKind::Confirmed, data);
                     Answer::Confirmed { generation }
                 }
                 Ok(Err(cause)) => {
@@ -308,7 +312,7 @@ fn answer(generations: &Generations, outcome: &Result<Reload, Denied>) -> Answer
             let reason = if only_gates { "gates" } else { "table" };
             Answer::Refused(Refused {
                 findings: findings(report),
-                details: report.diagnostics.iter().map(detail).collect(),
+                details: report.diagnostics.iter().map(finding).collect(),
                 ..Refused::new(reason, reloading::summary(report), *generation)
             })
         }
@@ -323,18 +327,4 @@ fn answer(generations: &Generations, outcome: &Result<Reload, Denied>) -> Answer
 fn findings(report: &Report) -> Vec<String> {
     let kept = report.diagnostics.iter().take(DIAGNOSTICS_MAX);
     kept.map(Diagnostic::short).collect()
-}
-
-fn detail(found: &Diagnostic) -> Finding {
-    let place = found.place();
-    let within = place.filter(|place| !place.is_whole_file());
-    Finding {
-        code: found.code.as_str().to_owned(),
-        severity: found.severity.as_str().to_owned(),
-        message: found.message.clone(),
-        file: place.map(|place| place.file.clone()),
-        line: within.map(|place| place.line),
-        column: within.map(|place| place.column),
-        help: found.help.clone(),
-    }
 }

@@ -41,6 +41,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::api::Events;
 use crate::control::{Access, NoSocket};
 use crate::generations::{Asked, Generations, NoArchive, OpenError};
 use crate::http::Watched;
@@ -211,7 +212,7 @@ impl Server {
             is_proxy: is_proxy(config),
             questions: None,
             http_counters: config.http.as_ref().map(|_| Arc::default()),
-            api_counters: Arc::default(),
+            api_counters: Arc::clone(bench.events.counters()),
             metrics: None,
             desk: None,
             admin: None,
@@ -245,7 +246,6 @@ impl Server {
             desk,
             watched: handle.watched(),
             mask: config.mask_numbers,
-            counters: Arc::clone(&handle.api_counters),
         };
         handle.admin = Some(Admin::start(&config.api, staff, &certificates, &watched)?);
         Ok(handle)
@@ -286,6 +286,7 @@ fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench
         last: LastOutcome::default(),
         certificates,
         turns: Turns::allowed(),
+        events: Events::new(Arc::default()),
     };
     bench
         .last

@@ -4,9 +4,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -18,6 +21,7 @@ pub(crate) struct Client {
 enum Place {
     Local(PathBuf),
     Network(u16),
+    Tls(u16, String, Arc<ClientConfig>),
 }
 
 pub(crate) trait Stream: Read + Write {}
@@ -46,6 +50,13 @@ impl Client {
         }
     }
 
+    pub(crate) fn tls(port: u16, name: &str, config: Arc<ClientConfig>) -> Self {
+        Self {
+            place: Place::Tls(port, name.to_owned(), config),
+            headers: Vec::new(),
+        }
+    }
+
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -63,6 +74,13 @@ impl Client {
                 let stream = TcpStream::connect(("127.0.0.1", *port)).unwrap();
                 stream.set_read_timeout(patience).unwrap();
                 Box::new(stream)
+            }
+            Place::Tls(port, name, config) => {
+                let stream = TcpStream::connect(("127.0.0.1", *port)).unwrap();
+                stream.set_read_timeout(patience).unwrap();
+                let name = ServerName::try_from(name.clone()).unwrap();
+                let session = ClientConnection::new(Arc::clone(config), name).unwrap();
+                Box::new(StreamOwned::new(session, stream))
             }
         }
     }

@@ -3,10 +3,17 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
 mod admission;
+#[expect(dead_code, reason = "what other tests do with certificates")]
+#[path = "../loopback/ca.rs"]
+mod ca;
 mod changes;
 mod client;
 mod document;
+mod drafts;
+mod events;
+mod hostile;
 mod looking;
+mod tls;
 
 use std::path::{Path, PathBuf};
 

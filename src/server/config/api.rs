@@ -140,3 +140,78 @@ fn read_network(table: &Reader<'_>, text: &Text) -> Option<IpNet> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test says so by failing
+    use super::*;
+    use crate::server::Config;
+
+    const HASH: &str = "a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa";
+
+    fn read(api: &str) -> Result<ApiConfig, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("trunkline.toml");
+        let listen = "[[listen]]\naddress = \"127.0.0.1:5060\"\ntransport = \"udp\"\n\
+                      mode = \"redirect\"\n";
+        std::fs::write(&file, format!("tables = \"t\"\n{listen}{api}")).unwrap();
+        let read = Config::read(&file);
+        read.map(|config| config.api)
+            .map_err(|report| report.short())
+    }
+
+    #[test]
+    fn a_token_says_whose_it_is_what_for_from_where_and_until_when() {
+        let config = read(&format!(
+            "[api]\nlisten = \"127.0.0.1:8443\"\n[api.token.deploy]\nsha256 = \"{HASH}\"\n\
+             role = \"operator\"\nexpires = \"2027-01-01T00:00:00Z\"\n\
+             networks = [\"10.20.0.0/16\", \"192.0.2.7\"]\n"
+        ))
+        .unwrap();
+        let token = &config.tokens[0];
+        assert_eq!((&*token.name, token.role), ("deploy", Role::Operator));
+        assert_eq!(token.expires, "2027-01-01T00:00:00Z".parse().ok());
+        assert_eq!(token.networks.len(), 2);
+    }
+
+    #[test]
+    fn what_would_let_in_more_than_was_meant_is_a_mistake() {
+        let token = format!("[api.token.x]\nsha256 = \"{HASH}\"\nrole = \"viewer\"\n");
+        for (api, said) in [
+            (
+                "[api]\nlisten = \"127.0.0.1:1\"\n".to_owned(),
+                "nobody has a token",
+            ),
+            (
+                format!("[api]\nlisten = \"0.0.0.0:1\"\n{token}"),
+                "without TLS",
+            ),
+            (
+                format!("[api]\nlisten = \"[2001:db8::1]:1\"\n{token}"),
+                "without TLS",
+            ),
+            (
+                format!("[api]\nlisten = \"here\"\n{token}"),
+                "not an address",
+            ),
+            (token.replace("viewer", "root"), "root"),
+            (token.replace("role = \"viewer\"\n", ""), "role"),
+            (token.replace(HASH, "abc"), "SHA-256 of a token"),
+            (format!("{token}expires = \"soon\"\n"), "not a time"),
+            (
+                format!("{token}networks = [\"10.0.0.0/33\"]\n"),
+                "not a network",
+            ),
+            (format!("{token}scope = \"x\"\n"), "scope"),
+            (
+                format!("[api]\nclient_ca = \"ca.pem\"\n{token}"),
+                "certificate",
+            ),
+        ] {
+            let found = read(&api).unwrap_err();
+            assert!(found.contains(said), "{api}: {found}");
+        }
+        let open = format!("[api]\nlisten = \"0.0.0.0:1\"\ninsecure = true\n{token}");
+        assert!(read(&open).is_ok());
+    }
+}
