@@ -96,6 +96,70 @@ pub const LOGGED_VALUE_BYTES_MAX: usize = 256;
 /// Bytes of a dialled user part kept for observers: a number has at most 31.
 pub const DIALLED_BYTES_MAX: usize = 64;
 
+/// Events of calls that wait for the observer. A second and a half of 20,000 a second; at 2 KB
+/// each they are 64 MB at the very worst. Beyond it they are dropped and counted.
+pub const FEED_QUEUE_MAX: usize = 32_768;
+
+/// Milliseconds the observer lets events gather: nobody who reads records waits for less, and
+/// workers wake it so much less often.
+pub const FEED_PAUSE_MS: u64 = 5;
+
+/// Who may be told of calls at once: sinks of records, and people who look on.
+pub const FEED_SUBSCRIBERS_MAX: usize = 64;
+
+/// Calls that are up in the list of the observer, of all workers: a kilobyte and a half each,
+/// 300 MB at the very worst.
+pub const LIVE_CALLS_MAX: usize = 200_000;
+
+/// Seconds after which a call whose end was never told leaves that list: seven days.
+pub const LIVE_CALL_S_MAX: u64 = 7 * 86_400;
+
+/// Bytes of one value from the wire that is kept for records: longest of all are Call-IDs.
+pub const TOLD_VALUE_BYTES_MAX: usize = 1_024;
+
+/// Attempts of one call that are told.
+pub const ATTEMPTS_TOLD_MAX: usize = ROUTES_MAX;
+
+/// Bytes of one record at most: four dozen values, each of them bounded.
+pub const RECORD_BYTES_MAX: usize = 64 << 10;
+
+/// What was told and waits for one sink of records: a second and a half at 10,000 calls a
+/// second, while a disk or a spool is slow. Beyond it a sink loses, alone and counted.
+pub const RECORDS_QUEUE_MAX: usize = 16_384;
+
+/// Bytes of records that are written at once.
+pub const RECORDS_BATCH_BYTES_MAX: usize = 256 << 10;
+
+/// Sinks of records.
+pub const RECORD_SINKS_MAX: usize = 16;
+
+/// Files of records put aside that may be kept: each is renamed when one more is.
+pub const RECORD_FILES_MAX: u32 = 1_000;
+
+/// Milliseconds between two tries of a sink that takes nothing, at first and at most.
+pub const SINK_RETRY_MS_FIRST: u64 = 500;
+/// See [`SINK_RETRY_MS_FIRST`].
+pub const SINK_RETRY_MS_MAX: u64 = 10_000;
+
+/// Milliseconds a stop waits for sinks to take what is left. What a spool has stays for the
+/// next start.
+pub const SINK_STOP_MS_MAX: u64 = 3_000;
+
+/// Seconds between two lines of the log about one sink that is in trouble.
+pub const SINK_ALARM_S: u64 = 60;
+
+/// Bytes of one segment of a spool: what a full one drops at a time, and what a start reads.
+pub const SPOOL_SEGMENT_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes of records that are appended to a spool, or taken from it, at once.
+pub const SPOOL_BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Milliseconds a database may take for a connection, and for a batch.
+pub const POSTGRES_MS_MAX: u64 = 15_000;
+
+/// Records of one batch for a database.
+pub const POSTGRES_BATCH_MAX: usize = 1_000;
+
 /// Microseconds a busy worker of a proxy lets datagrams gather before it takes them: a
 /// thousandth of a second is nothing to who waits for a phone to ring, and T1, by which a
 /// peer begins to doubt, is five hundred of them. No socket's buffer fills in that time that
@@ -216,6 +280,14 @@ pub const HELD_CALL_S_MAX: u64 = 12 * 3_600;
 
 /// Shortest session that is believed, in seconds: RFC 4028 §4.
 pub const SESSION_S_MIN: u64 = 90;
+
+/// Answered calls of one worker whose end is waited for, to tell of it. At 200 bytes each they
+/// are 50 MB: 1,400 calls a second that last three minutes each.
+pub const FOLLOWED_CALLS_MAX: usize = 262_144;
+
+/// Seconds after a BYE in which another one of the same call (both hang up at once, the first
+/// is asked to prove who it is) is no second end: 64*T1.
+pub const ENDED_CALL_S: u64 = 32;
 
 /// Seconds after the end of a session that its call still counts: the BYE that ends it is on
 /// its way (RFC 4028 §10).
@@ -405,6 +477,9 @@ pub const CONTROL_LINES_QUEUED: usize = 32;
 /// Longest answer in one line, in bytes: a thousand generations with a message each, four
 /// times over.
 pub const CONTROL_REPLY_BYTES_MAX: u64 = 8 << 20;
+
+/// Calls of one answer on the control socket: four megabytes of them.
+pub const CONTROL_CALLS_MAX: usize = 10_000;
 
 /// Connections to the control socket at once: people and scripts, not crowds.
 pub const CONTROL_CONNECTIONS_MAX: usize = 16;
@@ -598,3 +673,7 @@ pub const API_LISTENERS_MAX: usize = 64;
 
 /// How often who listens to events hears that the server is there, in milliseconds.
 pub const API_HEARTBEAT_MS: u64 = 15_000;
+/// Memory the allocator may keep beyond what is in use, in bytes, before it has to give it
+/// back: what some thousand connections had. Less, and a busy server asks for its pages again
+/// and again.
+pub const UNUSED_BYTES_KEPT: usize = 32 * 1024 * 1024;

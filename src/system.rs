@@ -44,6 +44,31 @@ pub fn give_freed_tables_back() {
     }
 }
 
+/// How many bytes the allocator keeps that nobody uses, over all threads; 0 with another C
+/// library than glibc. It looks at what is free piece by piece: for now and then.
+#[must_use]
+pub fn unused_bytes() -> usize {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: mallinfo2 takes nothing and returns numbers; glibc locks each heap while it
+        // counts there.
+        unsafe { libc::mallinfo2() }.fordblks
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    0
+}
+
+/// Gives the kernel the pages back in which nothing is used; the addresses stay. A thread
+/// that wants memory meanwhile waits until its heap is done, some milliseconds for a hundred
+/// MiB. With another C library than glibc it does nothing.
+pub fn give_unused_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim takes a number and touches only free memory, under glibc's locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Has the kernel keep what lies at these addresses in large pages, now, as far as whole ones
 /// fit in. What the system says against it is no reason not to go on: large pages are only
 /// faster to read. Kernels before 6.1 do it in their own time.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::pages::{Page, Pages};
 use super::problem::Problem;
-use super::reading::{Body, given};
+use super::reading::{Body, given, whole};
 use crate::http::{Answer, Question, decided};
 use crate::limits::{API_BATCH_MAX, HTTP_FACT_BYTES_MAX};
 use crate::routing::Snapshot;
@@ -71,8 +71,8 @@ struct Call {
     #[schemars(with = "String", extend("format" = "date-time"))]
     at: Option<String>,
     /// By which table; the one that serves, with its trunks as they are, without it.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "u64")]
+    #[serde(default, deserialize_with = "whole")]
+    #[schemars(with = "u64", range(max = 9_007_199_254_740_991_u64))]
     generation: Option<u64>,
 }
 
@@ -84,8 +84,8 @@ struct Batch {
     #[schemars(length(max = 10_000))]
     calls: Vec<Call>,
     /// By which table; the one that serves, with its trunks as they are, without it.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "u64")]
+    #[serde(default, deserialize_with = "whole")]
+    #[schemars(with = "u64", range(max = 9_007_199_254_740_991_u64))]
     generation: Option<u64>,
 }
 
@@ -119,8 +119,9 @@ enum Entry {
 }
 
 async fn one(State(api): State<Arc<Api>>, Body(call): Body<Call>) -> Result<Json<Routed>, Problem> {
-    let snapshot = api.heavy.table(&api.generations, call.generation).await?;
-    let question = call.question(true)?;
+    let generation = call.generation;
+    let question = call.question(true).map_err(Problem::malformed)?;
+    let snapshot = api.heavy.table(&api.generations, generation).await?;
     let (answer, report) = question.ask(&snapshot)?;
     match report {
         Some(explanation) => Ok(Json(Routed {
@@ -139,21 +140,26 @@ async fn batch(
         let detail = format!("{} calls: at most {API_BATCH_MAX}", batch.calls.len());
         return Err(Problem::malformed(detail));
     }
+    let mut questions = Vec::with_capacity(batch.calls.len());
+    for (at, call) in batch.calls.into_iter().enumerate() {
+        let has_own = call.generation.is_some();
+        let question = call.question(false);
+        let question =
+            question.map_err(|wrong| Problem::malformed(format!("calls[{at}]: {wrong}")))?;
+        questions.push((question, has_own));
+    }
     let snapshot = api.heavy.table(&api.generations, batch.generation).await?;
     let generation = snapshot.table.generation();
     let decide = move || {
-        let ask = |call: Call| -> Result<Answer, Problem> {
-            if call.generation.is_some() {
+        let ask = |(question, has_own): (Asked, bool)| match (question.ask(&snapshot), has_own) {
+            (_, true) => {
                 let detail = "the generation is that of the whole batch";
-                return Err(Problem::malformed(detail));
+                Entry::Wrong(Problem::malformed(detail))
             }
-            Ok(call.question(false)?.ask(&snapshot)?.0)
+            (Ok((answer, _)), false) => Entry::Decided(Box::new(answer)),
+            (Err(problem), false) => Entry::Wrong(problem),
         };
-        let entry = |call| match ask(call) {
-            Ok(answer) => Entry::Decided(Box::new(answer)),
-            Err(problem) => Entry::Wrong(problem),
-        };
-        batch.calls.into_iter().map(entry).collect()
+        questions.into_iter().map(ask).collect()
     };
     Ok(Json(BatchRouted {
         generation,
@@ -170,13 +176,13 @@ struct Asked {
 
 impl Call {
     /// # Errors
-    /// The fact that is wrong.
-    fn question(self, explain: bool) -> Result<Asked, Problem> {
+    /// A sentence about the fact that is wrong.
+    fn question(self, explain: bool) -> Result<Asked, String> {
         let at = match &self.at {
             None => Timestamp::now(),
             Some(text) => text
                 .parse()
-                .map_err(|_| Problem::malformed("at is no time such as 2026-12-25T10:00:00Z"))?,
+                .map_err(|_| String::from("at is no time such as 2026-12-25T10:00:00Z"))?,
         };
         let question = Question {
             called: self.called,
@@ -188,7 +194,7 @@ impl Call {
             call_id: self.call_id,
             explain,
         };
-        question.check().map_err(Problem::malformed)?;
+        question.check()?;
         Ok(Asked {
             question,
             from: self.from,

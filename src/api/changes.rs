@@ -89,7 +89,7 @@ pub(super) fn pages(pages: Pages) -> Pages {
 pub(super) struct ReloadBody {
     /// Take it back after so many seconds, unless it is confirmed.
     #[schemars(range(min = 1, max = 86_400))]
-    #[serde(default, deserialize_with = "super::reading::given")]
+    #[serde(default, deserialize_with = "super::reading::whole")]
     #[schemars(with = "u32")]
     confirm_s: Option<u32>,
     /// A word about it, on one line.

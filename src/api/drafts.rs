@@ -31,8 +31,15 @@ use store::Kept;
 pub(super) fn pages(pages: Pages) -> Pages {
     let id = json!({"type": "string", "pattern": "^[0-9a-f]{16}$"});
     let name = json!({"type": "string", "minLength": 1, "maxLength": 255});
+    // As `check_name` of the store has it.
+    let part = r"[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*";
+    let written = json!({
+        "type": "string",
+        "maxLength": 255,
+        "pattern": format!(r"^(({part}/){{0,3}}{part}\.csv|{part}\.toml)$"),
+    });
     let tag = "The ETag of the draft as it was looked at";
-    let any = json!({"type": "string", "minLength": 1});
+    let any = json!({"type": "string"});
     pages
         .add(
             Page::get("/drafts", "drafts", "The drafts")
@@ -95,7 +102,11 @@ pub(super) fn pages(pages: Pages) -> Pages {
             )
             .routed_as("/drafts/{id}/files/{*name}")
             .value("id", "The draft", &id)
-            .value("name", "The file: x.toml, or a .csv in any folder", &name)
+            .value(
+                "name",
+                "The file: x.toml, or a .csv in any folder",
+                &written,
+            )
             .takes_text(API_DRAFT_FILE_BYTES_MAX)
             .gives::<DraftAnswer>(200)
             .problems(&[404, 507]),
@@ -110,7 +121,7 @@ pub(super) fn pages(pages: Pages) -> Pages {
             )
             .routed_as("/drafts/{id}/files/{*name}")
             .value("id", "The draft", &id)
-            .value("name", "The file", &name)
+            .value("name", "The file", &written)
             .gives::<DraftAnswer>(200)
             .problems(&[404, 507]),
             drop_file,
@@ -161,7 +172,11 @@ pub(super) fn pages(pages: Pages) -> Pages {
 struct NewDraft {
     /// A word about it.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "String", length(max = 500))]
+    #[schemars(
+        with = "String",
+        length(max = 500),
+        regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     message: Option<String>,
 }
 
@@ -352,6 +367,7 @@ async fn apply(
     headers: HeaderMap,
     Body(body): Body<ReloadBody>,
 ) -> Result<Response, Problem> {
+    let mut how = body.checked(&caller)?;
     let kept = api.drafts.get(&id)?;
     let seen = headers.get(header::IF_MATCH).ok_or_else(|| {
         let title = "If-Match has to say which draft was looked at";
@@ -367,7 +383,6 @@ async fn apply(
             detail,
         ));
     }
-    let mut how = body.checked(&caller)?;
     how.message = how.message.or_else(|| kept.message.clone());
     let at_work = api.drafts.work_on(&id)?;
     let draft = Draft {

@@ -12,7 +12,7 @@ use super::Api;
 use super::caller::Caller;
 use super::pages::{Page, Pages};
 use super::problem::Problem;
-use super::reading::{Asked, Value};
+use super::reading::{Asked, NUMBER_MAX, Value};
 use crate::control::{Answer, Request};
 use crate::ledger::Generation;
 use crate::limits::API_PAGE_ROWS_MAX;
@@ -40,7 +40,7 @@ pub(super) fn pages(pages: Pages) -> Pages {
 
 /// The number of a generation, as a schema.
 pub(super) fn number() -> serde_json::Value {
-    json!({"type": "integer", "minimum": 0, "maximum": i64::MAX})
+    json!({"type": "integer", "minimum": 0, "maximum": NUMBER_MAX})
 }
 
 /// Which generations.
@@ -48,7 +48,7 @@ pub(super) fn number() -> serde_json::Value {
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     /// Those before this one.
-    #[schemars(range(min = 0))]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     cursor: Option<u64>,
     /// At most so many.
     #[schemars(range(min = 1, max = 1000))]
@@ -84,6 +84,9 @@ async fn list(
     Asked(query): Asked<ListQuery>,
 ) -> Result<Json<Generations>, Problem> {
     let rows = rows(query.limit)?;
+    if query.cursor.is_some_and(|before| before > NUMBER_MAX) {
+        return Err(Problem::malformed("cursor is none that a page gave"));
+    }
     let answer = api.ask(Request::History { number: None }, &caller).await?;
     let Answer::History { mut generations } = answer else {
         return Err(super::unexpected(&answer));

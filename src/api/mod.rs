@@ -7,6 +7,7 @@ mod admission;
 mod asking;
 mod audit;
 mod caller;
+mod calls;
 mod changes;
 mod comparing;
 mod dids;
@@ -127,6 +128,7 @@ pub fn open(parts: Parts) -> (Router, Attendant) {
         dids::pages,
         generations::pages,
         trunks::pages,
+        calls::pages,
         comparing::pages,
         changes::pages,
         drafts::pages,

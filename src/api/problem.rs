@@ -154,6 +154,7 @@ fn kind(reason: &str) -> (StatusCode, &'static str, &'static str) {
         "too_many" => (S::CONFLICT, "too_many", "Too many trunks are under orders"),
         "stale" => (S::PRECONDITION_FAILED, "stale", "Another table serves by now"),
         "draft_serves" => (S::CONFLICT, "draft_serves", "A draft serves that the folder does not have"),
+        "not_followed" => (S::CONFLICT, "not_followed", "Calls are not followed"),
         "not_allowed" => (S::FORBIDDEN, "not_allowed", "You may not"),
         "busy" => (S::SERVICE_UNAVAILABLE, "busy", "There is too much to do"),
         "starting" => (S::SERVICE_UNAVAILABLE, "starting", "Nothing serves yet"),

@@ -77,3 +77,37 @@ where
 {
     T::deserialize(from).map(Some)
 }
+
+/// A whole number that is there, also where it is written with a point, as JSON allows.
+pub(super) fn whole<'d, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'d>,
+    T: TryFrom<u64>,
+{
+    let number = serde_json::Number::deserialize(from)?;
+    let written = || {
+        let float = number.as_f64()?;
+        let is_whole = float.fract() == 0.0 && (0.0..=NUMBER_MAX as f64).contains(&float);
+        is_whole.then_some(float as u64)
+    };
+    let found = number.as_u64().or_else(written);
+    let found = found.filter(|found| *found <= NUMBER_MAX);
+    let fits = found.and_then(|found| T::try_from(found).ok());
+    fits.map(Some)
+        .ok_or_else(|| serde::de::Error::custom(format!("{number} is out of bounds")))
+}
+
+/// The largest whole number that every reader of JSON has (RFC 8259 §6).
+pub(super) const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// A text of a query, of 1 to 64 characters.
+///
+/// # Errors
+/// It is empty or longer.
+pub(super) fn short(name: &str, text: Option<&String>) -> Result<(), Problem> {
+    let chars = text.map_or(1, |text| text.chars().count());
+    if (1..=64).contains(&chars) {
+        return Ok(());
+    }
+    Err(Problem::malformed(format!("{name} has 1 to 64 characters")))
+}

@@ -14,7 +14,7 @@ use super::Api;
 use super::generations::rows;
 use super::pages::{Page, Pages};
 use super::problem::Problem;
-use super::reading::Asked;
+use super::reading::{Asked, short};
 use crate::routing::RoutingTable;
 use crate::routing::did_map::Did;
 use crate::routing::number::Number;
@@ -93,7 +93,7 @@ struct List {
 #[serde(deny_unknown_fields)]
 struct RoutesQuery {
     /// Those that begin so.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[+]?[0-9]{1,15}$"))]
     prefix: Option<String>,
     /// Those that are assigned to this trunk group.
     #[schemars(length(min = 1, max = 64))]
@@ -102,7 +102,10 @@ struct RoutesQuery {
     #[schemars(length(min = 1, max = 64))]
     q: Option<String>,
     /// What the page before gave.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(
+        length(min = 1, max = 64),
+        regex(pattern = r"^[0-9a-f]{12}-[0-9]{1,9}$")
+    )]
     cursor: Option<String>,
     /// At most so many rows.
     #[schemars(range(min = 1, max = 1000))]
@@ -174,8 +177,19 @@ async fn routes(
 ) -> Result<Response, Problem> {
     let table = api.generations.store().current();
     let limit = rows(query.limit)?;
+    for (name, text) in [
+        ("prefix", &query.prefix),
+        ("group", &query.group),
+        ("q", &query.q),
+        ("cursor", &query.cursor),
+    ] {
+        short(name, text.as_ref())?;
+    }
     let prefix = query.prefix.as_deref().map(|text| {
-        let prefix = Number::parse_visual(text.as_bytes());
+        let digits = text.strip_prefix('+').unwrap_or(text);
+        let is_plain =
+            (1..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let prefix = Number::parse(text.as_bytes()).filter(|_| is_plain);
         prefix.ok_or_else(|| Problem::malformed("prefix is no beginning of a number"))
     });
     let prefix = prefix.transpose()?;
@@ -224,6 +238,11 @@ fn tagged(mut response: Response, tag: &str) -> Response {
 fn place_of(table: &RoutingTable, cursor: &str) -> Result<usize, Problem> {
     let (of, rows) = cursor
         .split_once('-')
+        .filter(|(of, rows)| {
+            let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            of.len() == 12 && of.bytes().all(hex) && (1..=9).contains(&rows.len())
+        })
+        .filter(|(_, rows)| rows.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|(of, rows)| Some((of, rows.parse().ok()?)))
         .ok_or_else(|| Problem::malformed("cursor is none that a page gave"))?;
     if of != format!("{:.12}", table.hash()) {

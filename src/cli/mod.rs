@@ -1,5 +1,6 @@
 //! The command line: one file per verb, all calling the library.
 
+mod calls;
 mod check;
 mod color;
 mod confirm;
@@ -69,6 +70,8 @@ enum Verb {
     Run(run::Run),
     /// Show what a running server serves, and whether anything waits for you
     Status(status::Status),
+    /// Show the calls that are up on a running server
+    Calls(calls::Calls),
     /// Show the trunks of a running server, or give one an order
     Trunk(trunk::Trunk),
     /// Have the running server read its table folder again
@@ -111,6 +114,7 @@ impl Cli {
             Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Status(status) => status.execute(),
+            Verb::Calls(calls) => calls.execute(),
             Verb::Trunk(trunk) => trunk.execute(),
             Verb::Reload(reload) => reload.execute(),
             Verb::Confirm(confirm) => confirm.execute(),

@@ -54,6 +54,19 @@ fn page(status: &Told) -> String {
             refused.at, refused.by, refused.why
         );
     }
+    for sink in status
+        .records
+        .iter()
+        .filter(|sink| !sink.up || sink.waiting > 0)
+    {
+        let state = if sink.up { "BEHIND" } else { "DOWN" };
+        let age = sink.oldest_s.unwrap_or(0);
+        let _ = writeln!(
+            text,
+            "RECORDS {state}: {}, {} wait, the oldest for {age} s, {} dropped",
+            sink.name, sink.waiting, sink.dropped
+        );
+    }
     for out in &status.trunks_out {
         let state = out.state.as_str().to_uppercase();
         let _ = writeln!(text, "TRUNK {state}: {}{}", out.name, trunk::remark(out));

@@ -6,6 +6,7 @@
 
 mod access;
 pub mod accounts;
+mod calls;
 mod client;
 mod files;
 mod local_door;
@@ -13,6 +14,7 @@ mod protocol;
 mod socket;
 
 pub use access::{Access, Peer, Who};
+pub use calls::{LiveCall, SinkStatus};
 pub use client::{NoAnswer, ask, ask_for_files};
 pub use local_door::{LocalDoor, NoSocket, peer_of};
 pub use protocol::{

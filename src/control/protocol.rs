@@ -1,5 +1,6 @@
 //! What is said on the control socket. docs/control.md shows every line of it.
 
+use super::calls::{LiveCall, SinkStatus};
 use crate::ledger::{Clocks, Generation, OrderKind, Trial, TrunkOrder};
 use crate::limits::{CONFIRM_SECONDS_MAX, MESSAGE_CHARS_MAX};
 use schemars::JsonSchema;
@@ -42,6 +43,18 @@ pub enum Request {
     },
     /// The trunks of the table that serves, and the state they are in.
     Trunks {},
+    /// The calls that are up.
+    Calls {
+        /// Only those in which this trunk group has part.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+        /// At most so many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<usize>,
+        /// Only the last four symbols of telephone numbers.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        mask: bool,
+    },
     /// Give an order about a trunk.
     Trunk {
         /// Its name.
@@ -74,7 +87,11 @@ impl Request {
     #[must_use]
     pub const fn changes(&self) -> bool {
         match self {
-            Self::Status {} | Self::History { .. } | Self::Files { .. } | Self::Trunks {} => false,
+            Self::Status {}
+            | Self::History { .. }
+            | Self::Files { .. }
+            | Self::Trunks {}
+            | Self::Calls { .. } => false,
             Self::Reload(_)
             | Self::Confirm {}
             | Self::Undo(_)
@@ -102,6 +119,7 @@ impl Request {
             | Self::History { .. }
             | Self::Files { .. }
             | Self::Trunks {}
+            | Self::Calls { .. }
             | Self::Confirm {} => {}
         }
         Ok(request)
@@ -177,6 +195,13 @@ pub enum Answer {
         /// All of them.
         trunks: Vec<TrunkStatus>,
     },
+    /// Calls that are up, the oldest first.
+    Calls {
+        /// How many there are.
+        count: usize,
+        /// As many as were asked for.
+        calls: Vec<LiveCall>,
+    },
     /// An order about a trunk holds.
     Ordered(Box<Ordered>),
     /// Nothing was changed, for nothing would be.
@@ -232,6 +257,9 @@ pub struct Status {
     /// The trunks that calls are not sent to now.
     #[serde(default)]
     pub trunks_out: Vec<TrunkStatus>,
+    /// The sinks of call records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<SinkStatus>,
     /// Whether whoever asks may change anything.
     pub may_change: bool,
 }

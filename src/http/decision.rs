@@ -13,7 +13,9 @@ use super::problem::Problem;
 use super::question::Question;
 use super::text::Template;
 use crate::limits::HTTP_WRONG_SECRETS_MAX;
-use crate::observe::{CallLine, CallLog, HttpCounters, HttpOutcome};
+use crate::observe::{
+    AnsweredBy, CallLine, CallLog, DecidedCall, Feed, FeedEvent, HttpCounters, HttpOutcome,
+};
 use crate::proxy::{CallEvent, call_hash};
 use crate::routing::{
     self, Arrival, Decision, Dialled, Explanation, GroupId, Outcome, RequestFacts, Snapshot, User,
@@ -29,6 +31,7 @@ pub struct Desk {
     template: Template,
     counters: Arc<HttpCounters>,
     calls: CallLog,
+    feed: Option<Feed>,
     wrong_secrets: Semaphore,
 }
 
@@ -62,8 +65,16 @@ impl Desk {
             template,
             counters,
             calls,
+            feed: None,
             wrong_secrets: Semaphore::new(HTTP_WRONG_SECRETS_MAX),
         }
+    }
+
+    /// The same, which tells of every call it decides.
+    #[must_use]
+    pub fn told_to(mut self, feed: Option<Feed>) -> Self {
+        self.feed = feed;
+        self
     }
 
     pub(super) fn accounts(&self) -> &[Account] {
@@ -109,14 +120,14 @@ impl Desk {
             Outcome::NoRoute => HttpOutcome::NoOpinion,
             Outcome::Unavailable => HttpOutcome::Unavailable,
         });
-        if self.calls.enabled {
+        if self.calls.enabled || self.feed.is_some() {
             let facts = facts(question, from, at);
-            self.log(&decided.snapshot, asker, &facts, decision, question, begun);
+            self.tell(&decided.snapshot, asker, &facts, decision, question, begun);
         }
         Ok(decided)
     }
 
-    fn log(
+    fn tell(
         &self,
         snapshot: &Snapshot,
         asker: &Asker,
@@ -153,6 +164,11 @@ impl Desk {
             took: begun.elapsed(),
             mask: self.calls.mask,
         });
+        if let Some(feed) = &self.feed {
+            let by = (AnsweredBy::Http, "http");
+            let call = DecidedCall::of(&event, &snapshot.table, by, b"");
+            feed.tell(FeedEvent::Decided(call));
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! One table that came to serve, and how.
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A table that came to serve. Two generations may have one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Generation {
     /// Its number: one more than that of the generation before it.
     pub number: u64,
@@ -13,7 +13,7 @@ pub struct Generation {
     pub sha256: String,
     /// When it came to serve.
     #[serde(with = "rfc3339")]
-    #[schemars(with = "String")]
+    #[cfg_attr(feature = "server", schemars(with = "String"))]
     pub at: Timestamp,
     /// Who had it served: a user, `signal`, `start` or `deadline`.
     pub by: String,
@@ -48,7 +48,8 @@ impl Generation {
 }
 
 /// How a generation came to serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The process started, and the folder said something new.
@@ -81,7 +82,8 @@ impl Cause {
 }
 
 /// How much a table holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Rows of all DID lists.
     pub dids: u64,

@@ -3,11 +3,11 @@
 use super::generation::rfc3339;
 use crate::limits::TRUNK_ORDERS_MAX;
 use jiff::Timestamp;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a trunk is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OrderKind {
     /// Take calls while it is able to: the end of an order.
@@ -31,7 +31,8 @@ impl OrderKind {
 }
 
 /// An order that somebody gave about a trunk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct TrunkOrder {
     /// Name of the trunk.
     pub trunk: String,
@@ -41,7 +42,7 @@ pub struct TrunkOrder {
     pub order: OrderKind,
     /// When the order was given.
     #[serde(with = "rfc3339")]
-    #[schemars(with = "String")]
+    #[cfg_attr(feature = "server", schemars(with = "String"))]
     pub at: Timestamp,
     /// Who gave it.
     pub by: String,

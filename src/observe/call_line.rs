@@ -1,5 +1,6 @@
 //! The line per decided call, made to be pasted into a shell.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
@@ -17,6 +18,29 @@ pub enum MaskNumbers {
     Last4,
     /// Nothing of it; the line can no longer be pasted.
     All,
+}
+
+impl MaskNumbers {
+    /// A number as it may be shown.
+    #[must_use]
+    pub fn shown(self, number: &str) -> Cow<'_, str> {
+        if self == Self::None {
+            return Cow::Borrowed(number);
+        }
+        let hidden = self.hidden(number.chars().count());
+        let symbols = number.chars().enumerate();
+        let symbols = symbols.map(|(place, symbol)| if place < hidden { '*' } else { symbol });
+        Cow::Owned(symbols.collect())
+    }
+
+    /// How many of so many symbols are hidden: the first ones.
+    fn hidden(self, symbols: usize) -> usize {
+        symbols.saturating_sub(match self {
+            Self::None => symbols,
+            Self::Last4 => 4,
+            Self::All => 0,
+        })
+    }
 }
 
 /// Whether and how decisions are logged.
@@ -212,12 +236,7 @@ struct Masked(arrayvec::ArrayVec<u8, { crate::limits::DIALLED_BYTES_MAX }>);
 
 impl Masked {
     fn new(number: &[u8], mask: MaskNumbers) -> Self {
-        let shown = match mask {
-            MaskNumbers::None => number.len(),
-            MaskNumbers::Last4 => 4,
-            MaskNumbers::All => 0,
-        };
-        let hidden = number.len().saturating_sub(shown);
+        let hidden = mask.hidden(number.len());
         let symbol = |(i, byte): (usize, &u8)| if i < hidden { b'*' } else { *byte };
         let capacity = crate::limits::DIALLED_BYTES_MAX;
         Self(

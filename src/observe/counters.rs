@@ -118,6 +118,8 @@ impl Counters {
             ProxyEvent::Dropped { why, .. } => add(self.proxy_drops.get(why.index())),
             ProxyEvent::Repeated(what) => self.repeated(*what),
             ProxyEvent::Probe(report) => self.probe(report),
+            // Its BYE is counted as a request.
+            ProxyEvent::Ended(_) => {}
         }
     }
 

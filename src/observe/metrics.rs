@@ -1,5 +1,7 @@
 //! What is counted and how things stand, in the text form that Prometheus reads.
 
+mod records;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::{Proxied, Totals};
+use super::{CallsStanding, Proxied, Totals};
 use crate::routing::{GroupId, RoutingTable, Snapshot, TrunkId};
 
 /// How things stand at one moment.
@@ -21,6 +23,8 @@ pub struct Standing {
     pub totals: Totals,
     /// The table that serves, and the state of its trunks.
     pub snapshot: Arc<Snapshot>,
+    /// The calls that are up, and their records.
+    pub calls: CallsStanding,
     /// Whether new calls are taken: not any more while the server drains.
     pub takes_calls: bool,
     /// Whether the last change of the table was made.
@@ -52,7 +56,8 @@ impl Collector for Standing {
         page.table(self)?;
         page.trunks(&self.snapshot)?;
         page.totals(&self.totals)?;
-        page.proxied(&self.totals.proxied)
+        page.proxied(&self.totals.proxied)?;
+        page.calls(&self.calls)
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::call_line::{CallLine, Lossy};
 use super::{LogFormat, MaskNumbers, ShellWord};
-use crate::proxy::{AttemptReport, EndedBy, LargeBy, ProxiedCall};
+use crate::proxy::{AttemptReport, LargeBy, ProxiedCall};
 use crate::routing::table::Cause;
-use crate::routing::{Ending, Outcome, RoutingTable, Stop};
+use crate::routing::{Ending, Outcome, RoutingTable};
 
 /// One proxied call as a log line.
 ///
@@ -53,7 +53,7 @@ impl ProxiedCallLine<'_> {
             tgrp = event.tgrp.map(lossy),
             at = %event.at,
             status = event.status,
-            ended = ended(call.ended_by),
+            ended = call.ended_by.as_str(),
             attempts = %Attempts(call),
             routes = %line.routes(),
             rule = event.rule.map(|rule| call.table.rule_name(rule)),
@@ -87,7 +87,7 @@ impl Display for ProxiedCallLine<'_> {
             _ => write!(f, "{}", line.routes())?,
         }
         line.rule_and_called(f)?;
-        write!(f, " ended={}", ended(call.ended_by))?;
+        write!(f, " ended={}", call.ended_by.as_str())?;
         if let Some(progress) = call.progress_ms {
             write!(f, " progress-ms={progress}")?;
         }
@@ -99,21 +99,6 @@ impl Display for ProxiedCallLine<'_> {
             event.source,
             ShellWord(event.call_id)
         )
-    }
-}
-
-/// Why a call ended as it did, in one word.
-const fn ended(by: EndedBy) -> &'static str {
-    match by {
-        EndedBy::Answer => "answer",
-        EndedBy::Table => "table",
-        EndedBy::Caller => "caller",
-        EndedBy::Search(Stop::GivenUp) => "given-up",
-        EndedBy::Search(Stop::NotListed) => "not-listed",
-        EndedBy::Search(Stop::Progressed) => "progressed",
-        EndedBy::Search(Stop::NoneLeft) => "none-left",
-        EndedBy::Search(Stop::OutOfService) => "out-of-service",
-        EndedBy::Search(Stop::Full) => "full",
     }
 }
 

@@ -97,6 +97,9 @@ pub struct Engine {
     prober: Option<Prober>,
     drawn: u64,
     draining: bool,
+    /// Whether the ends of answered calls are told.
+    follows: bool,
+    numbered: u64,
     calls_max: usize,
     contexts_max: usize,
     #[cfg(test)]
@@ -218,6 +221,8 @@ impl Engine {
             prober: None,
             drawn: 0,
             draining: false,
+            follows: false,
+            numbered: 0,
             calls_max,
             // The reserve for dialogs and emergencies keeps its share of any bound.
             contexts_max: (2 * calls_max).min(PROXY_CONTEXTS_MAX),
@@ -236,7 +241,7 @@ impl Engine {
             Input::SendFailed { bytes, .. } => self.send_failed(now.instant, bytes),
             Input::TimerDue => {
                 self.timer_due(now.instant);
-                self.held.due(now.instant);
+                self.held_due(now.instant);
                 self.probing(|prober, told| {
                     prober.due(now.instant, told);
                     true
@@ -306,6 +311,15 @@ impl Engine {
     /// refused. Without this there is no bound but `calls_max`.
     pub const fn limit_sources(&mut self, calls_per_second: u32) {
         self.sources.set(calls_per_second);
+    }
+
+    /// From now on the end of every answered call is told ([`ProxyEvent::Ended`]), of at most
+    /// [`FOLLOWED_CALLS_MAX`] that are up at once. Some 200 bytes each; and whatever comes in
+    /// the dialog of a call is asked of this worker, which its Record-Route then names.
+    ///
+    /// [`FOLLOWED_CALLS_MAX`]: crate::limits::FOLLOWED_CALLS_MAX
+    pub const fn follow_calls(&mut self) {
+        self.follows = true;
     }
 
     /// From the next input on the names of trunks are where `locations` says. A call in
@@ -493,6 +507,12 @@ impl Engine {
 
     fn dropped(&mut self, why: ProxyDrop, source: SocketAddr) {
         self.event(ProxyEvent::Dropped { why, source });
+    }
+
+    /// The number of a new call: the worker and the place in its order.
+    fn number(&mut self) -> u64 {
+        self.numbered += 1;
+        u64::from(self.worker) << 48 | self.numbered
     }
 
     /// A number for a new branch that nobody can foresee. Keyed by the process: after a

@@ -11,7 +11,8 @@
 //! | `route_set` | §16.4: where it wants to go |
 //! | `forwarding` | §16.6: the bytes that leave |
 //! | `response_context` | §16.7: attempts, and the best of their answers |
-//! | `held` | §15, RFC 4028: the calls that are up and counted |
+//! | `held` | §15, RFC 4028: the calls that are up and counted or followed |
+//! | `words` | what a request says of its call |
 //! | `acceptance` | §13.3.1.4: a 2xx and its ACK, hop by hop |
 //! | `prober` | §11: which trunks are alive |
 //! | `branch` | our Vias: whose transaction, which one, and loops |
@@ -44,9 +45,11 @@ mod table_view;
 mod tests;
 mod to_tag;
 mod validation;
+mod words;
 
 pub use branch::{dialog_owner, request_owner, response_owner, speaks_of_an_invite};
 pub use engine::{Engine, Input, Output, ProxySettings};
+#[cfg(feature = "server")]
 pub(crate) use event::counted;
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
 pub use facts::{CallFacts, UserText, call_hash, is_answerable};
@@ -55,9 +58,10 @@ pub use flow::{Flow, FlowTransport, ProxyListener};
 pub use laws::fuzz_redirect;
 pub use locations::{Location, Locations, NameQuery, Question, Service};
 pub use proxy_event::{
-    AttemptReport, EndedBy, LargeBy, ProbeMiss, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent,
-    ProxyRefusal, ProxyRefused, ProxyRepeat,
+    AttemptReport, CallEnd, CallEnded, EndedBy, LargeBy, ProbeMiss, ProbeReport, ProxiedCall,
+    ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused, ProxyRepeat,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};
 pub use sources::{Sources, one_owner};
 pub use table_view::way_to;
+pub use words::CallWords;

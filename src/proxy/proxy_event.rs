@@ -21,6 +21,9 @@ use crate::sip::{Message, ParseError, StatusCode};
 pub enum ProxyEvent {
     /// A call that was decided got its final answer. Once per call.
     Call(Box<ProxiedCall>),
+    /// A call that was answered is over. For each call of which [`ProxiedCall::is_followed`] was
+    /// told, once; only where calls are followed ([`Engine::follow_calls`](super::Engine)).
+    Ended(Box<CallEnded>),
     /// A request was refused before any decision.
     Refused(ProxyRefused),
     /// A request was answered by ourselves: OPTIONS, CANCEL.
@@ -54,6 +57,11 @@ pub enum ProxyEvent {
 /// A call and what became of it. Ids are valid for its table.
 #[derive(Debug)]
 pub struct ProxiedCall {
+    /// Its number: no other call of this process has it.
+    pub number: u64,
+    /// Whether its end will be told as well ([`ProxyEvent::Ended`]): it was answered, and there
+    /// was room to follow it.
+    pub is_followed: bool,
     /// When its INVITE came.
     pub at: Timestamp,
     /// Who sent it.
@@ -78,6 +86,8 @@ pub struct ProxiedCall {
     pub outcome: Outcome,
     /// The attempts in order: the chain of causes that led to the end.
     pub attempts: ArrayVec<AttemptReport, ROUTES_MAX>,
+    /// Where each of them was sent, the last place of it; empty where calls are not followed.
+    pub sent_to: ArrayVec<Option<SocketAddr>, ROUTES_MAX>,
     /// What the caller got in the end.
     pub status: StatusCode,
     /// Why it ended so.
@@ -120,6 +130,37 @@ impl ProxiedCall {
     }
 }
 
+/// The end of a call that was answered: RFC 3261 §15, RFC 4028 §10.
+#[derive(Debug)]
+pub struct CallEnded {
+    /// [`ProxiedCall::number`]. `None`: this engine has not seen it begin, because the process
+    /// was started since, or because more calls were up than are followed.
+    pub call: Option<u64>,
+    /// What ended it.
+    pub by: CallEnd,
+    /// Milliseconds from its final answer to its end; `None` where `call` is.
+    pub up_ms: Option<u64>,
+    /// The BYE, as received; empty where none came.
+    pub bye: Bytes,
+    /// Who sent it.
+    pub source: Option<SocketAddr>,
+}
+
+/// What ends a call that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallEnd {
+    /// A BYE of the caller.
+    Caller,
+    /// A BYE of the callee.
+    Callee,
+    /// A BYE, and with the secret of now nobody can tell whose.
+    Somebody,
+    /// Its session was not refreshed in time (RFC 4028): a BYE was lost, or an end died.
+    SessionExpired,
+    /// Nothing was heard of it for [`HELD_CALL_S_MAX`](crate::limits::HELD_CALL_S_MAX).
+    NothingHeard,
+}
+
 /// How one probe of a trunk ended.
 #[derive(Debug, Clone)]
 pub struct ProbeReport {
@@ -151,6 +192,8 @@ pub struct AttemptReport {
     pub ending: Option<Ending>,
     /// When it began, in milliseconds from the beginning of the call.
     pub begun_ms: u32,
+    /// When it ended, in milliseconds from the beginning of the call; `None` while it had not.
+    pub ended_ms: Option<u32>,
     /// How it left, where it was too large for UDP and its trunk wants such by TCP.
     pub large: Option<LargeBy>,
 }
@@ -192,6 +235,38 @@ pub struct ProxyRefused {
     pub source: SocketAddr,
     /// Place of the listener it came in on.
     pub listener: u16,
+}
+
+impl EndedBy {
+    /// In one word, as logs and records have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Table => "table",
+            Self::Caller => "caller",
+            Self::Search(Stop::GivenUp) => "given-up",
+            Self::Search(Stop::NotListed) => "not-listed",
+            Self::Search(Stop::Progressed) => "progressed",
+            Self::Search(Stop::NoneLeft) => "none-left",
+            Self::Search(Stop::OutOfService) => "out-of-service",
+            Self::Search(Stop::Full) => "full",
+        }
+    }
+}
+
+impl CallEnd {
+    /// In one word, as records have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+            Self::Somebody => "somebody",
+            Self::SessionExpired => "session-expired",
+            Self::NothingHeard => "nothing-heard",
+        }
+    }
 }
 
 impl fmt::Display for ProbeMiss {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::acceptance::Acceptance;
 use super::event::MethodKind;
 use super::flow::Flow;
-use super::proxy_event::{AttemptReport, LargeBy};
+use super::proxy_event::{AttemptReport, CallEnd, LargeBy};
 use super::table_view::TableView;
 use crate::limits::{CHALLENGES_BYTES_MAX, RINGING_MS_MAX, ROUTES_MAX, TIMER_C_MS};
 use crate::routing::table::AlternativeRouting;
@@ -85,11 +85,16 @@ pub(super) struct HeldDialog {
     pub(super) refreshes: bool,
     /// Whether it is a BYE.
     pub(super) ends: bool,
+    /// Whose BYE it is.
+    pub(super) by: CallEnd,
 }
 
 /// What was decided for a call, and with what it goes on deciding: one call, one table.
 #[derive(Debug)]
 pub(super) struct Call {
+    pub(super) number: u64,
+    /// Its end will be told.
+    pub(super) is_followed: bool,
     pub(super) view: Arc<TableView>,
     pub(super) availability: Arc<Availability>,
     pub(super) at: Timestamp,
@@ -294,10 +299,12 @@ impl Call {
     }
 
     /// Notes how an attempt ended, unless it was noted before.
-    pub(super) fn note_ending(&mut self, report: Option<u8>, ending: Ending) {
+    pub(super) fn note_ending(&mut self, report: Option<u8>, ending: Ending, at_ms: u32) {
         let report = report.and_then(|place| self.reports.get_mut(usize::from(place)));
-        if let Some(report) = report {
-            report.ending.get_or_insert(ending);
+        if let Some(report) = report
+            && report.ending.is_none()
+        {
+            (report.ending, report.ended_ms) = (Some(ending), Some(at_ms));
         }
     }
 

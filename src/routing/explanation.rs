@@ -7,7 +7,6 @@ use super::prefix_map::{Match, Remaining};
 use super::rule::{Action, Miss, Rule};
 use super::trunk::{TrunkState, User};
 use super::{Decision, Did, Outage, RequestFacts, RoutingTable, RuleId, Snapshot, route};
-use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Everything [`route`] did for one call, by id. [`Explanation::of`] makes it.
@@ -45,7 +44,8 @@ impl Trace for Explanation {
 
 /// An explanation in words and numbers, for the command line, HTTP and logs alike.
 /// Field names are stable within a schema version.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Report {
     /// `trunkline.route/1`.
     pub schema: &'static str,
@@ -78,7 +78,8 @@ pub struct Report {
 }
 
 /// What became of a number.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct NumberReport {
     /// As the peer wrote it.
     pub dialled: String,
@@ -95,7 +96,8 @@ pub struct NumberReport {
 }
 
 /// A DID row that fits the called number.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct DidReport {
     /// The part of the number that matched, with `*` for an open prefix and `x` for each
     /// further digit of a range.
@@ -113,7 +115,8 @@ pub struct DidReport {
 }
 
 /// What became of one rule.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RuleReport {
     /// Name.
     pub name: String,
@@ -130,7 +133,8 @@ pub struct RuleReport {
 }
 
 /// One trunk on the way.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RouteReport {
     /// 1 for the main route; absent for a trunk that may not be tried.
     pub position: Option<usize>,
@@ -153,7 +157,8 @@ pub struct RouteReport {
 }
 
 /// Which table decided.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct TableReport {
     /// Generation; 0 for a table that is only being looked at.
     pub generation: u64,

@@ -4,6 +4,7 @@ mod api;
 mod dns;
 mod http;
 mod listen;
+mod records;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use tracing::level_filters::LevelFilter;
 pub use api::ApiConfig;
 pub use control::{CONTROL_SOCKET, ControlConfig};
 pub use http::HttpConfig;
+pub use records::RecordsConfig;
 
 use crate::generations::Keeping;
 use crate::limits::{PROXY_CALLS_MAX, WORKERS_MAX};
@@ -63,6 +65,8 @@ pub struct Config {
     pub metrics_tls: Option<ListenerTls>,
     /// The admin API.
     pub api: ApiConfig,
+    /// Where call records go.
+    pub records: RecordsConfig,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -142,7 +146,14 @@ impl Config {
             metrics: None,
             metrics_tls: None,
             api: ApiConfig::default(),
+            records: RecordsConfig::default(),
         }
+    }
+
+    /// Whether anybody wants to be told of calls: without it none is followed to its end.
+    #[must_use]
+    pub const fn tells_calls(&self) -> bool {
+        self.records.live_calls || !self.records.sinks.is_empty()
     }
 
     /// Reads the file. Paths in it are relative to the folder it stands in.
@@ -238,6 +249,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let http = http::read_http(&mut root, folder);
     let (metrics, metrics_tls) = http::read_metrics(&mut root, folder);
     let api = api::read_api(&mut root, folder);
+    let records = records::read_records(&mut root, folder, mask_numbers);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -259,6 +271,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         metrics,
         metrics_tls,
         api,
+        records,
     })
 }
 

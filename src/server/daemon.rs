@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::desk::ServerDesk;
+use super::tide::Tide;
 use super::{Config, Order, Server, ServerHandle, StartError, reloading};
 use crate::control::{NoSocket, Socket};
 use crate::observe::{Log, TrunksOut};
@@ -20,7 +21,7 @@ const EXIT_SOFTWARE: u8 = 70;
 /// Ended by a second SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// How often the log tells of peers' errors it held back.
+/// How often the log tells of peers' errors it held back, and unused memory is looked for.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves until a signal ends it. Says on standard error why it cannot start.
@@ -155,12 +156,16 @@ async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCod
     );
     service::ready(&status);
     let mut flush = tokio::time::interval(FLUSH_INTERVAL);
+    let mut tide = Tide::default();
     let failed = loop {
         tokio::select! {
             _ = signals.hangup.recv() => handle.reload_soon(),
             _ = signals.reopen.recv() => reopen(log, &handle),
             _ = signals.report.recv() => report(&handle, log),
-            _ = flush.tick() => handle.flush_peer_errors(),
+            _ = flush.tick() => {
+                handle.flush_peer_errors();
+                tide.look();
+            }
             _ = signals.terminate.recv() => break false,
             _ = signals.interrupt.recv() => break false,
             () = handle.ended.notified() => break true,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::calls::{self, CallDesk};
 use super::daemon::service;
 use super::reloading::{self, Bench, Changes};
 use super::trunks;
@@ -56,6 +57,8 @@ pub(super) struct ServerDesk {
     pub(super) listening: Vec<String>,
     pub(super) workers: usize,
     pub(super) state: Option<PathBuf>,
+    /// None where nobody follows calls.
+    pub(super) calls: Option<CallDesk>,
 }
 
 /// The last attempt to change the table, if it failed. All who change it tell of it here.
@@ -127,6 +130,14 @@ impl Desk for ServerDesk {
                 })
             }
             Request::Confirm {} => self.confirm(who),
+            Request::Calls {
+                group,
+                number,
+                mask,
+            } => Answering::Now(match &self.calls {
+                Some(desk) => desk.live_calls(group.as_deref(), number, mask),
+                None => calls::not_followed(self.serving()),
+            }),
             Request::Trunks {} => Answering::Now(Answer::Trunks {
                 trunks: trunks::all(&self.bench.generations),
             }),
@@ -168,6 +179,7 @@ impl ServerDesk {
                 .map(|trial| TrialStatus::of(trial, &clocks())),
             refused: self.bench.last.get(),
             trunks_out: trunks::out(&self.bench.generations),
+            records: self.calls.as_ref().map(CallDesk::sinks).unwrap_or_default(),
             may_change,
         }))
     }

@@ -4,6 +4,7 @@
 //! and ends it. [`run`] is all of that as a daemon with signals.
 
 mod admin;
+mod calls;
 mod certificates;
 pub mod config;
 mod daemon;
@@ -17,13 +18,14 @@ mod reloading;
 mod secret;
 mod sockets;
 mod streams;
+mod tide;
 mod trunks;
 mod turns;
 mod worker;
 
 pub use config::{
     Advertised, ApiConfig, CONTROL_SOCKET, Config, ControlConfig, HttpConfig, ListenerConfig, Mode,
-    ProxyConfig,
+    ProxyConfig, RecordsConfig,
 };
 pub use daemon::{EXIT_CONFIG, run};
 pub use secret::NoSecret;
@@ -45,10 +47,14 @@ use crate::api::Events;
 use crate::control::{Access, NoSocket};
 use crate::generations::{Asked, Generations, NoArchive, OpenError};
 use crate::http::Watched;
-use crate::observe::{ApiCounters, CallLog, Counters, HttpCounters, PeerErrors, Standing, Totals};
+use crate::observe::{
+    ApiCounters, CallLog, Counters, Feed, HttpCounters, ListenerName, Observer, ObserverThread,
+    PeerErrors, Standing, Totals,
+};
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
 };
+use crate::records::{NoSink, Records};
 use crate::routing::{self, Snapshot};
 use crate::system;
 use crate::tables::diagnostic::Report;
@@ -56,6 +62,7 @@ use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
 use crate::transport::{Connections, Directory, Gate, IsKnown, TlsFileError, UdpListener};
 use admin::{Admin, Staff};
+use calls::CallDesk;
 use certificates::Certificates;
 use desk::{LastOutcome, ServerDesk};
 use locating::Published;
@@ -109,6 +116,8 @@ pub enum StartError {
     State(NoArchive),
     /// There is no secret for the proxy listeners.
     Secret(NoSecret),
+    /// A sink of call records cannot be used.
+    Records(NoSink),
     /// The system gave no thread, socket or event queue.
     System(io::Error),
 }
@@ -140,6 +149,7 @@ impl fmt::Display for StartError {
             Self::Tls(cause) => write!(f, "{cause}"),
             Self::State(cause) => write!(f, "{cause}"),
             Self::Secret(cause) => write!(f, "{cause}"),
+            Self::Records(cause) => write!(f, "{cause}"),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
         }
     }
@@ -195,6 +205,7 @@ impl Server {
             certificates: Arc::clone(&certificates),
             directory: Arc::default(),
             locations: Published::default(),
+            feed: None,
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
@@ -216,7 +227,9 @@ impl Server {
             metrics: None,
             desk: None,
             admin: None,
+            observing: None,
         };
+        handle.observe(&mut shared)?;
         if handle.is_proxy {
             handle.locate(&mut shared).map_err(StartError::System)?;
         }
@@ -229,7 +242,7 @@ impl Server {
         if let (Some(http), Some(counters)) = (&config.http, handle.http_counters.clone()) {
             let (store, orders) = (Arc::clone(&handle.store), watched.clone());
             let tls = certificates.http.clone();
-            let calls = call_log(config);
+            let calls = (call_log(config), shared.feed.clone());
             let thread = questions::answer_questions(http, tls, store, calls, counters, orders)?;
             handle.questions = Some(thread);
         }
@@ -266,6 +279,7 @@ fn desk(config: &Config, handle: &ServerHandle, changes: Changes) -> ServerDesk 
         listening: addresses.map(ToString::to_string).collect(),
         workers: handle.threads.len(),
         state: config.keeping.folder.clone(),
+        calls: handle.call_desk(),
     }
 }
 
@@ -318,6 +332,16 @@ pub struct ServerHandle {
     /// What the control socket and the admin API are answered with.
     desk: Option<Arc<ServerDesk>>,
     admin: Option<Admin>,
+    observing: Option<Observing>,
+}
+
+/// Who hears of calls.
+#[derive(Debug)]
+struct Observing {
+    observer: Observer,
+    thread: ObserverThread,
+    records: Records,
+    desk: CallDesk,
 }
 
 impl ServerHandle {
@@ -402,9 +426,11 @@ impl ServerHandle {
         let (http, api) = (self.http_counters.clone(), Arc::clone(&self.api_counters));
         let (bench, orders) = (self.bench.clone(), self.orders.subscribe());
         let started_s = jiff::Timestamp::now().as_second();
+        let calls = self.call_desk();
         Watched::new(move || Standing {
             totals: totals(&counters, http.as_deref(), &api),
             snapshot: store.snapshot(),
+            calls: calls.as_ref().map(CallDesk::standing).unwrap_or_default(),
             takes_calls: *orders.borrow() == Order::Serve,
             last_change_made: bench.last.get().is_none(),
             on_trial: bench.generations.trial_left().is_some(),
@@ -446,6 +472,45 @@ impl ServerHandle {
         for thread in http.chain(self.locating.take()) {
             let _ = thread.join();
         }
+        if let Some(observing) = &mut self.observing {
+            observing.thread.join();
+            observing.records.join();
+        }
+    }
+
+    /// Has calls told of from now on, if anybody wants to know.
+    fn observe(&mut self, shared: &mut Shared<'_>) -> Result<(), StartError> {
+        if !shared.config.tells_calls() {
+            return Ok(());
+        }
+        let listeners = shared.proxy_listeners.iter().map(listener_name);
+        let (feed, observer, thread) =
+            Observer::start(listeners.collect()).map_err(StartError::System)?;
+        let config = shared.config;
+        let records = Records::start(&config.records.sinks, &observer);
+        let records = records.map_err(StartError::Records)?;
+        shared.feed = Some(feed);
+        self.observing = Some(Observing {
+            desk: CallDesk::new(&observer, &records, config.mask_numbers),
+            observer,
+            thread,
+            records,
+        });
+        Ok(())
+    }
+
+    /// Who knows which calls are up, and can be asked to tell of calls; `None` where nobody
+    /// wants to know ([`Config::tells_calls`]).
+    #[must_use]
+    pub fn observer(&self) -> Option<&Observer> {
+        self.observing.as_ref().map(|observing| &observing.observer)
+    }
+
+    /// Where calls are asked about; `None` where nobody follows them.
+    fn call_desk(&self) -> Option<CallDesk> {
+        self.observing
+            .as_ref()
+            .map(|observing| observing.desk.clone())
     }
 
     /// Has the names of trunks looked after from now on.
@@ -478,6 +543,7 @@ impl ServerHandle {
             counters: Arc::clone(&counters),
             errors: Arc::clone(&self.errors),
             calls: call_log(config),
+            feed: shared.feed.clone(),
             orders: orders.clone(),
             drain_timeout: config.drain_timeout,
         };
@@ -592,6 +658,8 @@ struct Shared<'c> {
     directory: Arc<Directory>,
     /// Where the trunks' names are.
     locations: Published,
+    /// Where calls are told of.
+    feed: Option<Feed>,
 }
 
 impl Shared<'_> {
@@ -599,6 +667,9 @@ impl Shared<'_> {
         let mut engine = Engine::new(self.settings(worker), snapshot);
         if let Some(calls) = self.config.proxy.calls_per_source {
             engine.limit_sources(calls);
+        }
+        if self.feed.is_some() {
+            engine.follow_calls();
         }
         if worker == 0 {
             engine.probe_trunks(self.epoch);
@@ -617,6 +688,13 @@ impl Shared<'_> {
             server_header: self.config.server_header.clone(),
             calls_max: self.config.proxy.calls_max,
         }
+    }
+}
+
+fn listener_name(listener: &ProxyListener) -> ListenerName {
+    ListenerName {
+        name: (*listener.name).into(),
+        transport: listener.transport.as_str(),
     }
 }
 

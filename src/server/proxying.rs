@@ -27,7 +27,7 @@ use super::locating::Published;
 use super::post::{Handed, Post};
 use super::worker::{Order, Worker};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX, ROUTES_MAX};
-use crate::observe::{self, ProxiedCallLine};
+use crate::observe::{self, FeedEvent, ProxiedCallLine};
 use crate::proxy::{DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent};
 use crate::routing::Snapshot;
 use crate::system::ReceiveRoom;
@@ -252,24 +252,31 @@ impl ProxyTask {
     fn tell(&self, now: Now, event: ProxyEvent) {
         self.worker.counters.proxied(&event);
         match event {
-            ProxyEvent::Call(call) if self.worker.calls.enabled => {
-                let door = self.doors.get(usize::from(call.listener));
-                ProxiedCallLine {
-                    call: &call,
-                    listener: door.map_or("", |door| &door.name),
-                    mask: self.worker.calls.mask,
+            ProxyEvent::Call(call) => {
+                if self.worker.calls.enabled {
+                    let door = self.doors.get(usize::from(call.listener));
+                    ProxiedCallLine {
+                        call: &call,
+                        listener: door.map_or("", |door| &door.name),
+                        mask: self.worker.calls.mask,
+                    }
+                    .log(self.worker.calls.format);
                 }
-                .log(self.worker.calls.format);
+                if let Some(feed) = &self.worker.feed {
+                    feed.tell(FeedEvent::Proxied(call));
+                }
+            }
+            ProxyEvent::Ended(ended) => {
+                if let Some(feed) = &self.worker.feed {
+                    feed.tell(FeedEvent::Ended(ended, now.wall));
+                }
             }
             ProxyEvent::Refused(refused) => self.worker.errors.proxy_refused(now.instant, &refused),
             ProxyEvent::Dropped { why, source } => {
                 self.worker.errors.proxy_dropped(now.instant, why, source);
             }
             ProxyEvent::Probe(report) => observe::tell_turn(&report),
-            ProxyEvent::Call(_)
-            | ProxyEvent::Served { .. }
-            | ProxyEvent::InDialog { .. }
-            | ProxyEvent::Repeated(_) => {}
+            ProxyEvent::Served { .. } | ProxyEvent::InDialog { .. } | ProxyEvent::Repeated(_) => {}
         }
     }
 

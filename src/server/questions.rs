@@ -10,7 +10,7 @@ use super::StartError;
 use super::config::HttpConfig;
 use super::worker::Order;
 use crate::http::{Desk, HttpListener, TurnedAway, Watched, metrics, questions};
-use crate::observe::{CallLog, HttpCounters, HttpOutcome};
+use crate::observe::{CallLog, Feed, HttpCounters, HttpOutcome};
 use crate::system;
 use crate::tables::TableStore;
 use crate::transport::TlsListener;
@@ -29,7 +29,7 @@ pub(super) fn answer_questions(
     config: &HttpConfig,
     tls: Option<Arc<TlsListener>>,
     store: Arc<TableStore>,
-    calls: CallLog,
+    (calls, feed): (CallLog, Option<Feed>),
     counters: Arc<HttpCounters>,
     mut orders: watch::Receiver<Order>,
 ) -> Result<HttpThread, StartError> {
@@ -39,7 +39,8 @@ pub(super) fn answer_questions(
         config.template.clone(),
         Arc::clone(&counters),
         calls,
-    );
+    )
+    .told_to(feed);
     let router = questions(Arc::new(desk));
     let end = async move {
         // A closed channel is an order to end.

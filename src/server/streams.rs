@@ -12,7 +12,6 @@ use tokio::time::{Instant, timeout};
 
 use super::worker::{Order, Worker, note_answer};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
-use crate::observe::CallLine;
 use crate::proxy::{Datagram, DropReason, Fate, Flow, Now, RedirectServer, is_answerable};
 use crate::routing::Snapshot;
 use crate::sip::Message;
@@ -137,12 +136,8 @@ impl StreamTask {
                 let answered = (status, method);
                 let call = note_answer(counters, errors, now, answered, answer, flow.peer);
                 if let Some(event) = call {
-                    self.worker.calls.line(&CallLine {
-                        event: &event,
-                        table: &snapshot.table,
-                        took: now.instant.elapsed(),
-                        mask: self.worker.calls.mask,
-                    });
+                    let how = (snapshot, flow.transport.as_str(), now.instant.elapsed());
+                    self.worker.tell_redirect(&event, how, bytes);
                 }
             }
             Fate::Absorbed(method) => self.worker.counters.request(method),

@@ -11,7 +11,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
-use crate::observe::{CallLine, CallLog, Counters, PeerErrors};
+use crate::observe::{
+    AnsweredBy, CallLine, CallLog, Counters, DecidedCall, Feed, FeedEvent, PeerErrors,
+};
 use crate::proxy::{
     Answer, CallEvent, Datagram, DropReason, Fate, MethodKind, Now, RedirectServer,
 };
@@ -39,6 +41,8 @@ pub(super) struct Worker {
     pub(super) counters: Arc<Counters>,
     pub(super) errors: Arc<PeerErrors>,
     pub(super) calls: CallLog,
+    /// Where calls are told of, if anybody wants to know.
+    pub(super) feed: Option<Feed>,
     pub(super) orders: watch::Receiver<Order>,
     pub(super) drain_timeout: Duration,
 }
@@ -53,6 +57,33 @@ pub(super) struct ListenerTask {
 
 /// A queue is empty when nothing has come out of it for so long.
 const QUIET: Duration = Duration::from_millis(10);
+
+impl Worker {
+    /// Whether anybody is told of a decided call.
+    pub(super) const fn tells_calls(&self) -> bool {
+        self.calls.enabled || self.feed.is_some()
+    }
+
+    /// Tells of a call that a redirect server has answered; `invite` is what asked.
+    pub(super) fn tell_redirect(
+        &self,
+        event: &CallEvent<'_>,
+        (snapshot, transport, took): (&Snapshot, &'static str, Duration),
+        invite: &[u8],
+    ) {
+        self.calls.line(&CallLine {
+            event,
+            table: &snapshot.table,
+            took,
+            mask: self.calls.mask,
+        });
+        if let Some(feed) = &self.feed {
+            let by = (AnsweredBy::Redirect, transport);
+            let call = DecidedCall::of(event, &snapshot.table, by, invite);
+            feed.tell(FeedEvent::Decided(call));
+        }
+    }
+}
 
 impl ListenerTask {
     /// Serves until told to end.
@@ -122,20 +153,15 @@ impl ListenerTask {
         for datagram in &datagrams {
             taken += 1;
             if let Some(event) = self.datagram(now, datagram, &snapshot, outbox)
-                && self.worker.calls.enabled
+                && self.worker.tells_calls()
             {
-                let _ = calls.try_push(event);
+                let _ = calls.try_push((event, datagram.bytes));
             }
         }
         self.send(outbox).await;
         let took = now.instant.elapsed();
-        for event in &calls {
-            self.worker.calls.line(&CallLine {
-                event,
-                table: &snapshot.table,
-                took,
-                mask: self.worker.calls.mask,
-            });
+        for (event, invite) in &calls {
+            (self.worker).tell_redirect(event, (&snapshot, "udp", took), invite);
         }
         taken
     }

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, ServerConfig,
     SignatureScheme,
 };
 
@@ -196,11 +196,17 @@ pub(super) fn failure(error: &io::Error) -> (Ended, Option<Box<str>>) {
     (why, Some(explained(tls).into()))
 }
 
+fn is_of_a_ca(error: &OtherError) -> bool {
+    let what = error.0.downcast_ref();
+    matches!(what, Some(webpki::Error::CaUsedAsEndEntity))
+}
+
 /// What is wrong, for who runs a telephone exchange.
 fn explained(error: &Error) -> String {
     use CertificateError::{
         BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext,
-        NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, UnknownIssuer,
+        NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Other,
+        UnknownIssuer,
     };
     let text = match error {
         Error::NoCertificatesPresented => "it showed no certificate",
@@ -215,6 +221,9 @@ fn explained(error: &Error) -> String {
                 "its certificate is for another purpose"
             }
             BadSignature => "its certificate was tampered with",
+            Other(other) if is_of_a_ca(other) => {
+                "its certificate is that of a CA, as one that is signed by itself often is"
+            }
             _ => return format!("its certificate cannot be used: {what}"),
         },
         Error::InvalidMessage(_) => "it does not speak TLS",
@@ -223,4 +232,20 @@ fn explained(error: &Error) -> String {
         _ => return error.to_string(),
     };
     text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The log names the reason: the commonest self-signed certificate is one of a CA.
+    #[test]
+    fn a_certificate_of_a_ca_is_told_from_a_damaged_one() {
+        let other = |error: webpki::Error| {
+            let other = OtherError(Arc::new(error));
+            explained(&Error::InvalidCertificate(CertificateError::Other(other)))
+        };
+        assert!(other(webpki::Error::CaUsedAsEndEntity).contains("that of a CA"));
+        assert!(other(webpki::Error::BadDer).contains("cannot be used"));
+    }
 }

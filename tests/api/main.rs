@@ -13,6 +13,7 @@ mod drafts;
 mod events;
 mod hostile;
 mod looking;
+mod page;
 mod tls;
 
 use std::path::{Path, PathBuf};

@@ -33,6 +33,7 @@ use callers::Callers;
 use server::Process;
 use socket2::{Domain, Socket, Type};
 use tokio_rustls::rustls::{ClientConnection, StreamOwned};
+use trunkline::limits::UNUSED_BYTES_KEPT;
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -105,6 +106,7 @@ fn a20_slow_peers_by_the_thousand() {
         server.usage(),
         begun.elapsed().as_secs()
     );
+    println!("their memory: {}", memory_given_back(&server, &before));
     server.end_soundly(plain + secret);
 }
 
@@ -212,6 +214,22 @@ fn a34_without_descriptors_calls_go_on() {
     drop(silent);
     let log = server.end_soundly(3 * DESCRIPTORS);
     assert!(log.contains("no-descriptor-for-a-connection="), "{log}");
+}
+
+/// Waits until the server has about as much memory as before: what the allocator may keep of
+/// what nobody uses, and what a busy minute needs.
+fn memory_given_back(server: &Process, before: &server::Usage) -> server::Usage {
+    let enough_kib = before.resident_kib + (UNUSED_BYTES_KEPT + (16 << 20)) / 1_024;
+    let begun = Instant::now();
+    loop {
+        let usage = server.usage();
+        if usage.resident_kib <= enough_kib {
+            return usage;
+        }
+        let is_late = begun.elapsed() > Duration::from_secs(60);
+        assert!(!is_late, "never given back: {usage}, {before} before");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Waits until the server has as many descriptors as before, but for those of the callers.

@@ -34,7 +34,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// What the process uses at a moment.
 pub(crate) struct Usage {
     pub(crate) descriptors: usize,
-    resident_kib: usize,
+    pub(crate) resident_kib: usize,
     most_kib: usize,
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use rcgen::{BasicConstraints, IsCa};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -155,6 +156,9 @@ fn a23_a_trunk_with_a_bad_certificate_gets_no_call() {
         }),
         other.issue("trunk.carrier.test"),
         self_signed("trunk.carrier.test"),
+        ca.issue_with(&["trunk.carrier.test"], |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }),
     ] {
         let trunk = TlsTrunk::new(&shown, None);
         moves_on(&ca, trunk, "certificate refused", |_, _| {});

@@ -1,12 +1,14 @@
 //! The limits of trunks and groups over many thousand random calls, beside a model that does
-//! nothing but count: no call too many, none too few, and nothing left at the end.
+//! nothing but count: no call too many, none too few, and nothing left at the end. Of every
+//! call that was answered the end is told, once.
 //!
 //! `COUNTED=100000 cargo test --release --test proxy counting -- --nocapture` makes so many.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use trunkline::proxy::ProxyEvent;
 use trunkline::routing::{Availability, Snapshot, TrunkId};
 
 use crate::bench::{Bench, CALLER, Dialog, Sent, ack_of, cancel_of, invite, settings, table};
@@ -109,6 +111,9 @@ struct Tally {
     expired: usize,
     reloads: usize,
     restarts: usize,
+    ends_told: usize,
+    ends_without_beginning: usize,
+    lost_with_a_process: usize,
 }
 
 struct World {
@@ -120,6 +125,8 @@ struct World {
     starts: [VecDeque<u64>; 3],
     calls: Vec<Call>,
     requests: u32,
+    /// Numbers of calls whose end was not told yet.
+    up: BTreeSet<u64>,
     tally: Tally,
 }
 
@@ -136,6 +143,7 @@ impl World {
             starts: Default::default(),
             calls: Vec::new(),
             requests: 1,
+            up: BTreeSet::new(),
             tally: Tally::default(),
         }
     }
@@ -147,7 +155,9 @@ impl World {
             table: Arc::clone(&snapshot.table),
             availability: Arc::new(Availability::of(&snapshot.table)),
         };
-        Bench::with(fresh, settings, now)
+        let mut bench = Bench::with(fresh, settings, now);
+        bench.engine.follow_calls();
+        bench
     }
 
     fn now_ms(&self) -> u64 {
@@ -439,6 +449,8 @@ impl World {
             self.tally.reloads += 1;
             return;
         }
+        self.hear();
+        self.tally.lost_with_a_process += std::mem::take(&mut self.up).len();
         // Calls that ring are lost with it; those that are up go on, and are not counted.
         let now = self.bench.now.instant;
         self.bench = Self::bench(&self.tables[self.variant], now);
@@ -467,8 +479,31 @@ impl World {
         for place in AT.iter().chain(&[BOB, CALLER]) {
             self.bench.ignore(place, "");
         }
-        self.bench.events.clear();
+        self.hear();
         self.check();
+    }
+
+    /// Listens to what was told: of each answered call the answer, then the end, once each.
+    fn hear(&mut self) {
+        for event in self.bench.events.drain(..) {
+            match event {
+                ProxyEvent::Call(call) => {
+                    let was_answered = call.status.is_success();
+                    assert_eq!(call.is_followed, was_answered, "{call:?}");
+                    if was_answered {
+                        assert!(self.up.insert(call.number), "answered twice: {call:?}");
+                    }
+                }
+                ProxyEvent::Ended(ended) => match ended.call {
+                    Some(call) => {
+                        assert!(self.up.remove(&call), "{ended:?}");
+                        self.tally.ends_told += 1;
+                    }
+                    None => self.tally.ends_without_beginning += 1,
+                },
+                _ => {}
+            }
+        }
     }
 
     fn step(&mut self) {
@@ -518,7 +553,10 @@ fn every_count_is_that_of_the_model_over_random_calls() {
     }
     world.wait(LONGEST_MS);
     assert_eq!(world.held().count(), 0, "all is given back");
+    assert!(world.up.is_empty(), "never ended: {:?}", world.up);
     let tally = &world.tally;
+    let ended = tally.ends_told + tally.lost_with_a_process;
+    assert_eq!(ended, tally.answered, "{tally:?}");
     println!("{tally:?}");
     let kinds: BTreeMap<&str, usize> = [
         ("answered", tally.answered),

@@ -9,6 +9,7 @@ mod bench;
 mod calls;
 mod counting;
 mod dialogs;
+mod ends;
 mod labels;
 mod limits;
 mod platforms;

@@ -26,7 +26,7 @@ leave() {
     local status=$?
     for process in "${performances[@]}"; do kill -TERM "$process" 2>/dev/null || true; done
     for process in "${performances[@]}"; do wait "$process" 2>/dev/null || true; done
-    for process in $caller $server $fast_server "${sipp[@]}"; do
+    for process in $caller $server $fast_server ${tunnel:-} "${sipp[@]}"; do
         kill -KILL "$process" 2>/dev/null || true
         wait "$process" 2>/dev/null || true
     done
@@ -44,33 +44,29 @@ is_bound() {
     grep -qi ":$(printf '%04X' "$1") 00000000" <(awk '{ print $2, $3 }' /proc/net/{udp,udp6,tcp,tcp6} 2>/dev/null)
 }
 
-free_port() {
-    local port
-    for _ in {1..100}; do
-        port=$((20000 + RANDOM % 40000))
-        if ! is_bound "$port"; then
-            echo "$port"
-            return
-        fi
-    done
-    fail "no free UDP port"
-}
-
-# free_ports COUNT: the first of so many ports in a row.
+# free_ports COUNT: the first of so many ports in a row that nobody has, be it for a connection
+# that is over (TIME_WAIT). They are below those the system gives to connections.
 free_ports() {
-    local port first
+    local local_address port first
+    declare -A used=()
+    while read -r _ local_address _; do
+        used[$((16#${local_address##*:}))]=1
+    done < <(tail -qn +2 /proc/net/{udp,udp6,tcp,tcp6} 2>/dev/null)
     for _ in {1..1000}; do
         first=$((20000 + RANDOM % 12000))
         for ((port = first; port < first + $1; port++)); do
-            is_bound "$port" && continue 2
+            [[ ${used[$port]:-} ]] && continue 2
         done
         echo "$first"
         return
     done
-    fail "no $1 free UDP ports in a row"
+    fail "no $1 free ports in a row"
 }
 
-# write_configuration FILE TABLES PORT MODE LOG [KEYS]: KEYS stand at the top.
+free_port() { free_ports 1; }
+
+# write_configuration FILE TABLES PORT MODE LOG [KEYS]: KEYS stand at the top, and
+# $more_listeners at the end.
 write_configuration() {
     cat >"$1" <<TOML
 tables = "$2"
@@ -89,6 +85,8 @@ mode      = "$4"
 address   = "127.0.0.1:$3"
 transport = "tcp"
 mode      = "$4"
+
+${more_listeners:-}
 TOML
 }
 
@@ -128,7 +126,7 @@ faketime_library() {
 # start_fast_server FOLDER SPEED: a proxy on $fast_port whose clock runs so many times faster.
 start_fast_server() {
     fast_port=$(free_port)
-    write_configuration "$work/fast.toml" "$1" "$fast_port" proxy "$work/fast.log"
+    more_listeners= write_configuration "$work/fast.toml" "$1" "$fast_port" proxy "$work/fast.log"
     # Not the program `faketime`: it would stand between us and the process.
     LD_PRELOAD=$(faketime_library) FAKETIME="+0 x$2" \
         "$trunkline" run --config "$work/fast.toml" >"$work/fast.out" 2>&1 &

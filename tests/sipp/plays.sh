@@ -1,6 +1,6 @@
 # Sourced by the acceptance of proxy mode: its plays, in the words of words.sh.
 # A play NAME has a role NAME.caller, and NAME.trunk, NAME.second, NAME.third as far as its
-# trunks go; `silent` and `closed` are trunks nobody has to write. plays() lists them.
+# trunks go; `silent`, `closed` and `untrusted` are trunks nobody has to write. plays() lists them.
 
 # NAME ROLES…, in the order of the trunks of its group.
 plays() {
@@ -27,6 +27,7 @@ failover-503           caller trunk second
 failover-408           caller trunk second
 failover-silence       caller silent second
 failover-closed-port   caller closed second
+failover-untrusted     caller untrusted second
 failover-late-ringing  caller trunk second
 exhausted              caller trunk second third
 exhausted-503          caller trunk
@@ -266,6 +267,10 @@ failover-closed-port.caller() {
     response 200 keep of_trunk_with_body; ack 1; says_goodbye 2
 }
 failover-closed-port.second() { answer.trunk; }
+
+# The certificate of the first trunk is its own word: it hears nothing of the call.
+failover-untrusted.caller() { failover-closed-port.caller; }
+failover-untrusted.second() { answer.trunk; }
 
 # The first trunk wakes up when the call has gone on without it: its phone must not ring.
 failover-late-ringing.caller() { talks; pause 1500; says_goodbye 2; }

@@ -52,6 +52,9 @@ pub(in crate::api) struct AtWork {
     pub(super) kept: Kept,
 }
 
+/// As many characters as any file system has for a name.
+const NAME_CHARS_MAX: usize = 255;
+
 /// Folders within folders: lists stand in one, rarely in two.
 const DEPTH_MAX: usize = 4;
 
@@ -303,12 +306,12 @@ fn check_name(name: &str) -> Result<(), Problem> {
     let is_plain = |part: &&str| {
         !part.is_empty()
             && !part.starts_with('.')
-            && part.len() <= 128
             && !part.chars().any(|char| char.is_control() || char == '\\')
     };
     let is_table = parts.len() == 1 && name.ends_with(".toml");
     let is_list = parts.len() <= DEPTH_MAX && name.ends_with(".csv");
-    if parts.iter().all(is_plain) && (is_table || is_list) {
+    let is_short = name.chars().count() <= NAME_CHARS_MAX;
+    if is_short && parts.iter().all(is_plain) && (is_table || is_list) {
         return Ok(());
     }
     let detail = "a file is NAME.toml, or NAME.csv in folders of the table";
@@ -372,7 +375,7 @@ mod tests {
             "x\0.toml",
             "a\\b.toml",
             "x\n.csv",
-            &format!("{}.csv", "x".repeat(200)),
+            &format!("{}.csv", "x".repeat(255)),
         ] {
             assert!(check_name(name).is_err(), "{name:?}");
         }

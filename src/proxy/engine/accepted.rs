@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Engine, repeats};
+use super::{Engine, Output, repeats};
 use crate::limits::ACCEPTANCES_MAX;
 use crate::proxy::acceptance::{Acceptance, Again};
 use crate::proxy::flow::Flow;
 use crate::proxy::forwarding;
-use crate::proxy::proxy_event::{EndedBy, ProxyEvent, ProxyRepeat};
+use crate::proxy::held::{DialogEnd, Followed, Kept};
+use crate::proxy::proxy_event::{CallEnd, CallEnded, EndedBy, ProxyEvent, ProxyRepeat};
 use crate::proxy::response_context::{HeldDialog, InviteMark, ResponseContext};
 use crate::routing::CallHold;
 use crate::sip::{Message, Method, RequestHead, StatusCode};
@@ -21,29 +22,77 @@ impl Engine {
     pub(super) fn hold_call(
         &mut self,
         now: Instant,
-        context: &ResponseContext,
+        context: &mut ResponseContext,
         (hold, callee): (Option<CallHold>, u64),
         answer: &Message<'_>,
     ) {
-        if hold.is_none() && self.held.is_empty() {
+        if hold.is_none() && self.held.is_empty() && !self.follows {
             return;
         }
-        if let Some(mark) = context.mark.filter(|_| context.held.is_none()) {
-            self.held.begin(now, (mark.dialog, callee), hold, answer);
-        }
+        let Some(mark) = context.mark.filter(|_| context.held.is_none()) else {
+            return;
+        };
+        let follows = self.follows && context.answered.is_none() && self.held.has_room();
+        let call = context.call.as_mut().filter(|_| follows);
+        let followed = call.map(|call| {
+            call.is_followed = true;
+            Followed {
+                call: call.number,
+                answered: now,
+            }
+        });
+        let kept = Kept { hold, followed };
+        self.held.begin(now, (mark.dialog, callee), kept, answer);
     }
 
-    /// The counted call that a request inside a dialog belongs to, by our Record-Route.
-    pub(super) fn held_dialog(&self, marks: &[u64], head: &RequestHead<'_>) -> Option<HeldDialog> {
-        if self.held.is_empty() {
+    /// Calls whose time is over.
+    pub(super) fn held_due(&mut self, now: Instant) {
+        let outputs = &mut self.outputs;
+        self.held.due(now, |followed, by| {
+            let ended = CallEnded {
+                call: Some(followed.call),
+                by,
+                up_ms: Some(since_ms(followed.answered, now)),
+                bye: Bytes::new(),
+                source: None,
+            };
+            outputs.push_back(Output::Event(ProxyEvent::Ended(Box::new(ended))));
+        });
+    }
+
+    /// The counted or followed call that a request inside a dialog belongs to, by our
+    /// Record-Route. Where calls are followed, a BYE of a call nobody knows as well: `of_sender`
+    /// is the mark of the dialog as who sent it has it.
+    pub(super) fn held_dialog(
+        &self,
+        marks: &[u64],
+        head: &RequestHead<'_>,
+        of_sender: u64,
+    ) -> Option<HeldDialog> {
+        let ends = head.method == Method::Bye;
+        if self.held.is_empty() && !(self.follows && ends) {
             return None;
         }
-        let mark = marks.iter().copied().find(|mark| self.held.has(*mark))?;
+        let known = marks.iter().copied().find(|mark| self.held.has(*mark));
+        let unknown = || marks.first().copied().filter(|_| self.follows && ends);
+        let mark = known.or_else(unknown)?;
+        let by = if !ends {
+            CallEnd::Somebody
+        } else if marks.contains(&of_sender) {
+            CallEnd::Caller
+        } else {
+            let tag = head.to.tag().unwrap_or_default();
+            match marks.contains(&self.secret.dialog(head.call_id, tag)) {
+                true => CallEnd::Callee,
+                false => CallEnd::Somebody,
+            }
+        };
         Some(HeldDialog {
             mark,
             tags: [&head.to, &head.from].map(|end| self.callee_tag(end.tag())),
             refreshes: matches!(head.method, Method::Invite | Method::Update),
-            ends: head.method == Method::Bye,
+            ends,
+            by,
         })
     }
 
@@ -53,19 +102,40 @@ impl Engine {
     pub(super) fn held_answered(
         &mut self,
         now: Instant,
+        context: &ResponseContext,
         dialog: HeldDialog,
         status: StatusCode,
         answer: Option<&Message<'_>>,
     ) {
         let is_challenge = matches!(status.code(), 401 | 407);
         if dialog.ends && !is_challenge {
-            self.held.end(dialog.mark, dialog.tags);
+            let remembers = self.follows;
+            match self.held.end(now, dialog.mark, dialog.tags, remembers) {
+                DialogEnd::Of(passes) => {
+                    for followed in passes {
+                        self.tell_end(context, dialog.by, Some(followed));
+                    }
+                }
+                DialogEnd::Unknown if self.follows => self.tell_end(context, dialog.by, None),
+                DialogEnd::Unknown | DialogEnd::NoEnd => {}
+            }
         } else if dialog.refreshes
             && status.is_success()
             && let Some(answer) = answer
         {
             self.held.lasts(now, dialog.mark, answer);
         }
+    }
+
+    /// Tells of the end of a call: it was over when its BYE came.
+    fn tell_end(&mut self, context: &ResponseContext, by: CallEnd, of: Option<Followed>) {
+        self.event(ProxyEvent::Ended(Box::new(CallEnded {
+            call: of.map(|followed| followed.call),
+            by,
+            up_ms: of.map(|followed| since_ms(followed.answered, context.begun)),
+            bye: context.request.clone(),
+            source: Some(context.source),
+        })));
     }
 
     /// A 2xx that was relayed to the caller: until its ACK passes it is repeated.
@@ -201,4 +271,9 @@ impl Engine {
             self.by_dialog.remove(&mark.dialog);
         }
     }
+}
+
+fn since_ms(begun: Instant, now: Instant) -> u64 {
+    let since = now.saturating_duration_since(begun).as_millis();
+    u64::try_from(since).unwrap_or(u64::MAX)
 }

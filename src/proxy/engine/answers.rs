@@ -11,6 +11,7 @@ use crate::proxy::flow::Flow;
 use crate::proxy::forwarding;
 use crate::proxy::proxy_event::{EndedBy, ProxyDrop, ProxyEvent, ProxyRepeat};
 use crate::proxy::response_context::{Candidate, ResponseContext, Stage};
+use crate::proxy::words::q850;
 use crate::routing::table::Cause;
 use crate::routing::{Ending, Next};
 use crate::sip::{HeaderName, Message, Method, StatusCode, write_cancel};
@@ -136,7 +137,7 @@ impl Engine {
         let mut id = (0, tag);
         let is_invite = context.method == MethodKind::Invite;
         if let Some(dialog) = context.held {
-            self.held_answered(now, dialog, status, Some(message));
+            self.held_answered(now, context, dialog, status, Some(message));
         }
         if let Some(attempt) = context.attempts.get_mut(place) {
             id.0 = attempt.unique;
@@ -153,8 +154,9 @@ impl Engine {
         }
         if let Some(attempt) = context.attempts.get_mut(place) {
             let (report, ending) = (attempt.report, Ending::status(status.code(), None));
+            let at_ms = context.elapsed_ms(now);
             if let Some(call) = &mut context.call {
-                call.note_ending(report, ending);
+                call.note_ending(report, ending, at_ms);
             }
         }
         if let Some(response) = forwarding::without_own_via(message, &mut self.page) {
@@ -182,8 +184,9 @@ impl Engine {
         let (report, peer) = (attempt.report, attempt.flow.peer);
         attempt.leave(Stage::Ended);
         let ending = Ending::status(status.code(), q850(message));
+        let at_ms = context.elapsed_ms(now);
         if let Some(call) = &mut context.call {
-            call.note_ending(report, ending);
+            call.note_ending(report, ending, at_ms);
             if status == StatusCode::SERVICE_UNAVAILABLE
                 && let (Some(route), Some(seconds)) =
                     (call.route_of(report), retry_after_s(message))
@@ -243,8 +246,9 @@ impl Engine {
         let (was, report, peer) = (attempt.stage, attempt.report, attempt.flow.peer);
         attempt.leave(Stage::Ended);
         let ending = Ending::without_response(Cause::TransportError);
+        let at_ms = context.elapsed_ms(now);
         if let Some(call) = &mut context.call {
-            call.note_ending(report, ending);
+            call.note_ending(report, ending, at_ms);
             if let Some(route) = call.route_of(report)
                 && self.place_failed(now, call, route, peer, None)
             {
@@ -325,7 +329,7 @@ impl Engine {
         if context.answered.is_none() {
             context.answered = Some(status);
             if let Some(dialog) = context.held {
-                self.held_answered(now, dialog, status, None);
+                self.held_answered(now, context, dialog, status, None);
             }
             self.tell(now, context, status, by);
             context.request = Bytes::new();
@@ -407,7 +411,7 @@ impl Engine {
             // RFC 4320 §4.2: too late for any answer to a non-INVITE request.
             context.answered = Some(StatusCode::REQUEST_TIMEOUT);
             if let Some(dialog) = context.held {
-                self.held_answered(now, dialog, StatusCode::REQUEST_TIMEOUT, None);
+                self.held_answered(now, context, dialog, StatusCode::REQUEST_TIMEOUT, None);
             }
             self.event(ProxyEvent::InDialog {
                 method: context.method,
@@ -465,21 +469,6 @@ impl Engine {
         attempt.cancel = Some(Box::new(transaction.into()));
         self.transmit(flow, bytes);
     }
-}
-
-/// The Q.850 cause of a response: RFC 3326. The first one counts.
-fn q850(message: &Message<'_>) -> Option<u8> {
-    message.values(HeaderName::Reason).find_map(|value| {
-        let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let protocol = parts.next()?;
-        let cause = parts.find_map(|part| {
-            let (name, value) = part.split_at_checked(b"cause".len())?;
-            let value = value.trim_ascii_start().strip_prefix(b"=")?;
-            name.eq_ignore_ascii_case(b"cause").then_some(value)
-        })?;
-        let number = std::str::from_utf8(cause.trim_ascii()).ok()?.parse().ok();
-        number.filter(|_| protocol.eq_ignore_ascii_case(b"Q.850"))
-    })
 }
 
 /// RFC 3261 §20.33: the seconds; comment and parameters do not matter.

@@ -65,7 +65,8 @@ impl Engine {
             ));
         }
         let facts = CallFacts::of(asked.message, head);
-        let call = self.decide(asked, head.call_id, &facts)?;
+        let mut call = self.decide(asked, head.call_id, &facts)?;
+        call.number = self.number();
         let admitted = self.sources.admit(asked.flow.peer.ip(), asked.now.instant);
         if !admitted && !call.emergency {
             return Err(Unfit::new(
@@ -138,6 +139,8 @@ impl Engine {
             User::Raw(_) => None,
         };
         Ok(Call {
+            number: 0,
+            is_followed: false,
             view: Arc::clone(view),
             availability: snapshot.availability,
             at: asked.now.wall,
@@ -189,6 +192,7 @@ impl Engine {
                 route,
                 ending: None,
                 begun_ms,
+                ended_ms: None,
                 large: None,
             };
             if call.reports.try_push(new).is_err() {
@@ -202,7 +206,7 @@ impl Engine {
             }
             let ending = Ending::without_response(Cause::TransportError);
             if let Some(call) = &mut context.call {
-                call.note_ending(report, ending);
+                call.note_ending(report, ending, begun_ms);
             }
             context.consider(Candidate::silent(StatusCode::SERVICE_UNAVAILABLE));
             let another = self.has_another_place(now, context, ending).map(Next::Try);
@@ -393,7 +397,7 @@ impl Engine {
         let dialog = DialogMark {
             mark: context.mark.ok_or(Unreachable)?.dialog,
             // On connections any worker may hear the rest of the dialog.
-            owner: (way.is_counted || context.upstream.transport.is_reliable())
+            owner: (way.is_counted || self.follows || context.upstream.transport.is_reliable())
                 .then_some(self.worker),
         };
         let bytes = forwarding::to_trunk(request, facts, call, route, &departure, dialog, page)
@@ -414,7 +418,20 @@ impl Engine {
         let invite = std::mem::take(&mut context.request);
         let call = context.call.as_ref()?;
         let progressed = context.progressed.map(|at| context.elapsed_ms(at));
+        let mut sent_to = ArrayVec::new();
+        if self.follows {
+            sent_to.extend(call.reports.iter().map(|_| None));
+            for attempt in &context.attempts {
+                let place = attempt.report.map(usize::from);
+                if let Some(place) = place.and_then(|place| sent_to.get_mut(place)) {
+                    *place = Some(attempt.flow.peer);
+                }
+            }
+        }
         Some(Box::new(ProxiedCall {
+            number: call.number,
+            is_followed: call.is_followed,
+            sent_to,
             at: call.at,
             source: context.source,
             listener: context.upstream.listener,

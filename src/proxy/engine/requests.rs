@@ -143,7 +143,7 @@ impl Engine {
         if asked.method == Method::Bye {
             self.hung_up(&valid.way.marks, head);
         }
-        let held = self.held_dialog(&valid.way.marks, head);
+        let held = self.held_dialog(&valid.way.marks, head, mark.dialog);
         let Some(mut context) = self.open(asked, head, key, valid.loop_mark) else {
             return Err(overload());
         };

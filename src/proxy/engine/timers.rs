@@ -199,8 +199,9 @@ impl Engine {
         } else {
             Ending::without_response(Cause::TrunkTimeout)
         };
+        let at_ms = context.elapsed_ms(now);
         if let Some(call) = &mut context.call {
-            call.note_ending(report, ending);
+            call.note_ending(report, ending, at_ms);
             if let Some(route) = call.route_of(report).filter(|_| !rang)
                 && self.place_failed(now, call, route, peer, None)
             {

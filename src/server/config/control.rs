@@ -7,6 +7,7 @@ use super::Config;
 use crate::control::accounts::{Accounts, id_of, listed};
 use crate::generations::Keeping;
 use crate::limits::GENERATIONS_KEPT_MAX;
+use crate::records::Target;
 use crate::tables::diagnostic::{Code, Diagnostic, nearest, quoted};
 use crate::tables::toml_reader::{Reader, Text};
 
@@ -44,6 +45,16 @@ impl Config {
             self.keeping.folder = first(state);
         }
         let runtime = first(runtime);
+        // A spool without a folder of its own is in the state folder.
+        if let Some(state) = self.keeping.folder.clone() {
+            for sink in &mut self.records.sinks {
+                if let Target::Postgres(_, spool) = &mut sink.target
+                    && spool.folder.parent() == Some(Path::new(""))
+                {
+                    spool.folder = state.join(&spool.folder);
+                }
+            }
+        }
         if self.control.socket.is_none() {
             self.control.socket = runtime.as_ref().map(|folder| folder.join("control.sock"));
         }

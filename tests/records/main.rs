@@ -1,0 +1,16 @@
+//! Call records from calls to rows: real servers, files, a real PostgreSQL; and the storm.
+
+#![allow(clippy::unwrap_used)] // a test may fail loudly
+
+mod cluster;
+mod database;
+mod pages;
+#[path = "../loopback/phone.rs"]
+#[allow(dead_code)] // other tests use the rest of it
+mod phone;
+mod program;
+mod rows;
+mod slow;
+mod storm;
+#[path = "../loopback/words.rs"]
+mod words;
