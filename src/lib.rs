@@ -13,6 +13,8 @@ pub mod api;
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod control;
+#[cfg(feature = "server")]
+pub mod doctor;
 pub mod export;
 pub mod generations;
 #[cfg(feature = "server")]

@@ -444,6 +444,30 @@ pub const TLS_HANDSHAKE_MS_MAX: u64 = 5_000;
 /// (`STRANGER_CONNECTIONS_MAX`) cannot take them all.
 pub const TLS_HANDSHAKES_MAX: usize = 512;
 
+/// Seconds a certificate has to be good for, or whoever looks after it is told: two weeks, in
+/// which every CA issues another.
+pub const CERTIFICATE_END_S_MIN: i64 = 14 * 86_400;
+
+/// Milliseconds `doctor` waits for the answer to an OPTIONS: as long as a good trunk takes, and
+/// two repetitions.
+pub const DOCTOR_ANSWER_MS_MAX: u64 = 3_000;
+
+/// Names, addresses and networks that `doctor` looks at, of each kind: all at once, and on one
+/// page.
+pub const DOCTOR_PLACES_MAX: usize = 200;
+
+/// Bytes of room on the disk under state and logs: a thousand small tables.
+pub const FREE_BYTES_MIN: u64 = 64 << 20;
+
+/// Bytes of the end of the log that go into a support dump: some two thousand calls.
+pub const LOG_TAIL_BYTES_MAX: u64 = 512 << 10;
+
+/// Bytes of `/metrics` that go into a support dump: a thousand trunks, and as much again.
+pub const METRICS_BYTES_MAX: u64 = 16 << 20;
+
+/// Descriptors a server with connections should be allowed: those of one full listener.
+pub const DESCRIPTORS_MIN: u64 = 10_000;
+
 /// Peers of `[[tls_peer]]`, and names of clients of one listener: both are looked through one
 /// by one.
 pub const TLS_NAMES_MAX: usize = 1_000;

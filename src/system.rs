@@ -4,11 +4,14 @@
 
 #![allow(unsafe_code)] // The only place; every other module is held to the crate's `deny`.
 
+use std::ffi::CString;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::ptr;
 
 use arrayvec::ArrayVec;
@@ -450,6 +453,48 @@ pub fn take_all_descriptors() {
             limit.rlim_cur = limit.rlim_max;
             libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
         }
+    }
+}
+
+/// How many descriptors the system allows this process at most; `None` where it does not say.
+#[must_use]
+pub fn descriptors_max() -> Option<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a rlimit on this stack, which the call writes.
+    let status = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    (status == 0).then_some(limit.rlim_max)
+}
+
+/// Bytes that whoever is not root may still write on the disk of a path.
+///
+/// # Errors
+/// What the system said.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: all bytes zero is a value of `statvfs`, which has numbers only.
+    let mut told: libc::statvfs = unsafe { zeroed() };
+    // SAFETY: the first pointer is to bytes that end with a zero and outlive the call, the second
+    // to a `statvfs` on this stack, which it writes.
+    if unsafe { libc::statvfs(path.as_ptr(), &raw mut told) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(told.f_bavail.saturating_mul(told.f_frsize))
+}
+
+/// Whether something keeps the clock of the system right (adjtimex(2)).
+///
+/// # Errors
+/// What the system said.
+pub fn clock_is_synchronised() -> io::Result<bool> {
+    // SAFETY: all bytes zero is a value of `timex`: no mode, so that nothing is changed.
+    let mut told: libc::timex = unsafe { zeroed() };
+    // SAFETY: the pointer is to a `timex` on this stack, which the call writes.
+    match unsafe { libc::adjtimex(&raw mut told) } {
+        -1 => Err(io::Error::last_os_error()),
+        state => Ok(state != libc::TIME_ERROR && told.status & libc::STA_UNSYNC == 0),
     }
 }
 

@@ -96,6 +96,13 @@ fn exit_codes() {
         (0, &["fmt", "--check", "routing-tables/minimal"]),
         (1, &["fmt", "--check", "routing-tables/number-formats"]),
         (2, &["history", "--from", "teams"]),
+        (1, &["check", "--config", nowhere]),
+        (2, &["check", "--config", nowhere, EXAMPLE]),
+        (1, &["healthcheck", "--socket", nowhere]),
+        (78, &["config", "--config", nowhere]),
+        (78, &["support-dump", nowhere, "--config", nowhere]),
+        (1, &["doctor", "--config", nowhere]),
+        (2, &["doctor", "now"]),
         (69, &["status", "--socket", nowhere]),
         (69, &["plan", EXAMPLE, "--socket", nowhere]),
     ] {
@@ -184,6 +191,39 @@ fn check_as_json() {
     assert_eq!(sound["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(sound["read"]["cases_failed"], 0);
     assert!(sound["read"]["cases"].as_u64().unwrap() > 0);
+}
+
+/// A configuration is checked as a start reads it: itself, its table, its certificates.
+#[test]
+fn check_of_a_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trunkline.toml");
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("routing-tables/minimal");
+    let check = |tables: &Path, more: &str| {
+        let listen = "[[listen]]\naddress = \"127.0.0.1:0\"\nmode = \"redirect\"\n";
+        let tables = tables.display();
+        fs::write(&file, format!("tables = \"{tables}\"\n{listen}{more}")).unwrap();
+        trunkline(&["check", "--config", file.to_str().unwrap()])
+    };
+    let sound = check(&table, "transport = \"udp\"");
+    assert_eq!(sound.code, 0, "{}{}", sound.out, sound.err);
+    assert!(sound.out.contains("no errors"), "{}", sound.out);
+    let misspelt = check(&table, "transport = \"upd\"");
+    assert_eq!(misspelt.code, 1);
+    assert!(
+        misspelt.out.contains("trunkline.toml:5"),
+        "{}",
+        misspelt.out
+    );
+    assert_eq!(
+        check(folder.path(), "transport = \"udp\"").code,
+        1,
+        "no table"
+    );
+    let tls = "transport = \"tls\"\ncertificate = \"none.pem\"\nkey = \"none.key\"";
+    let unproven = check(&table, tls);
+    assert_eq!(unproven.code, 1);
+    assert!(unproven.err.contains("none.pem"), "{}", unproven.err);
 }
 
 /// More findings than are written: the rest are counted, by code.

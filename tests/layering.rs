@@ -47,7 +47,9 @@ const LAYERS: &[Layer] = &[
     Layer { module: "http",        pure: false, total: true,  may_use: &["limits", "routing", "tables", "observe", "control::LocalDoor", "control::peer_of", "transport::TlsListener", "proxy::CallEvent", "proxy::call_hash"] },
     Layer { module: "api",         pure: false, total: true,  may_use: &["limits", "routing", "plan", "tables", "ledger", "generations", "control", "observe", "http", "proxy::Sources"] },
     Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "records", "http", "ledger", "generations", "control", "api"] },
-    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "plan", "transaction", "tables", "import", "export", "wave", "proxy", "transport", "observe", "http", "ledger", "generations", "control", "api", "server"] },
+    // A start that is not made: reads what the server reads, asks whom it asks.
+    Layer { module: "doctor",      pure: false, total: false, may_use: &["limits", "system", "routing", "tables", "proxy", "sip", "transport", "control", "server"] },
+    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "doctor", "system", "sip", "routing", "plan", "transaction", "tables", "import", "export", "wave", "proxy", "transport", "observe", "http", "ledger", "generations", "control", "api", "server"] },
 ];
 
 /// Paths a pure module never names.

@@ -1,11 +1,13 @@
 //! `trunkline check`: every mistake of a table at once, then its cases.
 
 use super::color::ColorChoice;
+use crate::server::{self, Config};
 use crate::tables::{self, Loaded, Summary, diagnostic::Diagnostic, profile::Applied};
+use crate::transport::TlsFileError;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,12 +17,17 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   trunkline check routing-tables/example
+  trunkline check --config /etc/trunkline/trunkline.toml   # as a start would
   trunkline check --format short routing-tables/example    # for editors
   trunkline check --format json routing-tables/example     # for pipelines")]
 pub(super) struct Check {
     /// Folder of the table
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    #[arg(value_name = "DIR", required_unless_present = "config")]
+    folder: Option<PathBuf>,
+    /// A configuration, the table it names and the certificates it names, as a start would
+    /// read them
+    #[arg(long, short, value_name = "FILE", conflicts_with = "folder")]
+    config: Option<PathBuf>,
     /// How findings are written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -67,12 +74,12 @@ struct CheckReport<'a> {
 impl Check {
     pub(super) fn execute(&self) -> ExitCode {
         let begun = std::time::Instant::now();
-        let loaded = tables::load(&self.folder);
+        let (loaded, certificates) = self.load();
         let took = begun.elapsed();
         let mut out = std::io::stdout().lock();
         let color = self.color.for_stream(&std::io::stdout());
         let mut written = match self.format {
-            Format::Json => self.json(&loaded),
+            Format::Json => self.json(&loaded, certificates.is_none()),
             Format::Short => loaded.report.short(),
             Format::Text => loaded.report.text(color),
         };
@@ -89,20 +96,43 @@ impl Check {
         }
         // A closed pipe is no reason to complain.
         let _ = out.write_all(written.as_bytes());
-        if self.format != Format::Json && !self.quiet {
+        // Of a configuration with errors no table was read.
+        let was_read = self.config.is_none() || loaded.summary.toml_files > 0;
+        if self.format != Format::Json && !self.quiet && was_read {
             let _ = writeln!(out, "{}", summary_line(&loaded, took));
         }
-        if loaded.report.has_errors() {
+        if let Some(unusable) = &certificates {
+            eprintln!("trunkline: {unusable}");
+        }
+        if loaded.report.has_errors() || certificates.is_some() {
             ExitCode::from(1)
         } else {
             ExitCode::SUCCESS
         }
     }
 
-    fn json(&self, loaded: &Loaded) -> String {
+    /// What was read, and the certificate that cannot be used. Of a configuration with errors
+    /// these are all that is told.
+    fn load(&self) -> (Loaded, Option<TlsFileError>) {
+        match (&self.config, &self.folder) {
+            (Some(file), _) => match Config::read(file) {
+                Ok(config) => (
+                    tables::load(&config.tables),
+                    server::check_certificates(&config).err(),
+                ),
+                Err(report) => (Loaded::refused(report), None),
+            },
+            (None, folder) => (
+                tables::load(folder.as_deref().unwrap_or(Path::new("."))),
+                None,
+            ),
+        }
+    }
+
+    fn json(&self, loaded: &Loaded, certificates_ok: bool) -> String {
         let report = CheckReport {
             schema: "trunkline.check/1",
-            ok: !loaded.report.has_errors(),
+            ok: !loaded.report.has_errors() && certificates_ok,
             errors: loaded.report.errors,
             warnings: loaded.report.warnings,
             sha256: loaded.table.as_ref().map(|table| table.hash().to_string()),

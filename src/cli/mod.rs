@@ -3,12 +3,15 @@
 mod calls;
 mod check;
 mod color;
+mod config;
 mod confirm;
 mod demo;
 mod diff;
+mod doctor;
 mod explain;
 mod export;
 mod fmt;
+mod healthcheck;
 mod history;
 mod history_of;
 mod import;
@@ -26,6 +29,7 @@ mod scratch;
 mod search;
 mod server;
 mod status;
+mod support_dump;
 mod table_folder;
 mod token;
 mod trunk;
@@ -70,6 +74,14 @@ enum Verb {
     Run(run::Run),
     /// Show what a running server serves, and whether anything waits for you
     Status(status::Status),
+    /// Look at everything a server needs, and say what is wrong with it
+    Doctor(doctor::Doctor),
+    /// Show the configuration in force, defaults included
+    Config(config::ShowConfig),
+    /// Write a folder with all that somebody who helps has to see
+    SupportDump(support_dump::SupportDump),
+    /// Exit with 0 when the running server answers
+    Healthcheck(healthcheck::Healthcheck),
     /// Show the calls that are up on a running server
     Calls(calls::Calls),
     /// Show the trunks of a running server, or give one an order
@@ -114,6 +126,10 @@ impl Cli {
             Verb::Reconcile(reconcile) => reconcile.execute(),
             Verb::Run(run) => run.execute(),
             Verb::Status(status) => status.execute(),
+            Verb::Doctor(doctor) => doctor.execute(),
+            Verb::Config(config) => config.execute(),
+            Verb::SupportDump(dump) => dump.execute(),
+            Verb::Healthcheck(healthcheck) => healthcheck.execute(),
             Verb::Calls(calls) => calls.execute(),
             Verb::Trunk(trunk) => trunk.execute(),
             Verb::Reload(reload) => reload.execute(),

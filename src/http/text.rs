@@ -81,6 +81,26 @@ impl Template {
             rejected: rejected.to_owned(),
         })
     }
+
+    /// The template as it is written.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Value(value) => {
+                let mut words = Placeholder::WORDS.iter();
+                let word = words.find(|(_, known)| known == value);
+                word.map_or_else(String::new, |(word, _)| format!("{{{word}}}"))
+            }
+        };
+        self.pieces.iter().map(piece).collect()
+    }
+
+    /// The line of a call that a rule rejects.
+    #[must_use]
+    pub fn rejected(&self) -> &str {
+        &self.rejected
+    }
 }
 
 /// The line of a call: 404 without an opinion, 503 when no trunk is in service.

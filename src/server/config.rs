@@ -3,6 +3,7 @@
 mod api;
 mod dns;
 mod http;
+mod in_force;
 mod listen;
 mod records;
 mod tls;
@@ -16,6 +17,7 @@ use tracing::level_filters::LevelFilter;
 pub use api::ApiConfig;
 pub use control::{CONTROL_SOCKET, ControlConfig};
 pub use http::HttpConfig;
+pub use in_force::HIDDEN;
 pub use records::RecordsConfig;
 
 use crate::generations::Keeping;

@@ -76,6 +76,37 @@ use streams::StreamTask;
 use turns::Turns;
 use worker::{ListenerTask, Order, Worker};
 
+/// Reads every certificate and key the configuration names, as a start does.
+///
+/// # Errors
+/// The first file that cannot be used.
+pub fn check_certificates(config: &Config) -> Result<(), TlsFileError> {
+    Certificates::open(config).map(|_| ())
+}
+
+/// Whether each address of a configuration can be had now: it, over what, and why not. All are
+/// let go again.
+#[must_use]
+pub fn check_ports(config: &Config) -> Vec<(SocketAddr, &'static str, Result<(), StartError>)> {
+    sockets::check(config)
+}
+
+/// Whether a file holds the secret of proxy listeners; `false` where it is not there yet.
+///
+/// # Errors
+/// It cannot be used.
+pub fn check_secret(file: &std::path::Path) -> Result<bool, NoSecret> {
+    secret::check(file)
+}
+
+/// A sentence about each trunk that the proxy listeners of a configuration cannot reach.
+pub fn unreached<'c>(
+    config: &'c Config,
+    table: &'c routing::RoutingTable,
+) -> impl Iterator<Item = String> + 'c {
+    reach::unreached(config, table)
+}
+
 /// A running server starts here.
 #[derive(Debug)]
 pub struct Server;

@@ -85,7 +85,7 @@ pub(super) fn start(
         .name(String::from(name))
         .spawn(move || {
             if let Err(cause) = runtime.block_on(listener.serve(end)) {
-                tracing::error!("the {name} listener at {place} ended: {cause}");
+                tracing::error!("the {name} listener on {place} ended: {cause}");
             }
         })
         .map_err(StartError::System)?;

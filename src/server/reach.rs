@@ -6,10 +6,20 @@ use crate::limits::TRUNKS_TOLD_MAX;
 use crate::proxy::{FlowTransport, way_to};
 use crate::routing::RoutingTable;
 
-/// Warns of trunks that no proxy listener reaches, and of those over TLS of which nobody has
-/// said what to believe. Calls to them move on to the next route.
+/// Warns of trunks that are not reached.
 pub(super) fn warn(config: &Config, table: &RoutingTable) {
-    let unreached = table.trunks().iter().filter_map(|trunk| {
+    for warning in unreached(config, table).take(TRUNKS_TOLD_MAX) {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// A sentence about each trunk that no proxy listener reaches, and about those over TLS of which
+/// nobody has said what to believe. Calls to them move on to the next route.
+pub(super) fn unreached<'c>(
+    config: &'c Config,
+    table: &'c RoutingTable,
+) -> impl Iterator<Item = String> + 'c {
+    table.trunks().iter().filter_map(|trunk| {
         let (transport, address) = way_to(trunk)?;
         let reaches = config.listeners.iter().any(|listener| {
             listener.mode == Mode::Proxy
@@ -31,8 +41,5 @@ pub(super) fn warn(config: &Config, table: &RoutingTable) {
                 "trunk {name} cannot be reached: no [[tls_peer]] has its address, {address}"
             )),
         }
-    });
-    for warning in unreached.take(TRUNKS_TOLD_MAX) {
-        tracing::warn!("{warning}");
-    }
+    })
 }

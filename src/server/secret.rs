@@ -85,6 +85,15 @@ pub(super) fn secret(file: Option<&Path>) -> Result<Secret, NoSecret> {
     }
 }
 
+/// Whether the file holds a secret; `false` where it is not there yet.
+pub(super) fn check(file: &Path) -> Result<bool, NoSecret> {
+    if file.exists() {
+        secret(Some(file)).map(|_| true)
+    } else {
+        Ok(false)
+    }
+}
+
 fn draw() -> Result<Secret, NoSecret> {
     let mut secret = Secret::default();
     fill_random(&mut secret).map_err(NoSecret::Chance)?;

@@ -43,6 +43,24 @@ pub(super) fn bind_all(config: &Config) -> Result<Vec<Vec<Bound>>, StartError> {
     config.listeners.iter().map(bind).collect()
 }
 
+/// Whether each address can be had, over what; all are let go again.
+pub(super) fn check(config: &Config) -> Vec<(SocketAddr, &'static str, Result<(), StartError>)> {
+    let alone = |listener: &ListenerConfig| {
+        let mut config = Config::new("", vec![listener.clone()]);
+        config.workers = 1;
+        let over = listener.transport.as_str();
+        (listener.address, over, bind_all(&config).map(|_| ()))
+    };
+    let http = config.http.iter().map(|http| (http.address, "http"));
+    let metrics = config.metrics.map(|address| (address, "metrics"));
+    let web = http.chain(metrics).map(|(address, over)| {
+        let bound = TcpListener::bind(address);
+        let bound = bound.map_err(|cause| StartError::Http { address, cause });
+        (address, over, bound.map(|_| ()))
+    });
+    config.listeners.iter().map(alone).chain(web).collect()
+}
+
 /// Turns the sockets of each listener into the sockets of each worker.
 pub(super) fn by_worker(mut bound: Vec<Vec<Bound>>) -> Vec<Vec<Bound>> {
     let workers = bound.iter().map(Vec::len).min().unwrap_or(0);

@@ -58,6 +58,20 @@ pub struct Loaded {
     pub report: Report,
 }
 
+impl Loaded {
+    /// Nothing was read, for these reasons.
+    #[must_use]
+    pub fn refused(report: Report) -> Self {
+        Self {
+            table: None,
+            profiles: Vec::new(),
+            files: source::Sources::new(Path::new("")),
+            summary: Summary::default(),
+            report,
+        }
+    }
+}
+
 /// How much was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Summary {

@@ -25,4 +25,6 @@ pub use ended::Ended;
 pub use gate::{Gate, Pass};
 pub use listener::{UdpListener, Unsent};
 pub use outbox::Outbox;
-pub use tls::{Authority, Clients, ListenerTls, PeerTls, TlsFileError, TlsListener, TlsPeers};
+pub use tls::{
+    Authority, CertificateFacts, Clients, ListenerTls, PeerTls, TlsFileError, TlsListener, TlsPeers,
+};

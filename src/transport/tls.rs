@@ -1,10 +1,12 @@
 //! TLS around connections: whose certificates are shown and believed, read from files again
 //! and again. RFC 5922 for the names.
 
+mod facts;
 mod files;
 mod names;
 mod peers;
 
+pub use facts::CertificateFacts;
 pub use files::TlsFileError;
 pub use peers::{Authority, PeerTls, TlsPeers};
 

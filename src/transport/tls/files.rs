@@ -79,7 +79,8 @@ pub(super) fn system_authorities() -> Result<RootCertStore, TlsFileError> {
     Ok(roots)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
+/// The certificates of a file, in its order; at least one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
     let found =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let found = found.map_err(|error| TlsFileError::of_pem(path, error))?;

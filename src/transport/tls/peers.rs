@@ -4,9 +4,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
@@ -20,8 +23,10 @@ use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
+use super::facts::CertificateFacts;
 use super::files::{self, TlsFileError};
-use super::{explained, names, provider};
+use super::{explained, failure, names, provider};
+use crate::limits::TLS_HANDSHAKE_MS_MAX;
 
 /// How one address is met over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +104,35 @@ impl TlsPeers {
         let all = self.current.load();
         of(&all, peer)
             .is_some_and(|peer| names::check(certificate, &peer.name, peer.wildcards).is_ok())
+    }
+
+    /// Connects to an address and shakes hands with it, as for a call. What is wrong with it
+    /// is a sentence. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// Nobody is there, it is not believed, or it takes longer than a handshake may.
+    pub async fn meet(
+        &self,
+        peer: SocketAddr,
+    ) -> Result<(TlsStream<TcpStream>, Vec<CertificateFacts>), String> {
+        let Some((connector, name)) = self.connector(peer) else {
+            return Err(String::from("no [[tls_peer]] has its address"));
+        };
+        let handshake = async {
+            let stream = TcpStream::connect(peer).await;
+            let stream = stream.map_err(|error| error.to_string())?;
+            let met = connector.connect(name, stream).await;
+            met.map_err(|error| {
+                let (why, detail) = failure(&error);
+                detail.map_or_else(|| why.as_str().to_owned(), String::from)
+            })
+        };
+        let patience = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
+        let met = tokio::time::timeout(patience, handshake).await;
+        let stream = met.map_err(|_| String::from("no TLS handshake in time"))??;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let facts = chain.iter().filter_map(CertificateFacts::of).collect();
+        Ok((stream, facts))
     }
 
     /// How to meet this address.
