@@ -166,7 +166,11 @@ fn caller_of(api: &Api, request: &Request) -> Result<Caller, Problem> {
             if !api.wrong_tokens().admit(source.ip(), Instant::now()) {
                 return Err(Problem::guessing());
             }
-            tracing::warn!("admin API: wrong token from {source}: {why:?}");
+            let second = u64::try_from(Timestamp::now().as_second()).unwrap_or(0);
+            if let Some(untold) = api.wrong_token_lines.admit(0, second) {
+                let why = why.as_str();
+                tracing::warn!("admin API: wrong token from {source}: {why}, {untold} not told");
+            }
             Err(Problem::unproven())
         }
     }

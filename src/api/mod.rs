@@ -51,7 +51,7 @@ use crate::control::{Answer, Answering, Desk, Request};
 use crate::generations::Generations;
 use crate::http::Watched;
 use crate::limits::API_WRONG_TOKENS_PER_SECOND_MAX;
-use crate::observe::{ApiCounters, MaskNumbers};
+use crate::observe::{ApiCounters, LineBudget, MaskNumbers};
 use crate::proxy::Sources;
 
 /// What the API answers with.
@@ -85,6 +85,7 @@ struct Api {
     counters: Arc<ApiCounters>,
     audit: Arc<Audit>,
     wrong_tokens: Mutex<Sources>,
+    wrong_token_lines: LineBudget<1>,
     repeats: Repeats,
     heavy: Heavy,
     drafts: Drafts,
@@ -116,6 +117,7 @@ pub fn open(parts: Parts) -> (Router, Attendant) {
         events: parts.events,
         audit: parts.audit,
         wrong_tokens: Mutex::new(wrong_tokens),
+        wrong_token_lines: LineBudget::new(),
         repeats: Repeats::default(),
         heavy: Heavy::new(),
         drafts: Drafts::new(parts.drafts),

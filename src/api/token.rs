@@ -48,6 +48,18 @@ pub(super) enum Unproven {
     Elsewhere,
 }
 
+impl Unproven {
+    /// For the log.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "there is none",
+            Self::Unknown => "nobody has it",
+            Self::Expired => "it has ended",
+            Self::Elsewhere => "it is not good from there",
+        }
+    }
+}
+
 /// The token that an Authorization header shows (RFC 6750). Takes as long whichever it is.
 pub(super) fn proven<'t>(
     tokens: &'t [Token],
