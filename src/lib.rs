@@ -8,6 +8,8 @@
 //! Start reading at [`routing::route`], then [`proxy::RedirectServer`], then [`tables::load`].
 
 #[cfg(feature = "server")]
+pub mod api;
+#[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod control;

@@ -632,6 +632,71 @@ pub const HTTP_WRONG_SECRETS_MAX: usize = 16;
 /// Accounts of the HTTP listener.
 pub const HTTP_ACCOUNTS_MAX: usize = 256;
 
+/// How long the peer of an HTTP connection may leave what it is sent unread.
+pub const HTTP_UNREAD_MS_MAX: u64 = 30_000;
+
+/// Body of a request to the admin API, but for files of drafts: ten thousand calls of a batch
+/// are two megabytes.
+pub const API_BODY_BYTES_MAX: usize = 4 << 20;
+
+/// A file that is put into a draft. Lists of half a million rows are smaller; larger ones
+/// come through the folder.
+pub const API_DRAFT_FILE_BYTES_MAX: usize = 16 << 20;
+
+/// What all files that were put into all drafts come to.
+pub const API_DRAFTS_BYTES_MAX: u64 = 256 << 20;
+
+/// Drafts at a time: more people do not change one table.
+pub const API_DRAFTS_MAX: usize = 16;
+
+/// How long a draft is kept after it was last touched, in seconds.
+pub const API_DRAFT_S_MAX: u64 = 24 * 3_600;
+
+/// Tokens of the admin API.
+pub const API_TOKENS_MAX: usize = 256;
+
+/// Networks that one token may come from.
+pub const API_TOKEN_NETWORKS_MAX: usize = 64;
+
+/// Wrong tokens a second that one source is told of; more are refused unread.
+pub const API_WRONG_TOKENS_PER_SECOND_MAX: u32 = 5;
+
+/// Answers to changes that are kept for who asks again with the same key.
+pub const API_REPEATS_MAX: usize = 1_024;
+
+/// How long they are kept, in seconds.
+pub const API_REPEAT_S_MAX: u64 = 24 * 3_600;
+
+/// Bytes of an Idempotency-Key.
+pub const API_KEY_BYTES_MAX: usize = 128;
+
+/// Calls of one batch of questions.
+pub const API_BATCH_MAX: usize = 10_000;
+
+/// Rows of a page of an answer.
+pub const API_PAGE_ROWS_MAX: usize = 1_000;
+
+/// Generations whose tables are read for the history of one number.
+pub const API_HISTORY_TABLES_MAX: usize = 50;
+
+/// Tables that are read, compared or asked ten thousand questions at a time; more requests
+/// for that are refused with 503.
+pub const API_HEAVY_MAX: usize = 2;
+
+/// Requests that wait for their turn at that.
+pub const API_HEAVY_WAITING_MAX: usize = 16;
+
+/// Events that are kept for who was away.
+pub const API_EVENTS_MAX: usize = 1_024;
+
+/// Events that wait for one listener; who is behind by more is hung up on.
+pub const API_EVENTS_WAITING_MAX: usize = 256;
+
+/// Who listens to events at a time.
+pub const API_LISTENERS_MAX: usize = 64;
+
+/// How often who listens to events hears that the server is there, in milliseconds.
+pub const API_HEARTBEAT_MS: u64 = 15_000;
 /// Memory the allocator may keep beyond what is in use, in bytes, before it has to give it
 /// back: what some thousand connections had. Less, and a busy server asks for its pages again
 /// and again.

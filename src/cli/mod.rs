@@ -18,7 +18,6 @@ mod import;
 mod move_dids;
 mod pages;
 mod plan;
-mod plan_json;
 mod plan_text;
 mod reconcile;
 mod reload;
@@ -32,6 +31,7 @@ mod server;
 mod status;
 mod support_dump;
 mod table_folder;
+mod token;
 mod trunk;
 mod undo;
 
@@ -98,6 +98,8 @@ enum Verb {
     History(history::History),
     /// Show what one generation does to calls that another did otherwise
     Diff(diff::Diff),
+    /// Make tokens for the admin API
+    Token(token::Token),
     /// Play the example: real calls, a number that moves, a table with a mistake
     Demo(demo::Demo),
     /// Print what a shell needs to complete the command line
@@ -136,6 +138,7 @@ impl Cli {
             Verb::Rollback(rollback) => rollback.execute(),
             Verb::History(history) => history.execute(),
             Verb::Diff(diff) => diff.execute(),
+            Verb::Token(token) => token.execute(),
             Verb::Demo(demo) => demo.execute(),
             Verb::Completions(completions) => completions.execute(),
             Verb::Man(man) => man.execute(),

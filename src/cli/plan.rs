@@ -1,8 +1,8 @@
 //! `trunkline plan`: what a change does to calls, before it does it.
 
 use super::color::ColorChoice;
+use super::plan_text;
 use super::server::Server;
-use super::{plan_json, plan_text};
 use crate::plan::{self, Plan as Changes};
 use crate::routing::RoutingTable;
 use crate::tables::{self, Gates, Loaded, diagnostic::Severity};
@@ -160,7 +160,9 @@ impl Comparing {
         };
         let mut out = std::io::stdout().lock();
         let written = if self.json {
-            plan_json::object(&planned)
+            let tables = [planned.before, planned.after];
+            let object = tables::plan_json(tables, planned.plan, planned.gates);
+            serde_json::to_string_pretty(&object).unwrap_or_default() + "\n"
         } else {
             let color = self.color.for_stream(&std::io::stdout());
             plan_text::page(&planned, self.all, color)

@@ -127,6 +127,7 @@ fn refused(answer: &Answer) -> ExitCode {
             message,
             serving,
             findings,
+            ..
         }) => {
             for finding in findings {
                 eprintln!("{finding}");

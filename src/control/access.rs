@@ -9,6 +9,15 @@ pub struct Peer {
     pub gids: Vec<u32>,
 }
 
+/// Whoever asks for something, once it is known who that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// As the history and the log name them.
+    pub name: String,
+    /// Whether they may change what serves.
+    pub may_change: bool,
+}
+
 /// Who may change anything. Whoever can open the socket may look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {

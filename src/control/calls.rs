@@ -1,9 +1,10 @@
 //! Calls that are up, and the sinks of their records, as they are told on the socket.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A call that is up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveCall {
     /// Its name, as in its record.
     pub call: String,
@@ -36,7 +37,7 @@ pub struct LiveCall {
 }
 
 /// A sink of call records.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SinkStatus {
     /// Its name.
     pub name: String,

@@ -9,14 +9,16 @@ pub mod accounts;
 mod calls;
 mod client;
 mod files;
+mod local_door;
 mod protocol;
 mod socket;
 
-pub use access::{Access, Peer};
+pub use access::{Access, Peer, Who};
 pub use calls::{LiveCall, SinkStatus};
 pub use client::{NoAnswer, ask, ask_for_files};
+pub use local_door::{LocalDoor, NoSocket, peer_of};
 pub use protocol::{
-    Answer, Change, Changed, LastRefused, Ordered, Refused, Reply, Request, SCHEMA, Status,
-    TrialStatus, TrunkState, TrunkStatus,
+    Answer, Change, Changed, Finding, LastRefused, Ordered, Refused, Reply, Request, SCHEMA,
+    Status, TrialStatus, TrunkState, TrunkStatus,
 };
-pub use socket::{Answering, Desk, NoSocket, Socket};
+pub use socket::{Answering, Desk, Draft, Socket};

@@ -3,6 +3,7 @@
 use super::calls::{LiveCall, SinkStatus};
 use crate::ledger::{Clocks, Generation, OrderKind, Trial, TrunkOrder};
 use crate::limits::{CONFIRM_SECONDS_MAX, MESSAGE_CHARS_MAX};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the protocol. Within a version fields are added, never taken away.
@@ -227,7 +228,7 @@ pub enum Answer {
 }
 
 /// What runs, and what serves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Version of the program.
     pub version: String,
@@ -264,7 +265,7 @@ pub struct Status {
 }
 
 /// An order about a trunk that holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ordered {
     /// The order.
     pub order: TrunkOrder,
@@ -273,7 +274,7 @@ pub struct Ordered {
 }
 
 /// A trunk as it is at this moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrunkStatus {
     /// Its name.
     pub name: String,
@@ -296,7 +297,7 @@ pub struct TrunkStatus {
 }
 
 /// Whether calls are sent to a trunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrunkState {
     /// They are.
@@ -323,7 +324,7 @@ impl TrunkState {
 }
 
 /// A trial as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialStatus {
     /// The generation whose table comes back.
     pub return_to: u64,
@@ -346,7 +347,7 @@ impl TrialStatus {
 }
 
 /// A reload that was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastRefused {
     /// When, RFC 3339.
     pub at: String,
@@ -357,7 +358,7 @@ pub struct LastRefused {
 }
 
 /// A change that was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// The generation that serves now.
     pub generation: Generation,
@@ -385,6 +386,32 @@ pub struct Refused {
     /// What is wrong with the table, one line each.
     #[serde(default)]
     pub findings: Vec<String>,
+    /// The same, each with its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<Finding>,
+}
+
+/// What is wrong with a table, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// `T013`; docs/diagnostics.md.
+    pub code: String,
+    /// `error`, `warning` or `info`.
+    pub severity: String,
+    /// A sentence.
+    pub message: String,
+    /// The file, relative to the table folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Counted from 1; absent where the whole file is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// In characters, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
 }
 
 impl Refused {
@@ -396,6 +423,7 @@ impl Refused {
             message: message.into(),
             serving,
             findings: Vec::new(),
+            details: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod archive;
 mod clocks;
+mod drafts;
 mod kept;
 mod opening;
 mod orders;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use archive::NoArchive;
 pub use clocks::clocks;
+pub use drafts::files_below;
 pub use opening::{OpenError, Opened};
 pub use orders::NotOrdered;
 
@@ -89,6 +91,16 @@ pub enum Denied {
     },
     /// There is no state folder.
     NoState,
+    /// Another table serves than the one a draft was made of.
+    Stale {
+        /// The generation that serves.
+        generation: u64,
+    },
+    /// A draft serves, and the operator's folder does not have it.
+    DraftServes {
+        /// Its generation.
+        generation: u64,
+    },
     /// No change awaits a confirmation.
     NothingOnTrial {
         /// The generation that serves.
@@ -112,6 +124,8 @@ impl Denied {
         match self {
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::NoState => "no_state",
+            Self::Stale { .. } => "stale",
+            Self::DraftServes { .. } => "draft_serves",
             Self::NothingOnTrial { .. } => "nothing_on_trial",
             Self::NothingBefore => "nothing_before",
             Self::Unknown { .. } => "unknown_generation",
@@ -130,6 +144,17 @@ impl fmt::Display for Denied {
             Self::NoState => f.write_str(
                 "no tables are kept, so none can come back: set dir in [state] of the \
                  configuration, and start again",
+            ),
+            Self::Stale { generation } => write!(
+                f,
+                "gen {generation} serves by now, and the draft was made of another table: make \
+                 a new one"
+            ),
+            Self::DraftServes { generation } => write!(
+                f,
+                "gen {generation} is a draft that the folder does not have, and a reload would \
+                 lose it: bring its changes into the folder, `trunkline undo` it, or give it up \
+                 with `trunkline reload --force`"
             ),
             Self::NothingOnTrial { generation } => write!(
                 f,
@@ -188,16 +213,28 @@ impl Generations {
     /// Reads the operator's folder again, and serves what it says if it may.
     ///
     /// # Errors
-    /// While another change awaits its confirmation; a trial without a state folder.
+    /// While another change awaits its confirmation; a trial without a state folder; where
+    /// a draft serves that the folder does not have, unless it is forced.
     pub fn reload(&self, asked: &Asked) -> Result<Reload, Denied> {
         let _one_at_a_time = lock(&self.changing);
         let ledger = self.admitted(asked)?;
+        let mut loses_draft = false;
         let keep = |accepted: &Accepted<'_>| {
+            if !asked.force
+                && let Some(file) = self.lost_of_draft(&ledger, accepted.files)
+            {
+                loses_draft = true;
+                return Err(file);
+            }
             self.kept
                 .keep(&ledger, accepted, (Cause::Reload, None), asked)
         };
         let folder = self.store.folder();
         let outcome = (self.store).change(folder, asked.gates(), keep, self.prepared());
+        if loses_draft {
+            let generation = self.store.current().generation();
+            return Err(Denied::DraftServes { generation });
+        }
         if let (Reload::Unchanged { generation }, Some(agreed)) = (&outcome, ledger.agreed())
             && let Err(cause) = self.kept.write(&agreed)
         {

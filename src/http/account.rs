@@ -47,7 +47,8 @@ impl Secret {
     }
 
     /// Whether this is it. Takes as long whichever byte differs.
-    fn is(&self, secret: &[u8]) -> bool {
+    #[must_use]
+    pub fn is(&self, secret: &[u8]) -> bool {
         let other = Self::of(secret).0;
         let differing = self
             .0
@@ -55,6 +56,12 @@ impl Secret {
             .zip(other)
             .fold(0, |bits, (a, b)| bits | (a ^ b));
         differing == 0
+    }
+}
+
+impl fmt::LowerHex for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -8,6 +8,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::asker::Asker;
@@ -18,7 +19,7 @@ use crate::observe::HttpOutcome;
 use crate::routing::{Outcome, User};
 
 /// A decision in words. Field names are stable within a schema version.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Answer {
     /// `trunkline.decision/1`.
     pub schema: &'static str,
@@ -47,7 +48,7 @@ pub struct Answer {
 }
 
 /// One trunk to try.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RouteAnswer {
     /// Trunk group.
     pub trunk_group: String,

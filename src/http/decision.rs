@@ -111,13 +111,9 @@ impl Desk {
         let from = arrived_on(&snapshot, asker, question).inspect_err(|_| {
             self.count(HttpOutcome::Refused);
         })?;
-        let facts = facts(question, from, Timestamp::now());
-        let (decision, report) = if question.explain {
-            let (decision, report) = Explanation::of(&snapshot, &facts, b"");
-            (decision, Some(report))
-        } else {
-            (routing::route(&snapshot, &facts, &mut ()), None)
-        };
+        let at = Timestamp::now();
+        let decided = decided(snapshot, question, from, at);
+        let decision = &decided.decision;
         self.count(match decision.outcome {
             Outcome::Route(_) => HttpOutcome::Routed,
             Outcome::Reject { .. } => HttpOutcome::Rejected,
@@ -125,14 +121,10 @@ impl Desk {
             Outcome::Unavailable => HttpOutcome::Unavailable,
         });
         if self.calls.enabled || self.feed.is_some() {
-            self.tell(&snapshot, asker, &facts, &decision, question, begun);
+            let facts = facts(question, from, at);
+            self.tell(&decided.snapshot, asker, &facts, decision, question, begun);
         }
-        Ok(Decided {
-            snapshot,
-            from,
-            decision,
-            report,
-        })
+        Ok(decided)
     }
 
     fn tell(
@@ -177,6 +169,29 @@ impl Desk {
             let call = DecidedCall::of(&event, &snapshot.table, by, b"");
             feed.tell(FeedEvent::Decided(call));
         }
+    }
+}
+
+/// Decides the call of a question that arrives on this group: what SIP would be answered.
+#[must_use]
+pub fn decided<'q>(
+    snapshot: Arc<Snapshot>,
+    question: &'q Question,
+    from: GroupId,
+    at: Timestamp,
+) -> Decided<'q> {
+    let facts = facts(question, from, at);
+    let (decision, report) = if question.explain {
+        let (decision, report) = Explanation::of(&snapshot, &facts, b"");
+        (decision, Some(report))
+    } else {
+        (routing::route(&snapshot, &facts, &mut ()), None)
+    };
+    Decided {
+        snapshot,
+        from,
+        decision,
+        report,
     }
 }
 

@@ -21,6 +21,12 @@ impl Watched {
     pub fn new(standing: impl Fn() -> Standing + Send + Sync + 'static) -> Self {
         Self(Arc::new(standing))
     }
+
+    /// How things stand now.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        (self.0)()
+    }
 }
 
 impl fmt::Debug for Watched {
@@ -40,10 +46,11 @@ pub fn metrics(watched: Watched) -> Router {
         .with_state(watched)
 }
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The type of what is counted, as it is told.
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 async fn exposition(State(watched): State<Watched>) -> Response {
-    match (watched.0)().exposition() {
+    match watched.standing().exposition() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -51,7 +58,7 @@ async fn exposition(State(watched): State<Watched>) -> Response {
 
 /// A table is loaded and the workers take calls.
 async fn ready(State(watched): State<Watched>) -> (StatusCode, &'static str) {
-    if (watched.0)().takes_calls {
+    if watched.standing().takes_calls {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not taking calls\n")

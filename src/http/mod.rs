@@ -11,6 +11,7 @@ mod decision;
 mod lcr;
 mod listener;
 mod metrics;
+mod patient;
 mod problem;
 mod question;
 mod rtjson;
@@ -18,9 +19,10 @@ mod text;
 
 pub use account::{Account, Secret};
 pub use answer::{Answer, RouteAnswer};
-pub use decision::{Decided, Desk};
-pub use listener::HttpListener;
-pub use metrics::{Watched, metrics};
+pub use decision::{Decided, Desk, decided};
+pub use listener::{HttpListener, TurnedAway};
+pub use metrics::{OPEN_METRICS, Watched, metrics};
+pub use question::Question;
 pub use text::{Placeholder, Template};
 
 use std::sync::Arc;

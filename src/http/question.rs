@@ -8,7 +8,7 @@ use crate::limits::HTTP_FACT_BYTES_MAX;
 /// A question: what an INVITE would say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Question {
+pub struct Question {
     /// The number that is dialled, as the peer wrote it.
     pub called: String,
     /// The calling number; absent, empty or `anonymous` when none is shown.
@@ -40,8 +40,17 @@ impl Question {
     /// # Errors
     /// The fact that is, or that there is no number.
     pub(super) fn checked(self) -> Result<Self, Problem> {
+        self.check().map_err(Problem::malformed)?;
+        Ok(self)
+    }
+
+    /// Whether no fact is longer than any INVITE could have it.
+    ///
+    /// # Errors
+    /// A sentence about the fact that is, or that there is no number.
+    pub fn check(&self) -> Result<(), String> {
         if self.called.is_empty() {
-            return Err(Problem::malformed("called is empty"));
+            return Err(String::from("called is empty"));
         }
         let facts = [
             ("called", Some(&self.called)),
@@ -54,11 +63,10 @@ impl Question {
         ];
         for (name, fact) in facts {
             if fact.is_some_and(|fact| fact.len() > HTTP_FACT_BYTES_MAX) {
-                let detail = format!("{name} is longer than {HTTP_FACT_BYTES_MAX} bytes");
-                return Err(Problem::malformed(detail));
+                return Err(format!("{name} is longer than {HTTP_FACT_BYTES_MAX} bytes"));
             }
         }
-        Ok(self)
+        Ok(())
     }
 
     /// The caller, if one is shown.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A table that came to serve. Two generations may have one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Generation {
     /// Its number: one more than that of the generation before it.
     pub number: u64,
@@ -12,6 +13,7 @@ pub struct Generation {
     pub sha256: String,
     /// When it came to serve.
     #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "server", schemars(with = "String"))]
     pub at: Timestamp,
     /// Who had it served: a user, `signal`, `start` or `deadline`.
     pub by: String,
@@ -31,8 +33,12 @@ impl Generation {
     /// What is said while it serves in place of what the operator's folder says.
     #[must_use]
     pub fn in_place_of_folder(&self) -> String {
+        let next = match self.cause {
+            Cause::Draft => "bring its changes there",
+            _ => "the next reload reads it",
+        };
         format!(
-            "gen {} serves ({} by {} at {:.0}), NOT the table folder: the next reload reads it",
+            "gen {} serves ({} by {} at {:.0}), NOT the table folder: {next}",
             self.number,
             self.cause.as_str(),
             self.by,
@@ -43,6 +49,7 @@ impl Generation {
 
 /// How a generation came to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The process started, and the folder said something new.
@@ -55,6 +62,8 @@ pub enum Cause {
     Rollback,
     /// Its successor was not confirmed in time.
     Return,
+    /// A draft was applied: a table that was made beside the folder.
+    Draft,
 }
 
 impl Cause {
@@ -67,12 +76,14 @@ impl Cause {
             Self::Undo => "undo",
             Self::Rollback => "rollback",
             Self::Return => "return",
+            Self::Draft => "draft",
         }
     }
 }
 
 /// How much a table holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Rows of all DID lists.
     pub dids: u64,

@@ -241,3 +241,33 @@ fn a_ledger_that_makes_no_sense_is_not_read() {
         assert!(serde_json::from_str::<Ledger>(&bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_draft_is_one_also_when_it_is_called_back() {
+    let number = |ledger: &Ledger, table_of| Generation {
+        table_of,
+        ..generation(ledger, digest(2), Cause::Undo)
+    };
+    let none = Ledger::default();
+    let folder = none.with(generation(&none, digest(1), Cause::Start), None);
+    assert!(!folder.is_drafted() && !folder.is_held());
+    let draft = folder.with(generation(&folder, digest(2), Cause::Draft), None);
+    assert!(draft.is_drafted() && draft.is_held());
+    assert_eq!(draft.folder_sha256(), Some(&*digest(1)));
+    let undone = draft.with(
+        Generation {
+            table_of: Some(1),
+            ..generation(&draft, digest(1), Cause::Undo)
+        },
+        None,
+    );
+    assert!(!undone.is_drafted() && !undone.is_held());
+    let again = undone.with(number(&undone, Some(2)), None);
+    assert!(again.is_drafted() && again.is_held());
+    // The folder has it: nothing is in its place any more.
+    let home = again.agreed().unwrap_or_default();
+    assert!(!home.is_held());
+    // A ledger that speaks of itself ends the search all the same.
+    let circle = again.with(number(&again, Some(9)), None);
+    assert!(!circle.is_drafted());
+}

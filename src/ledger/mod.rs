@@ -122,6 +122,28 @@ impl Ledger {
         }
     }
 
+    /// SHA-256 of the table that the folder said when it was last read.
+    #[must_use]
+    pub fn folder_sha256(&self) -> Option<&str> {
+        self.folder_sha256.as_deref()
+    }
+
+    /// Whether what serves came as a draft, by itself or called back again. Of a table called
+    /// back from a generation that is no longer kept, nobody knows.
+    #[must_use]
+    pub fn is_drafted(&self) -> bool {
+        let mut found = self.serving();
+        // A generation calls back an older one: the numbers fall.
+        while let Some(generation) = found {
+            if generation.cause == Cause::Draft {
+                return true;
+            }
+            let older = generation.table_of.filter(|of| *of < generation.number);
+            found = older.and_then(|of| self.get(of));
+        }
+        false
+    }
+
     /// The generation whose table an undo brings back: that to which a trial returns, or
     /// the one that served before.
     #[must_use]
@@ -176,7 +198,9 @@ impl Ledger {
         });
         let folder_sha256 = match generation.cause {
             Cause::Start | Cause::Reload => Some(generation.sha256.clone()),
-            Cause::Undo | Cause::Rollback | Cause::Return => self.folder_sha256.clone(),
+            Cause::Undo | Cause::Rollback | Cause::Return | Cause::Draft => {
+                self.folder_sha256.clone()
+            }
         };
         let mut generations = self.generations.clone();
         generations.push(generation);

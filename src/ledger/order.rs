@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a trunk is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OrderKind {
     /// Take calls while it is able to: the end of an order.
@@ -31,6 +32,7 @@ impl OrderKind {
 
 /// An order that somebody gave about a trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct TrunkOrder {
     /// Name of the trunk.
     pub trunk: String,
@@ -40,6 +42,7 @@ pub struct TrunkOrder {
     pub order: OrderKind,
     /// When the order was given.
     #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "server", schemars(with = "String"))]
     pub at: Timestamp,
     /// Who gave it.
     pub by: String,

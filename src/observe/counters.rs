@@ -254,6 +254,8 @@ pub struct Totals {
     pub connections: BTreeMap<&'static str, u64>,
     /// Questions over HTTP, by how they ended.
     pub http: BTreeMap<&'static str, u64>,
+    /// Requests to the admin API by how they ended.
+    pub api: BTreeMap<&'static str, u64>,
 }
 
 /// What proxy listeners did, besides requests, replies, refusals and drops.
@@ -366,6 +368,10 @@ impl fmt::Display for Totals {
         if !self.http.is_empty() {
             f.write_str("; http")?;
             list(f, &self.http)?;
+        }
+        if !self.api.is_empty() {
+            f.write_str("; api")?;
+            list(f, &self.api)?;
         }
         if self.proxied == Proxied::default() {
             return Ok(());

@@ -125,6 +125,8 @@ impl Page<'_, '_> {
         self.counters("connections_ended", help, "reason", &totals.connections)?;
         let help = "Questions over HTTP, by how they ended";
         self.counters("http_questions", help, "outcome", &totals.http)?;
+        let help = "Requests to the admin API";
+        self.counters("api_requests", help, "outcome", &totals.api)?;
         let help = "Retransmissions absorbed, and responses sent again";
         self.counter("sip_repeats", help, totals.repeats)?;
         let help = "Calls answered statelessly because the transaction table was full";

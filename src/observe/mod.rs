@@ -3,6 +3,7 @@
 //! Nothing here can slow a call down for long: lines go through a bounded queue that
 //! drops and counts, counters are plain atomics of one worker each.
 
+mod api_counters;
 mod call_detail;
 mod call_line;
 mod counters;
@@ -18,6 +19,7 @@ mod record_counts;
 mod shell_word;
 mod trunk_turns;
 
+pub use api_counters::{ApiCounters, ApiOutcome};
 pub use call_detail::{AttemptDetail, CallDetail, EndDetail, LoneEnd, NoBeginning, RouteDetail};
 pub use call_line::{CallLine, CallLog, MaskNumbers};
 pub use counters::{Counters, Proxied, Totals};

@@ -62,6 +62,6 @@ pub use proxy_event::{
     ProxyDrop, ProxyEvent, ProxyRefusal, ProxyRefused, ProxyRepeat,
 };
 pub use redirect::{Datagram, Now, RedirectServer, RedirectSettings};
-pub use sources::one_owner;
+pub use sources::{Sources, one_owner};
 pub use table_view::way_to;
 pub use words::CallWords;

@@ -11,7 +11,7 @@ use crate::limits::SOURCES_MAX;
 /// quiet second. At most [`SOURCES_MAX`] sources have one of their own; what comes on top
 /// shares one.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub struct Sources {
     /// Calls a second; `None` is without a bound, and nothing is kept.
     per_second: Option<u32>,
     buckets: HashMap<IpAddr, Bucket, RandomState>,
@@ -30,7 +30,8 @@ const CALL: u64 = 1_000;
 
 impl Sources {
     /// Without a bound.
-    pub(super) fn new(key: RandomState) -> Self {
+    #[must_use]
+    pub fn new(key: RandomState) -> Self {
         Self {
             per_second: None,
             buckets: HashMap::with_hasher(key),
@@ -40,12 +41,12 @@ impl Sources {
     }
 
     /// From now on so many a second.
-    pub(super) const fn set(&mut self, per_second: u32) {
+    pub const fn set(&mut self, per_second: u32) {
         self.per_second = Some(per_second);
     }
 
     /// Whether this source may begin one more call now.
-    pub(super) fn admit(&mut self, source: IpAddr, now: Instant) -> bool {
+    pub fn admit(&mut self, source: IpAddr, now: Instant) -> bool {
         let Some(per_second) = self.per_second else {
             return true;
         };

@@ -45,6 +45,7 @@ impl Trace for Explanation {
 /// An explanation in words and numbers, for the command line, HTTP and logs alike.
 /// Field names are stable within a schema version.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Report {
     /// `trunkline.route/1`.
     pub schema: &'static str,
@@ -78,6 +79,7 @@ pub struct Report {
 
 /// What became of a number.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct NumberReport {
     /// As the peer wrote it.
     pub dialled: String,
@@ -95,6 +97,7 @@ pub struct NumberReport {
 
 /// A DID row that fits the called number.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct DidReport {
     /// The part of the number that matched, with `*` for an open prefix and `x` for each
     /// further digit of a range.
@@ -113,6 +116,7 @@ pub struct DidReport {
 
 /// What became of one rule.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RuleReport {
     /// Name.
     pub name: String,
@@ -130,6 +134,7 @@ pub struct RuleReport {
 
 /// One trunk on the way.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RouteReport {
     /// 1 for the main route; absent for a trunk that may not be tried.
     pub position: Option<usize>,
@@ -153,6 +158,7 @@ pub struct RouteReport {
 
 /// Which table decided.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct TableReport {
     /// Generation; 0 for a table that is only being looked at.
     pub generation: u64,

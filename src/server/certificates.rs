@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Config, ListenerConfig};
 use crate::proxy::FlowTransport;
-use crate::transport::{TlsFileError, TlsListener, TlsPeers};
+use crate::transport::{ListenerTls, TlsFileError, TlsListener, TlsPeers};
 
 /// The certificates of all listeners, and what is known of TLS peers.
 #[derive(Debug)]
@@ -12,6 +12,10 @@ pub(super) struct Certificates {
     /// In the order of the configuration; `None` where a listener is without TLS.
     pub(super) listeners: Vec<Option<Arc<TlsListener>>>,
     pub(super) peers: Arc<TlsPeers>,
+    /// Those of the listeners for HTTP, of metrics and of the admin API.
+    pub(super) http: Option<Arc<TlsListener>>,
+    pub(super) metrics: Option<Arc<TlsListener>>,
+    pub(super) api: Option<Arc<TlsListener>>,
 }
 
 impl Certificates {
@@ -26,16 +30,24 @@ impl Certificates {
             _ => Ok(None),
         };
         let listeners = config.listeners.iter().map(open);
+        let open_http = |files: Option<&ListenerTls>| match files {
+            Some(files) => TlsListener::open(files.clone()).map(|opened| Some(Arc::new(opened))),
+            None => Ok(None),
+        };
         Ok(Self {
             listeners: listeners.collect::<Result<_, _>>()?,
             peers: Arc::new(TlsPeers::open(config.tls_peers.clone())?),
+            http: open_http(config.http.as_ref().and_then(|http| http.tls.as_ref()))?,
+            metrics: open_http(config.metrics_tls.as_ref())?,
+            api: open_http(config.api.tls.as_ref())?,
         })
     }
 
     /// Reads them again for connections that come from now on, and logs how it went. What
     /// cannot be used changes nothing: the certificates from before are shown and believed.
     pub(super) fn reload(&self) {
-        let listeners = self.listeners.iter().flatten();
+        let others = [&self.http, &self.metrics, &self.api];
+        let listeners = self.listeners.iter().chain(others).flatten();
         let mut read: Vec<_> = listeners.map(|listener| listener.reload()).collect();
         if !self.peers.is_empty() {
             read.push(self.peers.reload());

@@ -1,5 +1,6 @@
 //! `trunkline.toml`: what is listened on and how, read with the diagnostics of the tables.
 
+mod api;
 mod dns;
 mod http;
 mod in_force;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+pub use api::ApiConfig;
 pub use control::{CONTROL_SOCKET, ControlConfig};
 pub use http::HttpConfig;
 pub use in_force::HIDDEN;
@@ -61,6 +63,10 @@ pub struct Config {
     pub http: Option<HttpConfig>,
     /// Where metrics are asked for over HTTP; nowhere without one.
     pub metrics: Option<SocketAddr>,
+    /// Certificates for metrics, for TLS.
+    pub metrics_tls: Option<ListenerTls>,
+    /// The admin API.
+    pub api: ApiConfig,
     /// Where call records go.
     pub records: RecordsConfig,
 }
@@ -140,6 +146,8 @@ impl Config {
             dns_servers: Vec::new(),
             http: None,
             metrics: None,
+            metrics_tls: None,
+            api: ApiConfig::default(),
             records: RecordsConfig::default(),
         }
     }
@@ -240,8 +248,9 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let keeping = control::read_state(&mut root, folder);
     let control = control::read_control(&mut root, folder);
     let dns_servers = dns::read_dns(&mut root);
-    let http = http::read_http(&mut root);
-    let metrics = http::read_metrics(&mut root);
+    let http = http::read_http(&mut root, folder);
+    let (metrics, metrics_tls) = http::read_metrics(&mut root, folder);
+    let api = api::read_api(&mut root, folder);
     let records = records::read_records(&mut root, folder, mask_numbers);
     root.finish();
     Some(Config {
@@ -262,6 +271,8 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         dns_servers,
         http,
         metrics,
+        metrics_tls,
+        api,
         records,
     })
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::desk::ServerDesk;
 use super::tide::Tide;
 use super::{Config, Order, Server, ServerHandle, StartError, reloading};
-use crate::control::{Access, NoSocket, Socket};
+use crate::control::{NoSocket, Socket};
 use crate::observe::{Log, TrunksOut};
 use crate::system;
 
@@ -47,7 +47,7 @@ pub fn run(config: &Config) -> ExitCode {
             } = started;
             let code = runtime.block_on(async {
                 if let Some((socket, desk)) = control {
-                    tokio::spawn(socket.serve(Arc::new(desk)));
+                    tokio::spawn(socket.serve(desk));
                 }
                 serve(signals, &log, handle).await
             });
@@ -97,7 +97,7 @@ struct Started {
     signals: Signals,
     log: Log,
     handle: ServerHandle,
-    control: Option<(Socket, ServerDesk)>,
+    control: Option<(Socket, Arc<ServerDesk>)>,
 }
 
 fn start(config: &Config) -> Result<Started, Failure> {
@@ -115,31 +115,13 @@ fn start(config: &Config) -> Result<Started, Failure> {
         .transpose()
         .map_err(Failure::Control)?;
     let handle = Server::start(config).map_err(Failure::Start)?;
-    let control = socket.and_then(|socket| Some((socket, desk(config, &handle)?)));
+    let control = socket.zip(handle.desk.clone());
     Ok(Started {
         runtime,
         signals,
         log,
         handle,
         control,
-    })
-}
-
-fn desk(config: &Config, handle: &ServerHandle) -> Option<ServerDesk> {
-    let addresses = handle.local_addrs().iter();
-    Some(ServerDesk {
-        bench: handle.bench.clone(),
-        changes: handle.changes.clone()?,
-        access: Access {
-            own_uid: system::own_uid(),
-            users: config.control.users.clone(),
-            groups: config.control.groups.clone(),
-        },
-        started: jiff::Timestamp::now(),
-        listening: addresses.map(ToString::to_string).collect(),
-        workers: handle.threads.len(),
-        state: config.keeping.folder.clone(),
-        calls: handle.call_desk(),
     })
 }
 
@@ -178,7 +160,7 @@ async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCod
     let failed = loop {
         tokio::select! {
             _ = signals.hangup.recv() => handle.reload_soon(),
-            _ = signals.reopen.recv() => reopen(log),
+            _ = signals.reopen.recv() => reopen(log, &handle),
             _ = signals.report.recv() => report(&handle, log),
             _ = flush.tick() => {
                 handle.flush_peer_errors();
@@ -226,7 +208,10 @@ async fn stop(signals: &mut Signals, handle: ServerHandle, log: &Log) -> bool {
     cut_short
 }
 
-fn reopen(log: &Log) {
+fn reopen(log: &Log, handle: &ServerHandle) {
+    if let Some(Err(error)) = handle.admin.as_ref().map(|admin| admin.audit.reopen()) {
+        tracing::error!("cannot open the audit log anew, writing to the old one: {error}");
+    }
     match log.reopen() {
         Ok(()) => tracing::info!("log file opened anew"),
         Err(error) => {

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::calls::{self, CallDesk};
 use super::daemon::service;
 use super::reloading::{self, Bench, Changes};
 use super::trunks;
+use crate::api::{EventKind, finding};
 use crate::control::{
-    Access, Answer, Answering, Change, Changed as Made, Desk, LastRefused, Peer, Refused, Request,
-    Status, TrialStatus, accounts,
+    Access, Answer, Answering, Change, Changed as Made, Desk, Draft, LastRefused, Peer, Refused,
+    Request, Status, TrialStatus, Who, accounts,
 };
 use crate::generations::{Asked, Denied, Generations, clocks};
 use crate::limits::DIAGNOSTICS_MAX;
@@ -84,15 +86,28 @@ impl LastOutcome {
 }
 
 impl Desk for ServerDesk {
-    fn take(&self, request: Request, peer: &Peer) -> Answering {
-        let may_change = self.access.may_change(peer);
-        if request.changes() && !may_change {
-            let message = "only root, the server's own user, and who is listed in [control] \
-                           may change what serves";
-            return self.refuse("not_allowed", message);
+    fn who(&self, peer: &Peer) -> Who {
+        Who {
+            name: accounts::user_name(peer.uid),
+            may_change: self.access.may_change(peer),
+        }
+    }
+
+    fn take_draft(&self, draft: Draft, how: Change, who: &Who) -> Answering {
+        if !who.may_change {
+            return self.not_allowed();
+        }
+        self.change("draft", how, who, move |generations, asked| {
+            generations.serve_draft(&draft.folder, &draft.base_sha256, asked)
+        })
+    }
+
+    fn take(&self, request: Request, who: &Who) -> Answering {
+        if request.changes() && !who.may_change {
+            return self.not_allowed();
         }
         match request {
-            Request::Status {} => Answering::Now(self.status(may_change)),
+            Request::Status {} => Answering::Now(self.status(who.may_change)),
             Request::History { number } => {
                 let ledger = self.bench.generations.ledger();
                 let newest = ledger.generations().iter().rev();
@@ -103,18 +118,18 @@ impl Desk for ServerDesk {
             Request::Files { generation } => self.files(generation),
             Request::Reload(how) => {
                 let certificates = Arc::clone(&self.bench.certificates);
-                self.change("reload", how, peer, move |generations, asked| {
+                self.change("reload", how, who, move |generations, asked| {
                     certificates.reload();
                     generations.reload(asked)
                 })
             }
-            Request::Undo(how) => self.change("undo", how, peer, Generations::undo),
+            Request::Undo(how) => self.change("undo", how, who, Generations::undo),
             Request::Rollback { generation, how } => {
-                self.change("rollback", how, peer, move |generations, asked| {
+                self.change("rollback", how, who, move |generations, asked| {
                     generations.rollback(generation, asked)
                 })
             }
-            Request::Confirm {} => self.confirm(peer),
+            Request::Confirm {} => self.confirm(who),
             Request::Calls {
                 group,
                 number,
@@ -132,7 +147,7 @@ impl Desk for ServerDesk {
                 message,
             } => {
                 let asked = Asked {
-                    by: accounts::user_name(peer.uid),
+                    by: who.name.clone(),
                     message,
                     ..Asked::default()
                 };
@@ -189,11 +204,11 @@ impl ServerDesk {
         &self,
         verb: &'static str,
         how: Change,
-        peer: &Peer,
+        who: &Who,
         make: impl FnOnce(&Generations, &Asked) -> Result<Reload, Denied> + Send + 'static,
     ) -> Answering {
         let asked = Asked {
-            by: accounts::user_name(peer.uid),
+            by: who.name.clone(),
             message: how.message,
             confirm_s: how.confirm_s,
             force: how.force,
@@ -201,13 +216,15 @@ impl ServerDesk {
         self.hand_in(move |bench| bench.change(verb, &asked, make).answer)
     }
 
-    fn confirm(&self, peer: &Peer) -> Answering {
-        let by = accounts::user_name(peer.uid);
+    fn confirm(&self, who: &Who) -> Answering {
+        let by = who.name.clone();
         self.hand_in(move |bench| {
             let generations = &bench.generations;
             let answer = match generations.confirm() {
                 Ok(Ok(generation)) => {
                     tracing::info!("confirm gen {} by={by}", generation.number);
+                    let data = json!({"generation": generation.number, "by": by});
+                    bench.events.tell(EventKind::Confirmed, data);
                     Answer::Confirmed { generation }
                 }
                 Ok(Err(cause)) => {
@@ -241,6 +258,12 @@ impl ServerDesk {
             message,
             self.serving(),
         )))
+    }
+
+    fn not_allowed(&self) -> Answering {
+        let message = "only root, the server's own user, and who is listed in [control] \
+                       may change what serves";
+        self.refuse("not_allowed", message)
     }
 
     fn serving(&self) -> u64 {
@@ -301,6 +324,7 @@ fn answer(generations: &Generations, outcome: &Result<Reload, Denied>) -> Answer
             let reason = if only_gates { "gates" } else { "table" };
             Answer::Refused(Refused {
                 findings: findings(report),
+                details: report.diagnostics.iter().map(finding).collect(),
                 ..Refused::new(reason, reloading::summary(report), *generation)
             })
         }

@@ -3,6 +3,7 @@
 //! [`Server::start`] binds and serves; the [`ServerHandle`] it returns reloads, counts
 //! and ends it. [`run`] is all of that as a daemon with signals.
 
+mod admin;
 mod calls;
 mod certificates;
 pub mod config;
@@ -23,7 +24,7 @@ mod turns;
 mod worker;
 
 pub use config::{
-    Advertised, CONTROL_SOCKET, Config, ControlConfig, HttpConfig, ListenerConfig, Mode,
+    Advertised, ApiConfig, CONTROL_SOCKET, Config, ControlConfig, HttpConfig, ListenerConfig, Mode,
     ProxyConfig, RecordsConfig,
 };
 pub use daemon::{EXIT_CONFIG, run};
@@ -33,6 +34,7 @@ use std::fmt;
 use std::hash::RandomState;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -41,11 +43,13 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::api::Events;
+use crate::control::{Access, NoSocket};
 use crate::generations::{Asked, Generations, NoArchive, OpenError};
 use crate::http::Watched;
 use crate::observe::{
-    CallLog, Counters, Feed, HttpCounters, ListenerName, Observer, ObserverThread, PeerErrors,
-    Standing, Totals,
+    ApiCounters, CallLog, Counters, Feed, HttpCounters, ListenerName, Observer, ObserverThread,
+    PeerErrors, Standing, Totals,
 };
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
@@ -57,9 +61,10 @@ use crate::tables::diagnostic::Report;
 use crate::tables::{Reload, TableStore};
 use crate::transaction::Timers;
 use crate::transport::{Connections, Directory, Gate, IsKnown, TlsFileError, UdpListener};
+use admin::{Admin, Staff};
 use calls::CallDesk;
 use certificates::Certificates;
-use desk::LastOutcome;
+use desk::{LastOutcome, ServerDesk};
 use locating::Published;
 use post::Post;
 use proxying::{Door, ProxyTask, Unanswered};
@@ -127,6 +132,15 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// A local socket cannot be made.
+    Socket(NoSocket),
+    /// The audit log cannot be written.
+    Audit {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// A certificate or a key cannot be used.
     Tls(TlsFileError),
     /// The state folder cannot be used.
@@ -158,6 +172,11 @@ impl fmt::Display for StartError {
                 "cannot listen on {address} (http): {cause}{}",
                 hint(FlowTransport::Tcp, cause)
             ),
+            Self::Socket(cause) => write!(f, "{cause}"),
+            Self::Audit { file, cause } => {
+                let file = file.display();
+                write!(f, "cannot open the audit log {file}: {cause}")
+            }
             Self::Tls(cause) => write!(f, "{cause}"),
             Self::State(cause) => write!(f, "{cause}"),
             Self::Secret(cause) => write!(f, "{cause}"),
@@ -234,7 +253,11 @@ impl Server {
             changes: None,
             is_proxy: is_proxy(config),
             questions: None,
+            http_counters: config.http.as_ref().map(|_| Arc::default()),
+            api_counters: Arc::clone(bench.events.counters()),
             metrics: None,
+            desk: None,
+            admin: None,
             observing: None,
         };
         handle.observe(&mut shared)?;
@@ -247,21 +270,47 @@ impl Server {
                 .start_worker(post, sockets, &shared, &watched)
                 .map_err(StartError::System)?;
         }
-        if let Some(http) = &config.http {
+        if let (Some(http), Some(counters)) = (&config.http, handle.http_counters.clone()) {
             let (store, orders) = (Arc::clone(&handle.store), watched.clone());
-            handle.questions = Some(questions::answer_questions(
-                http,
-                store,
-                (call_log(config), shared.feed.clone()),
-                orders,
-            )?);
+            let tls = certificates.http.clone();
+            let calls = (call_log(config), shared.feed.clone());
+            let thread = questions::answer_questions(http, tls, store, calls, counters, orders)?;
+            handle.questions = Some(thread);
         }
         if let Some(address) = config.metrics {
-            let (watched, orders) = (handle.watched(), watched.clone());
-            handle.metrics = Some(questions::show_metrics(address, watched, orders)?);
+            let (shown, orders) = (handle.watched(), watched.clone());
+            let tls = certificates.metrics.clone();
+            handle.metrics = Some(questions::show_metrics(address, tls, shown, orders)?);
         }
-        handle.changes = Some(Changes::start(bench).map_err(StartError::System)?);
+        let changes = Changes::start(bench).map_err(StartError::System)?;
+        handle.changes = Some(changes.clone());
+        let desk = Arc::new(desk(config, &handle, changes));
+        handle.desk = Some(Arc::clone(&desk));
+        let staff = Staff {
+            desk,
+            watched: handle.watched(),
+            mask: config.mask_numbers,
+        };
+        handle.admin = Some(Admin::start(&config.api, staff, &certificates, &watched)?);
         Ok(handle)
+    }
+}
+
+fn desk(config: &Config, handle: &ServerHandle, changes: Changes) -> ServerDesk {
+    let addresses = handle.local_addrs().iter();
+    ServerDesk {
+        bench: handle.bench.clone(),
+        changes,
+        access: Access {
+            own_uid: system::own_uid(),
+            users: config.control.users.clone(),
+            groups: config.control.groups.clone(),
+        },
+        started: jiff::Timestamp::now(),
+        listening: addresses.map(ToString::to_string).collect(),
+        workers: handle.threads.len(),
+        state: config.keeping.folder.clone(),
+        calls: handle.call_desk(),
     }
 }
 
@@ -282,6 +331,7 @@ fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench
         last: LastOutcome::default(),
         certificates,
         turns: Turns::allowed(),
+        events: Events::new(Arc::default()),
     };
     bench
         .last
@@ -307,7 +357,12 @@ pub struct ServerHandle {
     /// Whether any listener is a proxy.
     is_proxy: bool,
     questions: Option<HttpThread>,
+    http_counters: Option<Arc<HttpCounters>>,
     metrics: Option<HttpThread>,
+    api_counters: Arc<ApiCounters>,
+    /// What the control socket and the admin API are answered with.
+    desk: Option<Arc<ServerDesk>>,
+    admin: Option<Admin>,
     observing: Option<Observing>,
 }
 
@@ -330,13 +385,19 @@ impl ServerHandle {
     /// Where questions are asked over HTTP, a drawn port filled in.
     #[must_use]
     pub fn http_addr(&self) -> Option<SocketAddr> {
-        self.questions.as_ref().map(|questions| questions.address)
+        self.questions.as_ref()?.address
     }
 
     /// Where metrics are asked for, a drawn port filled in.
     #[must_use]
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().map(|metrics| metrics.address)
+        self.metrics.as_ref()?.address
+    }
+
+    /// Where the admin API is answered over TCP, a drawn port filled in.
+    #[must_use]
+    pub fn api_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.address()
     }
 
     /// Where it listens and over what, for a log.
@@ -346,9 +407,11 @@ impl ServerHandle {
         let http = self.http_addr().map(|address| format!("{address} (http)"));
         let metrics = self.metrics_addr();
         let metrics = metrics.map(|address| format!("{address} (metrics)"));
+        let api = self.api_addr().map(|address| format!("{address} (api)"));
         texts
             .chain(http)
             .chain(metrics)
+            .chain(api)
             .collect::<Vec<_>>()
             .join(", ")
     }
@@ -381,25 +444,22 @@ impl ServerHandle {
     /// What was counted so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let http = self
-            .questions
-            .as_ref()
-            .map(|questions| &*questions.counters);
-        totals(&self.counters, http)
+        totals(
+            &self.counters,
+            self.http_counters.as_deref(),
+            &self.api_counters,
+        )
     }
 
     /// How it stands, for whoever watches it.
     fn watched(&self) -> Watched {
         let (counters, store) = (self.counters.clone(), Arc::clone(&self.store));
-        let http = self
-            .questions
-            .as_ref()
-            .map(|questions| Arc::clone(&questions.counters));
+        let (http, api) = (self.http_counters.clone(), Arc::clone(&self.api_counters));
         let (bench, orders) = (self.bench.clone(), self.orders.subscribe());
         let started_s = jiff::Timestamp::now().as_second();
         let calls = self.call_desk();
         Watched::new(move || Standing {
-            totals: totals(&counters, http.as_deref()),
+            totals: totals(&counters, http.as_deref(), &api),
             snapshot: store.snapshot(),
             calls: calls.as_ref().map(CallDesk::standing).unwrap_or_default(),
             takes_calls: *orders.borrow() == Order::Serve,
@@ -434,9 +494,11 @@ impl ServerHandle {
         }
         // The workers have drained: nobody needs a name any more, or watches.
         self.order(Order::Stop);
+        let admin = self.admin.iter_mut().flat_map(|admin| &mut admin.threads);
         let http = [&mut self.questions, &mut self.metrics]
             .into_iter()
-            .flatten();
+            .flatten()
+            .chain(admin);
         let http = http.filter_map(|http| http.thread.take());
         for thread in http.chain(self.locating.take()) {
             let _ = thread.join();
@@ -597,8 +659,9 @@ impl ServerHandle {
     }
 }
 
-fn totals(workers: &[Arc<Counters>], http: Option<&HttpCounters>) -> Totals {
+fn totals(workers: &[Arc<Counters>], http: Option<&HttpCounters>, api: &ApiCounters) -> Totals {
     let mut totals = Totals::of(workers.iter().map(|counters| &**counters));
+    totals.api = api.totals();
     totals.http = http.map(HttpCounters::totals).unwrap_or_default();
     totals
 }

@@ -9,15 +9,17 @@ use tokio::sync::watch;
 use super::StartError;
 use super::config::HttpConfig;
 use super::worker::Order;
-use crate::http::{Desk, HttpListener, Watched, metrics, questions};
-use crate::observe::{CallLog, Feed, HttpCounters};
+use crate::http::{Desk, HttpListener, TurnedAway, Watched, metrics, questions};
+use crate::observe::{CallLog, Feed, HttpCounters, HttpOutcome};
+use crate::system;
 use crate::tables::TableStore;
+use crate::transport::TlsListener;
 
 /// An HTTP listener, while it serves.
 #[derive(Debug)]
 pub(super) struct HttpThread {
-    pub(super) address: SocketAddr,
-    pub(super) counters: Arc<HttpCounters>,
+    /// `None` at a local socket.
+    pub(super) address: Option<SocketAddr>,
     /// Gone once its end has been waited for.
     pub(super) thread: Option<JoinHandle<()>>,
 }
@@ -25,11 +27,12 @@ pub(super) struct HttpThread {
 /// Answers questions until there is another order than to serve.
 pub(super) fn answer_questions(
     config: &HttpConfig,
+    tls: Option<Arc<TlsListener>>,
     store: Arc<TableStore>,
     (calls, feed): (CallLog, Option<Feed>),
+    counters: Arc<HttpCounters>,
     mut orders: watch::Receiver<Order>,
 ) -> Result<HttpThread, StartError> {
-    let counters = Arc::new(HttpCounters::new());
     let desk = Desk::new(
         store,
         config.accounts.clone(),
@@ -43,12 +46,14 @@ pub(super) fn answer_questions(
         // A closed channel is an order to end.
         let _ = orders.wait_for(|order| *order != Order::Serve).await;
     };
-    start("http", config.address, router, counters, end)
+    let listener = bound(config.address, tls, router, counters)?;
+    start("http", &config.address.to_string(), listener, end)
 }
 
 /// Says how the server stands until it has stopped.
 pub(super) fn show_metrics(
     address: SocketAddr,
+    tls: Option<Arc<TlsListener>>,
     watched: Watched,
     mut orders: watch::Receiver<Order>,
 ) -> Result<HttpThread, StartError> {
@@ -56,35 +61,47 @@ pub(super) fn show_metrics(
         let _ = orders.wait_for(|order| *order == Order::Stop).await;
     };
     let counters = Arc::new(HttpCounters::new());
-    start("metrics", address, metrics(watched), counters, end)
+    let listener = bound(address, tls, metrics(watched), counters)?;
+    start("metrics", &address.to_string(), listener, end)
 }
 
-fn start(
+/// Answers on a thread of its own until `end` comes. `place` is for the log.
+pub(super) fn start(
     name: &'static str,
-    address: SocketAddr,
-    router: axum::Router,
-    counters: Arc<HttpCounters>,
+    place: &str,
+    listener: HttpListener,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> Result<HttpThread, StartError> {
-    let listener = HttpListener::bind(address, router, Arc::clone(&counters))
-        .map_err(|cause| StartError::Http { address, cause })?;
     let address = listener.local_addr().map_err(StartError::System)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        // Those that read tables.
+        .on_thread_start(system::give_way_to_calls)
         .build()
         .map_err(StartError::System)?;
+    let place = place.to_owned();
     let thread = std::thread::Builder::new()
         .name(String::from(name))
         .spawn(move || {
             if let Err(cause) = runtime.block_on(listener.serve(end)) {
-                tracing::error!("the {name} listener on {address} ended: {cause}");
+                tracing::error!("the {name} listener on {place} ended: {cause}");
             }
         })
         .map_err(StartError::System)?;
     Ok(HttpThread {
         address,
-        counters,
         thread: Some(thread),
     })
+}
+
+fn bound(
+    address: SocketAddr,
+    tls: Option<Arc<TlsListener>>,
+    router: axum::Router,
+    counters: Arc<HttpCounters>,
+) -> Result<HttpListener, StartError> {
+    let turned_away = TurnedAway::new(move || counters.count(HttpOutcome::NoRoom));
+    HttpListener::bind(address, tls, router, turned_away)
+        .map_err(|cause| StartError::Http { address, cause })
 }

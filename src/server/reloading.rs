@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::certificates::Certificates;
 use super::daemon::service;
 use super::desk::{Changed, LastOutcome};
 use super::turns::Turns;
+use crate::api::{EventKind, Events};
 use crate::generations::{Asked, Denied, Generations};
 use crate::limits::{CHANGES_WAITING_MAX, RELOAD_DIAGNOSTICS_LOGGED_MAX};
 use crate::observe::{Counters, ShellWord};
@@ -44,6 +47,8 @@ pub(super) struct Bench {
     pub(super) counters: Arc<Counters>,
     pub(super) certificates: Arc<Certificates>,
     pub(super) turns: Turns,
+    /// Where it is told what happens.
+    pub(super) events: Events,
 }
 
 impl Changes {
@@ -131,8 +136,45 @@ impl Bench {
         // Before the line: who has read it may ask for the status.
         self.last.note(&asked.by, changed.refused());
         log(verb, &changed.outcome, asked, &self.generations);
+        self.tell(verb, asked, &changed);
         service::ready(&status(&self.generations, changed.refused().as_deref()));
         changed
+    }
+}
+
+impl Bench {
+    /// Tells who listens to events.
+    fn tell(&self, verb: &str, asked: &Asked, changed: &Changed) {
+        let ledger = self.generations.ledger();
+        let (by, message) = (&asked.by, &asked.message);
+        if let Ok(Reload::Swapped { generation, .. }) = changed.outcome {
+            let data = json!({
+                "generation": generation,
+                "former": generation.saturating_sub(1),
+                "verb": verb,
+                "by": by,
+                "message": message,
+                "held": ledger.is_held(),
+            });
+            self.events.tell(EventKind::Changed, data);
+            if let Some(trial) = ledger.trial() {
+                let until = format!("{:.0}", trial.deadline.until);
+                let data = json!({
+                    "generation": generation,
+                    "return_to": trial.return_to,
+                    "until": until,
+                });
+                self.events.tell(EventKind::Trial, data);
+            }
+        }
+        let why = match &changed.outcome {
+            Err(denied) => Some(denied.to_string()),
+            Ok(_) => changed.refused(),
+        };
+        if let Some(why) = why {
+            let data = json!({"verb": verb, "by": by, "message": message, "why": why});
+            self.events.tell(EventKind::Refused, data);
+        }
     }
 }
 
@@ -169,7 +211,7 @@ fn log(verb: &str, outcome: &Result<Reload, Denied>, asked: &Asked, generations:
         Ok(Reload::NotMade { generation, cause }) => {
             tracing::error!("{verb} refused, gen {generation} kept: {cause}");
         }
-        Err(denied @ Denied::Unconfirmed { .. }) => {
+        Err(denied @ (Denied::Unconfirmed { .. } | Denied::DraftServes { .. })) => {
             tracing::error!("{verb} refused, gen {serving} kept: {denied}");
         }
         // A slip of whoever typed it, who has been told.

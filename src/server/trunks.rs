@@ -1,6 +1,9 @@
 //! The trunks as an operator sees them, and the orders given about them.
 
+use serde_json::json;
+
 use super::reloading::Bench;
+use crate::api::EventKind;
 use crate::control::{Answer, Ordered, Refused, TrunkState, TrunkStatus};
 use crate::generations::{Asked, Generations};
 use crate::ledger::{OrderKind, Orders};
@@ -37,6 +40,14 @@ pub(super) fn order(bench: &Bench, name: &str, order: OrderKind, asked: &Asked) 
         let refused = Refused::new("unknown_trunk", "the trunk has gone", 0);
         return Answer::Refused(refused);
     };
+    let data = json!({
+        "trunk": name,
+        "order": order.as_str(),
+        "by": given.by,
+        "message": given.message,
+        "state": trunk.state.as_str(),
+    });
+    bench.events.tell(EventKind::Ordered, data);
     let by = ShellWord(given.by.as_bytes());
     let message = given.message.as_ref();
     let message = message.map(|text| format!(" msg={}", ShellWord(text.as_bytes())));

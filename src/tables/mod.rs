@@ -14,6 +14,7 @@ mod gates;
 mod laws;
 mod names;
 pub mod pattern;
+mod plan_json;
 pub mod profile;
 pub mod render;
 mod schema;
@@ -30,6 +31,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Report};
 pub use gates::Gates;
 #[doc(hidden)]
 pub use laws::fuzz_load;
+pub use plan_json::plan_json;
 pub use store::{Accepted, GateRule, Reload, TableStore};
 
 use crate::routing::RoutingTable;

@@ -146,6 +146,7 @@ fn config(folder: PathBuf, accounts: Vec<Account>, answer: &str) -> Config {
     config.http = Some(HttpConfig {
         address: "127.0.0.1:0".parse().unwrap(),
         template: Template::parse(answer, "barred").unwrap(),
+        tls: None,
         accounts,
     });
     config

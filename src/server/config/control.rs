@@ -44,6 +44,7 @@ impl Config {
         if self.keeping.folder.is_none() {
             self.keeping.folder = first(state);
         }
+        let runtime = first(runtime);
         // A spool without a folder of its own is in the state folder.
         if let Some(state) = self.keeping.folder.clone() {
             for sink in &mut self.records.sinks {
@@ -55,7 +56,10 @@ impl Config {
             }
         }
         if self.control.socket.is_none() {
-            self.control.socket = first(runtime).map(|folder| folder.join("control.sock"));
+            self.control.socket = runtime.as_ref().map(|folder| folder.join("control.sock"));
+        }
+        if self.api.socket.is_none() {
+            self.api.socket = runtime.map(|folder| folder.join("api.sock"));
         }
         self
     }

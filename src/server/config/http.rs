@@ -2,12 +2,16 @@
 //! `[metrics]`: where the server is watched.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::listen::not_allowed;
+use super::tls::{LISTENER_KEYS, read_listener};
 use crate::http::{Account, Placeholder, Secret, Template};
 use crate::limits::HTTP_ACCOUNTS_MAX;
+use crate::proxy::FlowTransport;
 use crate::tables::diagnostic::{Code, Diagnostic, nearest, quoted};
 use crate::tables::toml_reader::{Reader, Text};
+use crate::transport::ListenerTls;
 
 /// The listener for questions over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub struct HttpConfig {
     pub address: SocketAddr,
     /// What `/v1/answer` says.
     pub template: Template,
+    /// Certificates, for TLS.
+    pub tls: Option<ListenerTls>,
     /// Who may ask; without any, the addresses that the table lets send calls.
     pub accounts: Vec<Account>,
 }
@@ -25,7 +31,7 @@ const ANSWER: &str = "{trunk_group}";
 /// The line of a call that a rule rejects.
 const REJECTED: &str = "reject";
 
-pub(super) fn read_http(root: &mut Reader<'_>) -> Option<HttpConfig> {
+pub(super) fn read_http(root: &mut Reader<'_>, folder: &Path) -> Option<HttpConfig> {
     let mut table = root.table("http")?;
     let address = table.required_string("address");
     let address = address.and_then(|text| read_address(&table, &text));
@@ -36,25 +42,44 @@ pub(super) fn read_http(root: &mut Reader<'_>) -> Option<HttpConfig> {
         Some(text) => read_template(&table, text, rejected),
         None => Template::parse(ANSWER, rejected).ok(),
     };
+    let tls = read_tls(&mut table, folder);
     let accounts = read_accounts(&mut table);
     table.finish();
     Some(HttpConfig {
         address: address?,
         template: template?,
+        tls,
         accounts,
     })
 }
 
-/// `[metrics]`: where `/metrics` is.
-pub(super) fn read_metrics(root: &mut Reader<'_>) -> Option<SocketAddr> {
-    let mut table = root.table("metrics")?;
+/// `[metrics]`: where `/metrics` is, and its certificates.
+pub(super) fn read_metrics(
+    root: &mut Reader<'_>,
+    folder: &Path,
+) -> (Option<SocketAddr>, Option<ListenerTls>) {
+    let Some(mut table) = root.table("metrics") else {
+        return (None, None);
+    };
     let address = table.required_string("address");
     let address = address.and_then(|text| read_address(&table, &text));
+    let tls = read_tls(&mut table, folder);
     table.finish();
-    address
+    (address, tls)
 }
 
-fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {
+/// The certificates of a listener for HTTP, if it has any: the keys of `[[listen]]`.
+pub(super) fn read_tls(table: &mut Reader<'_>, folder: &Path) -> Option<ListenerTls> {
+    let is_tls = LISTENER_KEYS.iter().any(|key| table.has(key));
+    let transport = if is_tls {
+        FlowTransport::Tls
+    } else {
+        FlowTransport::Tcp
+    };
+    read_listener(table, transport, folder)
+}
+
+pub(super) fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {
     let address = text.as_str().parse().ok();
     if address.is_none() {
         let message = format!("{} is not an address with a port", quoted(text.as_str()));
@@ -97,16 +122,7 @@ fn read_accounts(table: &mut Reader<'_>) -> Vec<Account> {
     let accounts = named.into_iter().filter_map(|(name, mut account)| {
         let secret = account.required_string("secret_sha256");
         let trunk_group = account.string("trunk_group").map(|text| text.value);
-        let secret = secret.and_then(|text| {
-            let secret = Secret::from_hex(text.as_str());
-            if secret.is_none() {
-                let message = String::from("this is not the SHA-256 of a secret");
-                let help =
-                    "write the 64 hexadecimal digits that `printf %s SECRET | sha256sum` prints";
-                not_allowed(&account, text.spot, message, help);
-            }
-            secret
-        });
+        let secret = secret.and_then(|text| read_secret(&account, &text, "secret"));
         account.finish();
         Some(Account {
             name: name.value,
@@ -115,4 +131,15 @@ fn read_accounts(table: &mut Reader<'_>) -> Vec<Account> {
         })
     });
     accounts.collect()
+}
+
+/// The hash of a secret.
+pub(super) fn read_secret(table: &Reader<'_>, text: &Text, what: &str) -> Option<Secret> {
+    let secret = Secret::from_hex(text.as_str());
+    if secret.is_none() {
+        let message = format!("this is not the SHA-256 of a {what}");
+        let help = "write the 64 hexadecimal digits that `printf %s SECRET | sha256sum` prints";
+        not_allowed(table, text.spot, message, help);
+    }
+    secret
 }

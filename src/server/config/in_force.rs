@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio_postgres::config::Host;
 use toml::{Table, Value};
 
-use super::{Config, HttpConfig, ListenerConfig, Mode, RecordsConfig};
+use super::{ApiConfig, Config, HttpConfig, ListenerConfig, Mode, RecordsConfig};
 use crate::observe::{LogFormat, MaskNumbers};
 use crate::records::{
     FileSettings, Format, PostgresSettings, PostgresTls, SinkSettings, Target, WhenFull,
 };
-use crate::transport::{Authority, Clients, PeerTls};
+use crate::transport::{Authority, Clients, ListenerTls, PeerTls};
 
 /// What stands for the hash of an account's secret: who reads a configuration that was passed on
 /// has nothing to try secrets against.
@@ -40,6 +40,8 @@ impl Config {
             dns_servers,
             http,
             metrics,
+            metrics_tls,
+            api: admin,
             records,
         } = self;
         let mut root = Entries::default();
@@ -67,8 +69,12 @@ impl Config {
             root.put("http", questions(http));
         }
         if let Some(address) = metrics {
-            root.section("metrics", |table| table.put("address", address.to_string()));
+            root.section("metrics", |table| {
+                table.put("address", address.to_string());
+                certificates(metrics_tls.as_ref(), table);
+            });
         }
+        root.section("api", |table| api(admin, table));
         if !dns_servers.is_empty() {
             root.section("dns", |table| table.put("servers", texts(dns_servers)));
         }
@@ -118,25 +124,60 @@ fn listener(listener: &ListenerConfig) -> Value {
     });
     table.maybe("advertise", advertised);
     table.maybe("alias", alias.then_some(true));
-    if let Some(tls) = tls {
-        table.put("certificate", path(&tls.certificate));
-        table.put("key", path(&tls.key));
-        match &tls.clients {
-            Clients::Unasked => table.put("client", "off"),
-            Clients::Asked {
-                authorities,
-                is_optional,
-                names,
-            } => {
-                let client = if *is_optional { "optional" } else { "required" };
-                table.put("client", client);
-                table.put("client_ca", path(authorities));
-                let names: Vec<_> = names.iter().map(|name| name.to_str()).collect();
-                table.put("client_names", texts(&names));
-            }
+    certificates(tls.as_ref(), &mut table);
+    table.0.into()
+}
+
+/// The keys of TLS of whatever listens.
+fn certificates(tls: Option<&ListenerTls>, table: &mut Entries) {
+    let Some(tls) = tls else {
+        return;
+    };
+    table.put("certificate", path(&tls.certificate));
+    table.put("key", path(&tls.key));
+    match &tls.clients {
+        Clients::Unasked => table.put("client", "off"),
+        Clients::Asked {
+            authorities,
+            is_optional,
+            names,
+        } => {
+            let client = if *is_optional { "optional" } else { "required" };
+            table.put("client", client);
+            table.put("client_ca", path(authorities));
+            let names: Vec<_> = names.iter().map(|name| name.to_str()).collect();
+            table.put("client_names", texts(&names));
         }
     }
-    table.0.into()
+}
+
+fn api(api: &ApiConfig, table: &mut Entries) {
+    let ApiConfig {
+        socket,
+        listen,
+        tls,
+        tokens,
+        audit,
+    } = api;
+    table.maybe("socket", socket.as_deref().map(path));
+    table.maybe("listen", listen.map(|address| address.to_string()));
+    certificates(tls.as_ref(), table);
+    let is_open = listen.is_some_and(|address| !address.ip().is_loopback());
+    table.maybe("insecure", (is_open && tls.is_none()).then_some(true));
+    table.maybe("audit", audit.as_deref().map(path));
+    table.section("token", |all| {
+        for token in tokens {
+            all.section(&token.name, |table| {
+                table.put("sha256", HIDDEN);
+                table.put("role", token.role.as_str());
+                let expires = token.expires.map(|expires| expires.to_string());
+                table.maybe("expires", expires);
+                if !token.networks.is_empty() {
+                    table.put("networks", texts(&token.networks));
+                }
+            });
+        }
+    });
 }
 
 fn tls_peer(peer: &PeerTls) -> Value {
@@ -172,12 +213,14 @@ fn questions(http: &HttpConfig) -> Table {
     let HttpConfig {
         address,
         template,
+        tls,
         accounts,
     } = http;
     let mut table = Entries::default();
     table.put("address", address.to_string());
     table.put("answer", template.text());
     table.put("rejected", template.rejected());
+    certificates(tls.as_ref(), &mut table);
     table.section("account", |all| {
         for account in accounts {
             all.section(&account.name, |table| {
@@ -401,8 +444,18 @@ groups = ["0"]
 address = "127.0.0.1:8080"
 answer = "tag={trunk_group};{rule}"
 rejected = "no"
+certificate = "own.pem"
+key = "own.key"
 [metrics]
 address = "127.0.0.1:9464"
+certificate = "own.pem"
+key = "own.key"
+client_ca = "ca.pem"
+[api]
+socket = "api.sock"
+audit = "audit.log"
+certificate = "own.pem"
+key = "own.key"
 [dns]
 servers = ["127.0.0.1", "[::1]:5353"]
 [log]

@@ -13,7 +13,8 @@ use crate::tables::toml_reader::{Reader, Text};
 use crate::transport::{Authority, Clients, ListenerTls, PeerTls};
 
 /// What stands in a listener only with `transport = "tls"`.
-const LISTENER_KEYS: [&str; 5] = ["certificate", "key", "client", "client_ca", "client_names"];
+pub(super) const LISTENER_KEYS: [&str; 5] =
+    ["certificate", "key", "client", "client_ca", "client_names"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Client {

@@ -1,13 +1,13 @@
 //! A plan as one JSON object. Fields are kept within a schema version.
 
-use super::plan::Planned;
-use crate::plan::{Change, Kind, Line, Outcome};
-use crate::routing::Caller;
+use super::Gates;
+use crate::plan::{Change, Kind, Line, Outcome, Plan};
+use crate::routing::{Caller, RoutingTable};
 use serde_json::{Value, json};
 
-/// The object, with a line end.
-pub(super) fn object(planned: &Planned<'_>) -> String {
-    let (plan, gates) = (planned.plan, planned.gates);
+/// What lies between two tables, `[before, after]`, and what the gates of the first say of it.
+#[must_use]
+pub fn plan_json([before, after]: [&RoutingTable; 2], plan: &Plan, gates: &Gates) -> Value {
     let summary = &plan.summary;
     let counted =
         |(numbers, prefixes): (u64, usize)| json!({ "numbers": numbers, "prefixes": prefixes });
@@ -36,16 +36,16 @@ pub(super) fn object(planned: &Planned<'_>) -> String {
     let verdicts = gates.verdicts.iter().map(|verdict| {
         json!({
             "gate": verdict.gate,
-            "place": planned.before.place(verdict.origin),
+            "place": before.place(verdict.origin),
             "holds": verdict.holds,
             "found": verdict.found,
         })
     });
-    let object = json!({
+    json!({
         "schema": "trunkline.plan/1",
         "changed": !plan.is_empty(),
-        "before": { "sha256": planned.before.hash().to_string() },
-        "after": { "sha256": planned.after.hash().to_string() },
+        "before": { "sha256": before.hash().to_string() },
+        "after": { "sha256": after.hash().to_string() },
         "summary": {
             "moved": counted((summary.moved, summary.moved_prefixes)),
             "lose_last_alternative": counted((
@@ -63,10 +63,7 @@ pub(super) fn object(planned: &Planned<'_>) -> String {
             "accepted": gates.accepted,
             "verdicts": verdicts.collect::<Vec<Value>>(),
         },
-    });
-    let mut text = serde_json::to_string_pretty(&object).unwrap_or_default();
-    text.push('\n');
-    text
+    })
 }
 
 fn change(change: &Change) -> Value {
