@@ -384,7 +384,7 @@ fn certificates_of_ours() {
     shown(&early).has("certificate", "failed", "not valid before 2198-01-01");
     let usage = |usage| {
         paper(&["sbc.example.net"], |p| {
-            p.extended_key_usages = vec![usage]
+            p.extended_key_usages = vec![usage];
         })
     };
     let client = usage(rcgen::ExtendedKeyUsagePurpose::ClientAuth);

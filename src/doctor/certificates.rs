@@ -25,7 +25,7 @@ pub(super) fn ours(config: &Config) -> Vec<Finding> {
         let Some(files) = &listener.tls else { continue };
         let subject = format!("{} for {}", files.certificate.display(), listener.address);
         findings.push(match TlsListener::open(files.clone()) {
-            Err(error) => Finding::failed(Check::Certificate, subject, error)
+            Err(error) => Finding::failed(Check::Certificate, subject, error.to_string())
                 .fix("repair the file; the server's user has to be able to read it"),
             Ok(_) => of_file(subject, &files.certificate, Shown::AsServer),
         });
@@ -45,7 +45,7 @@ pub(super) fn ours(config: &Config) -> Vec<Finding> {
         };
         let subject = format!("{} by {believed}", peer.name.to_str());
         findings.push(match TlsPeers::open(vec![peer.clone()]) {
-            Err(error) => Finding::failed(Check::Certificate, subject, error)
+            Err(error) => Finding::failed(Check::Certificate, subject, error.to_string())
                 .fix("repair the file; the server's user has to be able to read it"),
             Ok(_) => Finding::ok(Check::Certificate, subject, "can be read"),
         });
@@ -59,7 +59,7 @@ pub(super) fn ours(config: &Config) -> Vec<Finding> {
 
 fn of_file(subject: String, file: &Path, shown: Shown) -> Finding {
     match CertificateFacts::of_file(file) {
-        Err(error) => Finding::failed(Check::Certificate, subject, error)
+        Err(error) => Finding::failed(Check::Certificate, subject, error.to_string())
             .fix("the chain as PEM, our own certificate first"),
         Ok(chain) => judged(Check::Certificate, subject, &chain, shown),
     }

@@ -41,7 +41,7 @@ pub(super) fn ports(config: &Config, running: Option<&Running>) -> Vec<Finding> 
                 let says = format!("held by the running server, pid {}", running.status.pid);
                 Finding::ok(Check::Port, subject, says)
             }
-            (Err(error), _) => Finding::failed(Check::Port, subject, error)
+            (Err(error), _) => Finding::failed(Check::Port, subject, error.to_string())
                 .fix("end the other process, or correct the address in the configuration"),
         }
     };
@@ -59,14 +59,15 @@ pub(super) fn state(config: &Config) -> Vec<Finding> {
                 .fix("[state] dir = \"…\", or StateDirectory= of the unit"),
         ];
     };
-    let subject = folder.display();
+    let subject = folder.display().to_string();
     let mut findings = Vec::new();
     match fs::metadata(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             findings.push(Finding::ok(Check::State, subject, "is made at the start"));
         }
         Err(error) => findings.push(
-            Finding::failed(Check::State, subject, error).fix("ask as the server's user, or root"),
+            Finding::failed(Check::State, subject, error.to_string())
+                .fix("ask as the server's user, or root"),
         ),
         Ok(there) if !there.is_dir() => {
             findings.push(
@@ -128,11 +129,11 @@ pub(super) fn secret(config: &Config) -> Vec<Finding> {
                 .fix("secret_file = \"/var/lib/trunkline/proxy.secret\" in [proxy]"),
         ];
     };
-    let subject = file.display();
+    let subject = file.display().to_string();
     vec![match server::check_secret(file) {
         Ok(true) => Finding::ok(Check::Secret, subject, "can be read"),
         Ok(false) => Finding::ok(Check::Secret, subject, "is made at the start"),
-        Err(error) => Finding::failed(Check::Secret, subject, error)
+        Err(error) => Finding::failed(Check::Secret, subject, error.to_string())
             .fix("ask as the server's user, or do what it says"),
     }]
 }
@@ -177,6 +178,6 @@ pub(super) fn clock() -> Option<Finding> {
             Finding::warning(Check::Clock, subject, says)
                 .fix("timedatectl set-ntp true; in a container, that of the host counts")
         }
-        Err(error) => Finding::left_out(Check::Clock, subject, error),
+        Err(error) => Finding::left_out(Check::Clock, subject, error.to_string()),
     })
 }

@@ -115,35 +115,40 @@ checks! {
 }
 
 impl Finding {
-    fn new(check: Check, verdict: Verdict, subject: impl ToString, says: impl ToString) -> Self {
+    fn new(
+        check: Check,
+        verdict: Verdict,
+        subject: impl Into<String>,
+        says: impl Into<String>,
+    ) -> Self {
         Self {
             check,
             verdict,
-            subject: subject.to_string(),
-            says: says.to_string(),
+            subject: subject.into(),
+            says: says.into(),
             fix: None,
             page: check.page(),
         }
     }
 
-    fn ok(check: Check, subject: impl ToString, says: impl ToString) -> Self {
+    fn ok(check: Check, subject: impl Into<String>, says: impl Into<String>) -> Self {
         Self::new(check, Verdict::Ok, subject, says)
     }
 
-    fn warning(check: Check, subject: impl ToString, says: impl ToString) -> Self {
+    fn warning(check: Check, subject: impl Into<String>, says: impl Into<String>) -> Self {
         Self::new(check, Verdict::Warning, subject, says)
     }
 
-    fn failed(check: Check, subject: impl ToString, says: impl ToString) -> Self {
+    fn failed(check: Check, subject: impl Into<String>, says: impl Into<String>) -> Self {
         Self::new(check, Verdict::Failed, subject, says)
     }
 
-    fn left_out(check: Check, subject: impl ToString, says: impl ToString) -> Self {
+    fn left_out(check: Check, subject: impl Into<String>, says: impl Into<String>) -> Self {
         Self::new(check, Verdict::LeftOut, subject, says)
     }
 
-    fn fix(mut self, fix: impl ToString) -> Self {
-        self.fix = Some(fix.to_string());
+    fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
         self
     }
 }
@@ -155,14 +160,14 @@ pub fn examine(asked: &Asked) -> Report {
     let mut findings = Vec::new();
     match Config::read(&asked.config) {
         Ok(config) => {
-            let shown = asked.config.display();
+            let shown = asked.config.display().to_string();
             findings.push(Finding::ok(Check::Configuration, shown, "can be read"));
             look_at(&config, asked, &mut findings);
         }
         Err(report) => findings.push(
             Finding::failed(
                 Check::Configuration,
-                asked.config.display(),
+                asked.config.display().to_string(),
                 first_line(&report.short()),
             )
             .fix(format!(
@@ -184,7 +189,7 @@ pub fn examine(asked: &Asked) -> Report {
 }
 
 fn look_at(config: &Config, asked: &Asked, findings: &mut Vec<Finding>) {
-    let folder = config.tables.display();
+    let folder = config.tables.display().to_string();
     let loaded = tables::load(&config.tables);
     let socket = config.control.socket.as_deref();
     let server = running::ask(socket.unwrap_or(Path::new(CONTROL_SOCKET)));

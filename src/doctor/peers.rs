@@ -55,7 +55,7 @@ pub(super) fn sources(config: &Config, table: &RoutingTable) -> Vec<Finding> {
         }
         match here.find_map(|ip| way_back(ip, network.addr()).err()) {
             None => Finding::ok(Check::Source, subject, "there is a way back to it"),
-            Some(error) => Finding::failed(Check::Source, subject, error)
+            Some(error) => Finding::failed(Check::Source, subject, error.to_string())
                 .fix("ip route get ADDRESS: an interface, a route or an address is missing"),
         }
     };
@@ -111,7 +111,7 @@ pub(super) fn trunks(
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            findings.push(Finding::failed(Check::Trunk, "all", error));
+            findings.push(Finding::failed(Check::Trunk, "all", error.to_string()));
             return findings;
         }
     };
@@ -167,11 +167,11 @@ fn as_told(table: &RoutingTable, running: &Running) -> Vec<Finding> {
         let says = format!("{up} of {} trunks take calls", known.len());
         findings.push(match (up, known.len()) {
             (_, 0) => continue,
-            (0, _) => Finding::failed(Check::Group, &group.name, says)
+            (0, _) => Finding::failed(Check::Group, &*group.name, says)
                 .fix("its calls go to the next group of their rule, if there is one"),
-            (up, all) if up < all => Finding::warning(Check::Group, &group.name, says)
+            (up, all) if up < all => Finding::warning(Check::Group, &*group.name, says)
                 .fix("trunkline trunk names those that do not"),
-            _ => Finding::ok(Check::Group, &group.name, says),
+            _ => Finding::ok(Check::Group, &*group.name, says),
         });
     }
     findings
@@ -208,7 +208,7 @@ fn names(
     let resolver = match Resolver::new(&config.dns_servers, spoken) {
         Ok(resolver) => Arc::new(resolver),
         Err(error) => {
-            let finding = Finding::failed(Check::Name, "/etc/resolv.conf", error);
+            let finding = Finding::failed(Check::Name, "/etc/resolv.conf", error.to_string());
             findings.push(finding.fix("[dns] servers names them in the configuration"));
             return Vec::new();
         }
@@ -232,12 +232,16 @@ fn names(
                 let shown: Vec<_> = (found.locations.iter())
                     .map(|place| format!("{} {}", place.transport.as_str(), place.address))
                     .collect();
-                Finding::ok(Check::Name, &query.host, shown.join(", "))
+                Finding::ok(Check::Name, &*query.host, shown.join(", "))
             }
-            Err(why @ NotFound::None) => Finding::failed(Check::Name, &query.host, why)
-                .fix("correct the name in the table, or its records: NAPTR, SRV, A, AAAA"),
-            Err(why @ NotFound::Unknown(_)) => Finding::failed(Check::Name, &query.host, why)
-                .fix("is the name server reachable? [dns] servers names others"),
+            Err(why @ NotFound::None) => {
+                Finding::failed(Check::Name, &*query.host, why.to_string())
+                    .fix("correct the name in the table, or its records: NAPTR, SRV, A, AAAA")
+            }
+            Err(why @ NotFound::Unknown(_)) => {
+                Finding::failed(Check::Name, &*query.host, why.to_string())
+                    .fix("is the name server reachable? [dns] servers names others")
+            }
         });
         let locations = found.map(|found| found.locations).unwrap_or_default();
         places.extend(locations.into_iter().map(|location| Place {
@@ -296,7 +300,7 @@ async fn meet(place: Place, peers: Arc<TlsPeers>, asks_options: bool) -> Vec<Fin
     };
     findings.push(match answered {
         Ok(Ok(status)) => Finding::ok(Check::Trunk, subject, format!("answers OPTIONS: {status}")),
-        Ok(Err(error)) => Finding::failed(Check::Trunk, subject, error)
+        Ok(Err(error)) => Finding::failed(Check::Trunk, subject, error.to_string())
             .fix("is it on, and its port open for this machine?"),
         Err(_) => Finding::failed(Check::Trunk, subject, "does not answer OPTIONS")
             .fix("does it know our address? It was asked from another port than a listener's"),

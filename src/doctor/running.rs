@@ -37,11 +37,14 @@ pub(super) fn server(
     let Running { status, .. } = match running {
         Ok(running) => running,
         Err(why @ NoAnswer::Unreachable { .. }) => {
-            return vec![Finding::warning(Check::Server, "", why).fix("systemctl start trunkline")];
+            return vec![
+                Finding::warning(Check::Server, "", why.to_string())
+                    .fix("systemctl start trunkline"),
+            ];
         }
         Err(why @ NoAnswer::Broken(_)) => {
             return vec![
-                Finding::failed(Check::Server, "", why)
+                Finding::failed(Check::Server, "", why.to_string())
                     .fix("is it the same version? trunkline --version"),
             ];
         }
