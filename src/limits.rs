@@ -532,3 +532,7 @@ pub const HTTP_WRONG_SECRETS_MAX: usize = 16;
 
 /// Accounts of the HTTP listener.
 pub const HTTP_ACCOUNTS_MAX: usize = 256;
+
+/// Names of trunk groups that calls are counted by, since the start: far more than anybody
+/// has, and a place costs 16 bytes a worker. Groups beyond are in no metric.
+pub const GROUPS_TALLIED_MAX: usize = 4_096;

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -55,7 +55,6 @@ impl Default for LogSettings {
 #[derive(Debug)]
 pub struct Log {
     file: Option<ReopenableFile>,
-    dropped: ErrorCounter,
     _writer: WorkerGuard,
 }
 
@@ -80,9 +79,10 @@ impl Log {
         };
         let dropped = lines.error_counter();
         install(settings, lines)?;
+        // Installed once, so it is not there yet.
+        let _ = DROPPED.set(dropped);
         Ok(Self {
             file,
-            dropped,
             _writer: writer,
         })
     }
@@ -95,13 +95,18 @@ impl Log {
     pub fn reopen(&self) -> io::Result<()> {
         self.file.as_ref().map_or(Ok(()), ReopenableFile::reopen)
     }
-
-    /// Lines lost because the disk was slower than the calls.
-    #[must_use]
-    pub fn dropped_lines(&self) -> u64 {
-        self.dropped.dropped_lines() as u64
-    }
 }
+
+/// Lines lost because the disk was slower than the calls. There is one log in a process, and
+/// nothing is lost before it is started.
+#[must_use]
+pub fn log_lines_dropped() -> u64 {
+    DROPPED
+        .get()
+        .map_or(0, |dropped| dropped.dropped_lines() as u64)
+}
+
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
 fn install<W>(settings: &LogSettings, lines: W) -> io::Result<()>
 where

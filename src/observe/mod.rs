@@ -4,23 +4,33 @@
 //! drops and counts, counters are plain atomics of one worker each.
 
 mod call_line;
+mod changes;
 mod counters;
+mod histogram;
 mod http_counters;
 mod line_budget;
 mod log;
 mod metrics;
 mod peer_errors;
+mod process;
 mod proxied_call_line;
+mod roster;
 mod shell_word;
+mod tallies;
 mod trunk_turns;
 
 pub use call_line::{CallLine, CallLog, MaskNumbers};
+pub use changes::{ChangeResult, Changes, ChangesSeen};
 pub use counters::{Counters, Proxied, Totals};
+pub use histogram::{Durations, Histogram};
 pub use http_counters::{HttpCounters, HttpOutcome};
 pub use line_budget::LineBudget;
-pub use log::{Log, LogFormat, LogSettings};
-pub use metrics::Standing;
+pub use log::{Log, LogFormat, LogSettings, log_lines_dropped};
+pub use metrics::{CertificateEnd, Standing};
 pub use peer_errors::PeerErrors;
+pub use process::Process;
 pub use proxied_call_line::ProxiedCallLine;
+pub use roster::Roster;
 pub use shell_word::ShellWord;
+pub use tallies::{Decided, GroupTallied, Tallied, Tallies};
 pub use trunk_turns::{TrunksOut, tell_turn};

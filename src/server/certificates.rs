@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Config, ListenerConfig};
+use crate::observe::CertificateEnd;
 use crate::proxy::FlowTransport;
 use crate::transport::{TlsFileError, TlsListener, TlsPeers};
 
@@ -30,6 +31,22 @@ impl Certificates {
             listeners: listeners.collect::<Result<_, _>>()?,
             peers: Arc::new(TlsPeers::open(config.tls_peers.clone())?),
         })
+    }
+
+    /// Until when those that are shown now are valid, each file once.
+    pub(super) fn ends(&self) -> Vec<CertificateEnd> {
+        let listeners = self.listeners.iter().flatten();
+        let listeners = listeners.filter_map(|listener| listener.valid_until());
+        let mut ends: Vec<_> = listeners
+            .chain(self.peers.valid_until())
+            .map(|(file, not_after_s)| CertificateEnd {
+                file: file.display().to_string(),
+                not_after_s,
+            })
+            .collect();
+        ends.sort_by(|one, other| one.file.cmp(&other.file));
+        ends.dedup_by(|one, other| one.file == other.file);
+        ends
     }
 
     /// Reads them again for connections that come from now on, and logs how it went. What

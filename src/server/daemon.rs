@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::desk::ServerDesk;
 use super::{Config, Order, Server, ServerHandle, StartError, reloading};
 use crate::control::{Access, NoSocket, Socket};
-use crate::observe::{Log, TrunksOut};
+use crate::observe::{Log, TrunksOut, log_lines_dropped};
 use crate::system;
 
 /// The configuration, a table or an address is wrong: starting again will not help.
@@ -176,7 +176,7 @@ async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCod
         tokio::select! {
             _ = signals.hangup.recv() => handle.reload_soon(),
             _ = signals.reopen.recv() => reopen(log),
-            _ = signals.report.recv() => report(&handle, log),
+            _ = signals.report.recv() => report(&handle),
             _ = flush.tick() => handle.flush_peer_errors(),
             _ = signals.terminate.recv() => break false,
             _ = signals.interrupt.recv() => break false,
@@ -185,7 +185,7 @@ async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCod
     };
     service::stopping();
     tracing::info!("stopping: answering what is queued");
-    let stopped_now = stop(&mut signals, handle, log).await;
+    let stopped_now = stop(&mut signals, handle).await;
     match (failed, stopped_now) {
         (true, _) => ExitCode::from(EXIT_SOFTWARE),
         (false, true) => ExitCode::from(EXIT_INTERRUPTED),
@@ -194,7 +194,7 @@ async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCod
 }
 
 /// Drains. Returns whether a second SIGINT cut it short.
-async fn stop(signals: &mut Signals, handle: ServerHandle, log: &Log) -> bool {
+async fn stop(signals: &mut Signals, handle: ServerHandle) -> bool {
     handle.order(Order::Drain);
     let orders = handle.orders.clone();
     let mut draining = tokio::task::spawn_blocking(move || {
@@ -214,7 +214,7 @@ async fn stop(signals: &mut Signals, handle: ServerHandle, log: &Log) -> bool {
     };
     if let Ok(handle) = handle {
         handle.flush_peer_errors();
-        report(&handle, log);
+        report(&handle);
     }
     tracing::info!("stopped");
     cut_short
@@ -229,11 +229,11 @@ fn reopen(log: &Log) {
     }
 }
 
-fn report(handle: &ServerHandle, log: &Log) {
+fn report(handle: &ServerHandle) {
     tracing::info!(
         "{}; log-lines-dropped={}",
         handle.totals(),
-        log.dropped_lines()
+        log_lines_dropped()
     );
     let orders = handle.bench.generations.orders();
     if handle.is_proxy || orders.iter().next().is_some() {

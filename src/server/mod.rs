@@ -41,7 +41,9 @@ use tokio::task::JoinSet;
 
 use crate::generations::{Asked, Generations, NoArchive, OpenError};
 use crate::http::Watched;
-use crate::observe::{CallLog, Counters, HttpCounters, PeerErrors, Standing, Totals};
+use crate::observe::{
+    self, CallLog, Counters, HttpCounters, PeerErrors, Process, Roster, Standing, Tallied, Totals,
+};
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
 };
@@ -186,6 +188,7 @@ impl Server {
             addresses,
             threads: Vec::new(),
             locating: None,
+            roster: Arc::default(),
             counters: vec![Arc::clone(&bench.counters)],
             errors: Arc::new(PeerErrors::new(Instant::now())),
             ended: Arc::new(Notify::new()),
@@ -238,6 +241,7 @@ fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench
         last: LastOutcome::default(),
         certificates,
         turns: Turns::allowed(),
+        seen: Arc::new(observe::Changes::new(jiff::Timestamp::now().as_second())),
     };
     bench
         .last
@@ -256,6 +260,8 @@ pub struct ServerHandle {
     threads: Vec<JoinHandle<()>>,
     /// Asks DNS.
     locating: Option<JoinHandle<()>>,
+    /// Where all workers count trunk groups.
+    roster: Arc<Roster>,
     counters: Vec<Arc<Counters>>,
     errors: Arc<PeerErrors>,
     ended: Arc<Notify>,
@@ -350,6 +356,11 @@ impl ServerHandle {
             last_change_made: bench.last.get().is_none(),
             on_trial: bench.generations.trial_left().is_some(),
             started_s,
+            tallied: Tallied::of(counters.iter().map(|counters| &counters.tallies)),
+            changes: bench.seen.seen(),
+            certificates: bench.certificates.ends(),
+            log_lines_dropped: observe::log_lines_dropped(),
+            process: Process::current(),
         })
     }
 
@@ -411,7 +422,7 @@ impl ServerHandle {
             .enable_time()
             .build()?;
         let config = shared.config;
-        let counters = Arc::new(Counters::new());
+        let counters = Arc::new(Counters::new(Arc::clone(&self.roster)));
         let worker = Worker {
             store: Arc::clone(&self.store),
             counters: Arc::clone(&counters),
@@ -460,6 +471,7 @@ impl ServerHandle {
                     name: listener.name.as_str().into(),
                     engine: redirect(listener.stateful),
                     worker: worker.clone(),
+                    told: (0, 0),
                 }),
                 (Mode::Redirect, Bound::Streams(socket)) => {
                     // One listener, which answers only: nobody looks for its connections.
@@ -485,6 +497,7 @@ impl ServerHandle {
             unanswered: shared.unanswered.clone(),
             locations: Arc::clone(&shared.locations),
             worker,
+            told: (0, 0),
         });
         let ended = Arc::clone(&self.ended);
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));

@@ -42,6 +42,8 @@ pub(super) struct ProxyTask {
     pub(super) unanswered: Unanswered,
     pub(super) locations: Published,
     pub(super) worker: Worker,
+    /// What the counters were last told of transactions.
+    pub(super) told: (usize, usize),
 }
 
 /// A queue is empty when nothing has come out of it for so long.
@@ -60,6 +62,8 @@ struct Work {
     hang_ups: Vec<Flow>,
     pace: Pace,
     provision: Provision,
+    /// Whether a call of this round was timed.
+    is_timed: bool,
 }
 
 impl ProxyTask {
@@ -132,7 +136,11 @@ impl ProxyTask {
             self.tell(now, event);
         }
         work.pace.note(now.instant, taken);
-        work.provision.look_after(self.engine.in_progress());
+        let standing = (self.engine.in_progress(), self.engine.unanswered());
+        self.worker.counters.in_progress(self.told, standing);
+        self.told = standing;
+        work.provision.look_after(standing.0);
+        work.is_timed = false;
         taken
     }
 
@@ -202,7 +210,19 @@ impl ProxyTask {
         snapshot: &Snapshot,
         work: &mut Work,
     ) {
-        self.handle(now, Input::Received { flow, bytes }, snapshot, work);
+        let input = Input::Received { flow, bytes };
+        if work.is_timed || !bytes.starts_with(b"INVITE ") {
+            return self.handle(now, input, snapshot, work);
+        }
+        // One a round: a look at the clock costs more than all other counting.
+        let (began, before) = (Instant::now(), self.engine.in_progress());
+        self.handle(now, input, snapshot, work);
+        // One that came again began nothing.
+        work.is_timed = self.engine.in_progress() > before;
+        if work.is_timed {
+            let took = began.elapsed();
+            self.worker.counters.tallies.decision_took(took);
+        }
     }
 
     /// Has the engine take one input. A defect met by one datagram must not end the calls of

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::certificates::Certificates;
 use super::daemon::service;
@@ -13,7 +13,7 @@ use super::desk::{Changed, LastOutcome};
 use super::turns::Turns;
 use crate::generations::{Asked, Denied, Generations};
 use crate::limits::{CHANGES_WAITING_MAX, RELOAD_DIAGNOSTICS_LOGGED_MAX};
-use crate::observe::{Counters, ShellWord};
+use crate::observe::{self, ChangeResult, Counters, ShellWord};
 use crate::system;
 use crate::tables::Reload;
 use crate::tables::diagnostic::{Report, Severity};
@@ -44,6 +44,8 @@ pub(super) struct Bench {
     pub(super) counters: Arc<Counters>,
     pub(super) certificates: Arc<Certificates>,
     pub(super) turns: Turns,
+    /// How changes went so far.
+    pub(super) seen: Arc<observe::Changes>,
 }
 
 impl Changes {
@@ -126,13 +128,26 @@ impl Bench {
         change: impl FnOnce(&Generations, &Asked) -> Result<Reload, Denied> + Send,
     ) -> Changed {
         service::reloading();
+        let began = Instant::now();
         let outcome = self.turns.give_way(|| change(&self.generations, asked));
         let changed = Changed::new(&self.generations, outcome);
+        let now_s = jiff::Timestamp::now().as_second();
+        self.seen
+            .note(result(&changed.outcome), began.elapsed(), now_s);
         // Before the line: who has read it may ask for the status.
         self.last.note(&asked.by, changed.refused());
         log(verb, &changed.outcome, asked, &self.generations);
         service::ready(&status(&self.generations, changed.refused().as_deref()));
         changed
+    }
+}
+
+const fn result(outcome: &Result<Reload, Denied>) -> ChangeResult {
+    match outcome {
+        Ok(Reload::Swapped { .. }) => ChangeResult::Made,
+        Ok(Reload::Unchanged { .. }) => ChangeResult::Unchanged,
+        Ok(Reload::Refused { .. }) => ChangeResult::Refused,
+        Ok(Reload::NotMade { .. }) | Err(_) => ChangeResult::Failed,
     }
 }
 

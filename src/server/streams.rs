@@ -120,6 +120,7 @@ impl StreamTask {
         let handle = || self.engine.handle_frame(now, &datagram, snapshot, page);
         let fate =
             catch_unwind(AssertUnwindSafe(handle)).unwrap_or(Fate::Dropped(DropReason::Defect));
+        let took = now.instant.elapsed();
         match fate {
             Fate::Answer {
                 status,
@@ -134,9 +135,10 @@ impl StreamTask {
                     Err(_) => self.worker.counters.send_error(),
                 }
                 let (counters, errors) = (&self.worker.counters, &self.worker.errors);
-                let answered = (status, method);
-                let call = note_answer(counters, errors, now, answered, answer, flow.peer);
+                let (decided, answered) = ((now, &*snapshot.table), (status, method));
+                let call = note_answer(counters, errors, decided, answered, answer, flow.peer);
                 if let Some(event) = call {
+                    counters.tallies.decision_took(took);
                     self.worker.calls.line(&CallLine {
                         event: &event,
                         table: &snapshot.table,

@@ -15,7 +15,7 @@ use crate::observe::{CallLine, CallLog, Counters, PeerErrors};
 use crate::proxy::{
     Answer, CallEvent, Datagram, DropReason, Fate, MethodKind, Now, RedirectServer,
 };
-use crate::routing::Snapshot;
+use crate::routing::{RoutingTable, Snapshot};
 use crate::sip::StatusCode;
 use crate::system::ReceiveRoom;
 use crate::tables::TableStore;
@@ -49,6 +49,8 @@ pub(super) struct ListenerTask {
     pub(super) name: Arc<str>,
     pub(super) engine: RedirectServer,
     pub(super) worker: Worker,
+    /// What the counters were last told of transactions.
+    pub(super) told: (usize, usize),
 }
 
 /// A queue is empty when nothing has come out of it for so long.
@@ -90,6 +92,9 @@ impl ListenerTask {
             () = at(due) => {}
         }
         self.run_timers(outbox).await;
+        let awaiting = (self.engine.awaiting_ack(), 0);
+        (self.worker.counters).in_progress(self.told, awaiting);
+        self.told = awaiting;
     }
 
     /// Takes what is queued, at most one batch, with one snapshot of the table, and
@@ -119,11 +124,18 @@ impl ListenerTask {
             })
             .collect();
         self.engine.foresee(&datagrams, &snapshot);
+        // One a batch is timed: a look at the clock costs more than all other counting.
+        let mut timed = Some(Instant::now());
         for datagram in &datagrams {
             taken += 1;
-            if let Some(event) = self.datagram(now, datagram, &snapshot, outbox)
-                && self.worker.calls.enabled
-            {
+            let event = self.datagram(now, datagram, &snapshot, outbox);
+            let began = timed.take();
+            let Some(event) = event else { continue };
+            if let Some(began) = began {
+                let took = began.elapsed();
+                self.worker.counters.tallies.decision_took(took);
+            }
+            if self.worker.calls.enabled {
                 let _ = calls.try_push(event);
             }
         }
@@ -170,7 +182,7 @@ impl ListenerTask {
                 return note_answer(
                     &self.worker.counters,
                     errors,
-                    now,
+                    (now, &snapshot.table),
                     (status, method),
                     answer,
                     source,
@@ -234,15 +246,18 @@ impl ListenerTask {
 pub(super) fn note_answer<'a>(
     counters: &Counters,
     errors: &PeerErrors,
-    now: Now,
+    (now, table): (Now, &RoutingTable),
     (status, method): (StatusCode, MethodKind),
     answer: Answer<'a>,
     source: SocketAddr,
 ) -> Option<CallEvent<'a>> {
     counters.request(method);
-    counters.reply(status.code());
+    counters.reply(method, status.code());
     match answer {
-        Answer::Call(event) => return Some(event),
+        Answer::Call(event) => {
+            counters.tallies.call(&event, table);
+            return Some(event);
+        }
         Answer::Refused(refused) => {
             counters.refusal(refused.why);
             errors.refused(now.instant, refused, status.code(), method, source);

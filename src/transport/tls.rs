@@ -57,7 +57,14 @@ pub enum Clients {
 #[derive(Debug)]
 pub struct TlsListener {
     files: ListenerTls,
-    current: ArcSwap<ServerConfig>,
+    current: ArcSwap<Shown>,
+}
+
+/// What is shown now.
+#[derive(Debug)]
+struct Shown {
+    config: Arc<ServerConfig>,
+    valid_until_s: Option<i64>,
 }
 
 impl TlsListener {
@@ -66,7 +73,7 @@ impl TlsListener {
     /// # Errors
     /// The first file that cannot be used.
     pub fn open(files: ListenerTls) -> Result<Self, TlsFileError> {
-        let current = ArcSwap::from_pointee(server_config(&files)?);
+        let current = ArcSwap::from_pointee(shown(&files)?);
         Ok(Self { files, current })
     }
 
@@ -76,16 +83,24 @@ impl TlsListener {
     /// # Errors
     /// The first file that cannot be used; all stays as it was.
     pub fn reload(&self) -> Result<(), TlsFileError> {
-        self.current.store(Arc::new(server_config(&self.files)?));
+        self.current.store(Arc::new(shown(&self.files)?));
         Ok(())
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load_full())
+        TlsAcceptor::from(Arc::clone(&self.current.load().config))
+    }
+
+    /// The file of the certificate that is shown now, and the first second since 1970 in
+    /// which it, or one of its chain, is not valid any more.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<(PathBuf, i64)> {
+        let valid_until_s = self.current.load().valid_until_s?;
+        Some((self.files.certificate.clone(), valid_until_s))
     }
 }
 
-fn server_config(files: &ListenerTls) -> Result<ServerConfig, TlsFileError> {
+fn shown(files: &ListenerTls) -> Result<Shown, TlsFileError> {
     let provider = provider();
     let unusable = |error: Error| TlsFileError::new(&files.certificate, explained(&error));
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -115,7 +130,12 @@ fn server_config(files: &ListenerTls) -> Result<ServerConfig, TlsFileError> {
         }
     };
     let (chain, key) = files::identity(&files.certificate, &files.key)?;
-    builder.with_single_cert(chain, key).map_err(unusable)
+    let valid_until_s = files::valid_until_s(&chain);
+    let config = builder.with_single_cert(chain, key).map_err(unusable)?;
+    Ok(Shown {
+        config: Arc::new(config),
+        valid_until_s,
+    })
 }
 
 /// The cryptography of all TLS here.

@@ -6,6 +6,7 @@ mod ca;
 mod control;
 mod daemon;
 mod large;
+mod metrics;
 mod moving_on;
 mod names;
 mod other_connection;
