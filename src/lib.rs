@@ -7,22 +7,28 @@
 //!
 //! Start reading at [`routing::route`], then [`proxy::RedirectServer`], then [`tables::load`].
 
+#[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "server")]
 pub mod control;
 pub mod export;
 pub mod generations;
+#[cfg(feature = "server")]
 pub mod http;
 pub mod import;
 pub mod ledger;
 pub mod limits;
+#[cfg(feature = "server")]
 pub mod observe;
 pub mod plan;
 pub mod proxy;
 pub mod routing;
+#[cfg(feature = "server")]
 pub mod server;
 pub mod sip;
 pub mod system;
 pub mod tables;
 pub mod transaction;
+#[cfg(feature = "server")]
 pub mod transport;
 pub mod wave;

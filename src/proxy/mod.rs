@@ -47,6 +47,7 @@ mod validation;
 
 pub use branch::{dialog_owner, request_owner, response_owner, speaks_of_an_invite};
 pub use engine::{Engine, Input, Output, ProxySettings};
+#[cfg(feature = "server")]
 pub(crate) use event::counted;
 pub use event::{Answer, CallEvent, DialledText, DropReason, Fate, MethodKind, Refusal, Refused};
 pub use facts::{CallFacts, UserText, call_hash, is_answerable};

@@ -349,7 +349,7 @@ fn a_bad_configuration_or_table_exits_78_and_says_why() {
 }
 
 #[test]
-fn strangers_cannot_flood_the_log() {
+fn a32_strangers_cannot_flood_the_log() {
     let daemon = Daemon::start("");
     let phone = Phone::new(daemon.address);
     for _ in 0..300 {

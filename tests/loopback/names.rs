@@ -185,6 +185,28 @@ fn a_server_that_is_full_moves_the_call_to_the_next_one() {
     moves_on(&rig, &full, &free);
 }
 
+/// RFC 2782: a target of `.` says that the service is decidedly not there. Nobody asks for the
+/// address of the name instead.
+#[test]
+fn a_service_that_is_decidedly_not_there_moves_the_call_on() {
+    let second = Trunk::new();
+    let none = SRV::new(0, 0, 0, Name::root());
+    let records = vec![
+        Record::from_rdata(name(SRV_NAME), 1, RData::SRV(none)),
+        Record::from_rdata(name("example.test."), 1, RData::A(A(Ipv4Addr::LOCALHOST))),
+    ];
+    let server = NameServer::start(Mood::Answers, records);
+    let rig = rig("sip:example.test", second.address(), &server);
+    for n in 0..3 {
+        arrives(&rig, &second, &format!("c{n}"));
+    }
+    let totals = rig.handle.shutdown();
+    assert_eq!(
+        totals.proxied.trunk_errors, 3,
+        "at once, each time: {totals}"
+    );
+}
+
 #[test]
 fn a_port_asks_for_the_address_alone() {
     let trunk = Trunk::new();

@@ -228,7 +228,7 @@ fn nothing_is_sent_to_crowds_or_nowhere() {
 }
 
 #[test]
-fn new_calls_are_shed_first_and_dialogs_go_on() {
+fn a16_new_calls_are_shed_first_and_dialogs_go_on() {
     let mut bench = Bench::new();
     let mut few = settings(bench.now.instant);
     few.calls_max = 14;
@@ -241,9 +241,14 @@ fn new_calls_are_shed_first_and_dialogs_go_on() {
         bench.receive(CALLER, &invite("+441", &id.to_string()));
     }
     assert_eq!(bench.ignore(CALLER, "SIP/2.0 100 "), 13);
-    assert_eq!(bench.ignore(CALLER, "SIP/2.0 503 "), 16);
+    let shed = bench.take_if(CALLER, "SIP/2.0 503 ").unwrap().text;
+    assert!(shed.contains("\r\nRetry-After: "), "{shed}");
+    assert_eq!(bench.ignore(CALLER, "SIP/2.0 503 "), 15);
     assert_eq!(bench.ignore(LON, "INVITE "), 13);
     bench.quiet();
+    let options = invite("+441", "98").replace("INVITE", "OPTIONS");
+    bench.receive(CALLER, &options);
+    bench.take(CALLER, "SIP/2.0 200 ");
     let dialog = crate::bench::Dialog::of(&first, &ok.text);
     bench.receive(CALLER, &dialog.by_caller("BYE", 2));
     bench.take("10.0.1.9:5070", "BYE ");
@@ -390,4 +395,26 @@ fn a18_a_storm_of_one_invite_is_one_call_of_its_source() {
     assert_eq!(bench.ignore(CALLER, "SIP/2.0 100 "), 100);
     assert_eq!(bench.ignore(LON, "INVITE "), 1);
     assert!(refusals(&bench).is_empty());
+}
+
+/// Security case 13: a challenge is the caller's to answer, in its own transaction; one that
+/// belongs to nothing goes nowhere, and we send no credentials to anybody.
+#[test]
+fn a13_a_challenge_is_relayed_to_who_was_challenged_and_never_answered() {
+    let mut bench = Bench::new();
+    let call = bench.call_to("+441");
+    let invited = bench.take(LON, "INVITE ");
+    let challenge = "Proxy-Authenticate: Digest realm=\"evil\", nonce=\"1\",\r\n qop=\"auth\"\r\n";
+    bench.answer(&invited, 407, challenge);
+    bench.take(LON, "ACK ");
+    let refused = bench.take(CALLER, "SIP/2.0 407 ").text;
+    assert!(refused.contains(challenge), "{refused}");
+    bench.receive(CALLER, &ack_of(&call, &refused));
+    // The same again, in no transaction of ours and in one that is none.
+    let stray = respond(&invited.text, 407, challenge).replace("branch=z9hG4bK", "branch=z9hG4bKx");
+    bench.receive(LON, &stray);
+    bench.receive(STRANGER, &stray);
+    bench.quiet();
+    assert_eq!(drops(&bench).len(), 2, "{:?}", bench.events);
+    bench.rest();
 }
