@@ -14,6 +14,8 @@ pub mod control;
 pub mod export;
 pub mod generations;
 #[cfg(feature = "server")]
+pub mod hep;
+#[cfg(feature = "server")]
 pub mod http;
 pub mod import;
 pub mod ledger;

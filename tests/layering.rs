@@ -42,10 +42,11 @@ const LAYERS: &[Layer] = &[
     Layer { module: "wave",        pure: false, total: true,  may_use: &["limits", "routing", "tables", "import"] },
     Layer { module: "proxy",       pure: true,  total: true,  may_use: &["limits", "sip", "routing", "transaction"] },
     Layer { module: "transport",   pure: false, total: true,  may_use: &["limits", "system", "sip::Frame", "sip::Framer", "proxy"] },
-    Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::counted", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused", "proxy::ProxiedCall", "proxy::AttemptReport", "proxy::LargeBy", "proxy::ProbeReport", "proxy::ProbeMiss", "proxy::EndedBy", "proxy::ProxyDrop", "proxy::ProxyEvent", "proxy::ProxyRefusal", "proxy::ProxyRefused", "proxy::ProxyRepeat", "transport::Ended"] },
+    Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::counted", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused", "proxy::ProxiedCall", "proxy::AttemptReport", "proxy::LargeBy", "proxy::ProbeReport", "proxy::ProbeMiss", "proxy::EndedBy", "proxy::ProxyDrop", "proxy::ProxyEvent", "proxy::ProxyRefusal", "proxy::ProxyRefused", "proxy::ProxyRepeat", "transport::Ended", "transport::Outlet", "transport::OutletTo"] },
+    Layer { module: "hep",         pure: false, total: true,  may_use: &["limits", "sip::Message", "proxy::Flow", "proxy::counted", "transport::Outlet", "transport::OutletTo"] },
     Layer { module: "http",        pure: false, total: true,  may_use: &["limits", "routing", "tables", "observe", "proxy::CallEvent", "proxy::call_hash"] },
-    Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "http", "ledger", "generations", "control"] },
-    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "sip", "routing", "plan", "transaction", "tables", "import", "export", "wave", "proxy", "transport", "observe", "http", "ledger", "generations", "control", "server"] },
+    Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "hep", "http", "ledger", "generations", "control"] },
+    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "sip", "routing", "plan", "transaction", "tables", "import", "export", "wave", "proxy", "transport", "observe", "hep", "http", "ledger", "generations", "control", "server"] },
 ];
 
 /// Paths a pure module never names.

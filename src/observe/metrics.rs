@@ -2,6 +2,7 @@
 
 mod page;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub struct Standing {
     pub certificates: Vec<CertificateEnd>,
     /// Log lines that were lost, since the start of the process.
     pub log_lines_dropped: u64,
+    /// Copies for a capture server, by what became of them; empty where there is none.
+    pub hep: BTreeMap<&'static str, u64>,
     /// The process as the system sees it; `None` where it does not tell.
     pub process: Option<Process>,
 }
@@ -115,6 +118,8 @@ impl Collector for Standing {
         page.tallied(&self.tallied, &self.snapshot.table)?;
         page.changes(&self.changes)?;
         page.certificates(&self.certificates)?;
+        let help = "Copies for the capture server, by what became of them";
+        page.counters("hep_packets", help, "result", &self.hep)?;
         let help = "Log lines lost because they came faster than they were taken";
         page.counter("log_lines_dropped", help, self.log_lines_dropped)
     }

@@ -10,6 +10,7 @@ mod histogram;
 mod http_counters;
 mod line_budget;
 mod log;
+mod mask;
 mod metrics;
 mod peer_errors;
 mod process;
@@ -19,13 +20,16 @@ mod shell_word;
 mod tallies;
 mod trunk_turns;
 
-pub use call_line::{CallLine, CallLog, MaskNumbers};
+pub use call_line::{CallLine, CallLog};
 pub use changes::{ChangeResult, Changes, ChangesSeen};
 pub use counters::{Counters, Proxied, Totals};
 pub use histogram::{Durations, Histogram};
 pub use http_counters::{HttpCounters, HttpOutcome};
 pub use line_budget::LineBudget;
-pub use log::{Log, LogFormat, LogSettings, log_lines_dropped};
+pub use log::{
+    COUNTS, ENTERPRISE, FACILITY, Log, LogFormat, LogSettings, SyslogSettings, log_lines_dropped,
+};
+pub use mask::MaskNumbers;
 pub use metrics::{CertificateEnd, Standing};
 pub use peer_errors::PeerErrors;
 pub use process::Process;

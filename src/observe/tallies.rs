@@ -346,7 +346,7 @@ pub(super) fn table_of(generation: u64, groups: &[&str]) -> RoutingTable {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::proxy::{AttemptReport, EndedBy};
     use crate::routing::{Caller, Ending, Route, RuleId, TrunkId};
@@ -367,7 +367,7 @@ mod tests {
     }
 
     /// From the group 0 to the groups 1 and 2, which rings after a second.
-    fn call(table: RoutingTable) -> ProxiedCall {
+    pub(in crate::observe) fn call(table: RoutingTable) -> ProxiedCall {
         let attempts = [
             attempt(1, 0, Cause::TrunkTimeout),
             attempt(1, 400, Cause::Status(503)),

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::desk::ServerDesk;
 use super::{Config, Order, Server, ServerHandle, StartError, reloading};
 use crate::control::{Access, NoSocket, Socket};
-use crate::observe::{Log, TrunksOut, log_lines_dropped};
+use crate::observe::{COUNTS, Log, TrunksOut, log_lines_dropped};
 use crate::system;
 
 /// The configuration, a table or an address is wrong: starting again will not help.
@@ -231,6 +231,7 @@ fn reopen(log: &Log) {
 
 fn report(handle: &ServerHandle) {
     tracing::info!(
+        target: COUNTS,
         "{}; log-lines-dropped={}",
         handle.totals(),
         log_lines_dropped()

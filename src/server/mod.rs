@@ -3,6 +3,7 @@
 //! [`Server::start`] binds and serves; the [`ServerHandle`] it returns reloads, counts
 //! and ends it. [`run`] is all of that as a daemon with signals.
 
+mod capturing;
 mod certificates;
 pub mod config;
 mod daemon;
@@ -21,7 +22,7 @@ mod turns;
 mod worker;
 
 pub use config::{
-    Advertised, CONTROL_SOCKET, Config, ControlConfig, HttpConfig, ListenerConfig, Mode,
+    Advertised, CONTROL_SOCKET, Config, ControlConfig, HepConfig, HttpConfig, ListenerConfig, Mode,
     ProxyConfig,
 };
 pub use daemon::{EXIT_CONFIG, run};
@@ -40,6 +41,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::generations::{Asked, Generations, NoArchive, OpenError};
+use crate::hep::{Capture, CaptureEnd, HepCounters};
 use crate::http::Watched;
 use crate::observe::{
     self, CallLog, Counters, HttpCounters, PeerErrors, Process, Roster, Standing, Tallied, Totals,
@@ -95,6 +97,8 @@ pub enum StartError {
     Tls(TlsFileError),
     /// The state folder cannot be used.
     State(NoArchive),
+    /// Copies for a capture server cannot be made.
+    Hep(io::Error),
     /// There is no secret for the proxy listeners.
     Secret(NoSecret),
     /// The system gave no thread, socket or event queue.
@@ -122,6 +126,7 @@ impl fmt::Display for StartError {
             ),
             Self::Tls(cause) => write!(f, "{cause}"),
             Self::State(cause) => write!(f, "{cause}"),
+            Self::Hep(cause) => write!(f, "cannot capture: {cause}"),
             Self::Secret(cause) => write!(f, "{cause}"),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
         }
@@ -166,6 +171,8 @@ impl Server {
             .iter()
             .filter_map(|sockets| sockets.first()?.local_addr().ok())
             .collect();
+        let capture = config.hep.as_ref().map(capturing::start);
+        let (capture, capture_end) = capture.transpose().map_err(StartError::Hep)?.unzip();
         let gates = config.listeners.iter().map(|_| Arc::default()).collect();
         let mut shared = Shared {
             proxy_listeners: proxy_listeners(config, &addresses),
@@ -178,6 +185,7 @@ impl Server {
             certificates: Arc::clone(&certificates),
             directory: Arc::default(),
             locations: Published::default(),
+            capture,
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
@@ -189,6 +197,8 @@ impl Server {
             threads: Vec::new(),
             locating: None,
             roster: Arc::default(),
+            captured: shared.capture.as_ref().map(Capture::counters),
+            capture_end,
             counters: vec![Arc::clone(&bench.counters)],
             errors: Arc::new(PeerErrors::new(Instant::now())),
             ended: Arc::new(Notify::new()),
@@ -262,6 +272,8 @@ pub struct ServerHandle {
     locating: Option<JoinHandle<()>>,
     /// Where all workers count trunk groups.
     roster: Arc<Roster>,
+    captured: Option<HepCounters>,
+    capture_end: Option<CaptureEnd>,
     counters: Vec<Arc<Counters>>,
     errors: Arc<PeerErrors>,
     ended: Arc<Notify>,
@@ -349,6 +361,7 @@ impl ServerHandle {
             .map(|questions| Arc::clone(&questions.counters));
         let (bench, orders) = (self.bench.clone(), self.orders.subscribe());
         let started_s = jiff::Timestamp::now().as_second();
+        let captured = self.captured.clone();
         Watched::new(move || Standing {
             totals: totals(&counters, http.as_deref()),
             snapshot: store.snapshot(),
@@ -360,6 +373,10 @@ impl ServerHandle {
             changes: bench.seen.seen(),
             certificates: bench.certificates.ends(),
             log_lines_dropped: observe::log_lines_dropped(),
+            hep: captured
+                .as_ref()
+                .map(HepCounters::totals)
+                .unwrap_or_default(),
             process: Process::current(),
         })
     }
@@ -386,6 +403,9 @@ impl ServerHandle {
         for thread in self.threads.drain(..) {
             // A worker that panicked has said so, and has been reported when it ended.
             let _ = thread.join();
+        }
+        if let Some(end) = self.capture_end.take() {
+            end.join();
         }
         // The workers have drained: nobody needs a name any more, or watches.
         self.order(Order::Stop);
@@ -430,6 +450,7 @@ impl ServerHandle {
             calls: call_log(config),
             orders: orders.clone(),
             drain_timeout: config.drain_timeout,
+            capture: shared.capture.clone(),
         };
         let mut tasks = Tasks::default();
         let number = post.number();
@@ -469,6 +490,7 @@ impl ServerHandle {
                 (Mode::Redirect, Bound::Datagrams(socket)) => tasks.datagrams.push(ListenerTask {
                     listener: UdpListener::new(socket)?,
                     name: listener.name.as_str().into(),
+                    local,
                     engine: redirect(listener.stateful),
                     worker: worker.clone(),
                     told: (0, 0),
@@ -543,6 +565,8 @@ struct Shared<'c> {
     directory: Arc<Directory>,
     /// Where the trunks' names are.
     locations: Published,
+    /// Where copies go.
+    capture: Option<Capture>,
 }
 
 impl Shared<'_> {

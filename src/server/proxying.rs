@@ -23,6 +23,7 @@ use self::alarm::Alarm;
 use self::owner::Whose;
 use self::pace::{GATHER, Pace};
 use self::provision::Provision;
+use super::capturing;
 use super::locating::Published;
 use super::post::{Handed, Post};
 use super::worker::{Order, Worker};
@@ -210,6 +211,9 @@ impl ProxyTask {
         snapshot: &Snapshot,
         work: &mut Work,
     ) {
+        if let Some(capture) = &self.worker.capture {
+            capture.received(now.wall, &flow, bytes);
+        }
         let input = Input::Received { flow, bytes };
         if work.is_timed || !bytes.starts_with(b"INVITE ") {
             return self.handle(now, input, snapshot, work);
@@ -249,6 +253,11 @@ impl ProxyTask {
                 return;
             }
             let mut letters = std::mem::take(&mut work.letters);
+            if let Some(capture) = &self.worker.capture {
+                for (flow, bytes) in &letters {
+                    capture.sent(now.wall, flow, || bytes.clone());
+                }
+            }
             for (place, door) in self.doors.iter().enumerate() {
                 door.send(place, &letters, &self.worker.counters, &mut work.refused)
                     .await;
@@ -272,14 +281,18 @@ impl ProxyTask {
     fn tell(&self, now: Now, event: ProxyEvent) {
         self.worker.counters.proxied(&event);
         match event {
-            ProxyEvent::Call(call) if self.worker.calls.enabled => {
+            ProxyEvent::Call(call) if self.worker.tells_calls() => {
                 let door = self.doors.get(usize::from(call.listener));
-                ProxiedCallLine {
+                let line = ProxiedCallLine {
                     call: &call,
                     listener: door.map_or("", |door| &door.name),
                     mask: self.worker.calls.mask,
+                };
+                self.worker.calls.proxied(&line);
+                if let Some(door) = door {
+                    let flow = door.flow(call.listener, call.source);
+                    capturing::ended(self.worker.capture.as_ref(), &flow, &line);
                 }
-                .log(self.worker.calls.format);
             }
             ProxyEvent::Refused(refused) => self.worker.errors.proxy_refused(now.instant, &refused),
             ProxyEvent::Dropped { why, source } => {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 
+use super::capturing;
 use super::worker::{Order, Worker, note_answer};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
 use crate::observe::CallLine;
@@ -115,6 +116,9 @@ impl StreamTask {
             asked: Some(flow.local.ip()),
             listener: &name,
         };
+        if let Some(capture) = &self.worker.capture {
+            capture.received(now.wall, flow, bytes);
+        }
         // A defect met by one message must not end the calls of everybody else. The engine
         // empties its buffers at the start of each call, so none is left behind.
         let handle = || self.engine.handle_frame(now, &datagram, snapshot, page);
@@ -129,6 +133,9 @@ impl StreamTask {
                 ..
             } => {
                 let answer_bytes = Bytes::copy_from_slice(page);
+                if let Some(capture) = &self.worker.capture {
+                    capture.sent(now.wall, flow, || answer_bytes.clone());
+                }
                 match self.connections.send(flow, answer_bytes) {
                     Ok(()) => {}
                     Err(NotTaken::Gone(answer)) => self.answer_elsewhere(flow, answer),
@@ -139,12 +146,14 @@ impl StreamTask {
                 let call = note_answer(counters, errors, decided, answered, answer, flow.peer);
                 if let Some(event) = call {
                     counters.tallies.decision_took(took);
-                    self.worker.calls.line(&CallLine {
+                    let line = CallLine {
                         event: &event,
                         table: &snapshot.table,
                         took: now.instant.elapsed(),
                         mask: self.worker.calls.mask,
-                    });
+                    };
+                    self.worker.calls.line(&line);
+                    capturing::decided(self.worker.capture.as_ref(), flow, &line);
                 }
             }
             Fate::Absorbed(method) => self.worker.counters.request(method),

@@ -1,19 +1,23 @@
 //! One listener on one worker: receive, handle, answer, sleep until the next timer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
+use super::capturing;
+use crate::hep::Capture;
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
 use crate::observe::{CallLine, CallLog, Counters, PeerErrors};
 use crate::proxy::{
-    Answer, CallEvent, Datagram, DropReason, Fate, MethodKind, Now, RedirectServer,
+    Answer, CallEvent, Datagram, DropReason, Fate, Flow, FlowTransport, MethodKind, Now,
+    RedirectServer,
 };
 use crate::routing::{RoutingTable, Snapshot};
 use crate::sip::StatusCode;
@@ -41,12 +45,16 @@ pub(super) struct Worker {
     pub(super) calls: CallLog,
     pub(super) orders: watch::Receiver<Order>,
     pub(super) drain_timeout: Duration,
+    /// Where copies of messages and decisions go.
+    pub(super) capture: Option<Capture>,
 }
 
 /// What a listener needs to serve.
 pub(super) struct ListenerTask {
     pub(super) listener: UdpListener,
     pub(super) name: Arc<str>,
+    /// Its address, as the socket has it.
+    pub(super) local: SocketAddr,
     pub(super) engine: RedirectServer,
     pub(super) worker: Worker,
     /// What the counters were last told of transactions.
@@ -135,19 +143,21 @@ impl ListenerTask {
                 let took = began.elapsed();
                 self.worker.counters.tallies.decision_took(took);
             }
-            if self.worker.calls.enabled {
-                let _ = calls.try_push(event);
+            if self.worker.tells_calls() {
+                let _ = calls.try_push((event, flow(self.local, datagram.source, datagram.asked)));
             }
         }
         self.send(outbox).await;
         let took = now.instant.elapsed();
-        for event in &calls {
-            self.worker.calls.line(&CallLine {
+        for (event, flow) in &calls {
+            let line = CallLine {
                 event,
                 table: &snapshot.table,
                 took,
                 mask: self.worker.calls.mask,
-            });
+            };
+            self.worker.calls.line(&line);
+            capturing::decided(self.worker.capture.as_ref(), flow, &line);
         }
         taken
     }
@@ -162,6 +172,10 @@ impl ListenerTask {
         outbox: &mut Outbox,
     ) -> Option<CallEvent<'a>> {
         let page = outbox.page()?;
+        let flow = flow(self.local, datagram.source, datagram.asked);
+        if let Some(capture) = &self.worker.capture {
+            capture.received(now.wall, &flow, datagram.bytes);
+        }
         // A defect met by one datagram must not end the calls of everybody else. The
         // engine empties its buffers at the start of each call, so none is left behind.
         let handle = || self.engine.handle(now, datagram, snapshot, page);
@@ -178,6 +192,7 @@ impl ListenerTask {
                 method,
                 answer,
             } => {
+                copy_sent(&self.worker, now.wall, (&flow, to), page);
                 outbox.post(to, datagram.asked);
                 return note_answer(
                     &self.worker.counters,
@@ -189,6 +204,7 @@ impl ListenerTask {
                 );
             }
             Fate::Repeat(path) => {
+                copy_sent(&self.worker, now.wall, (&flow, path.to), page);
                 outbox.post(path.to, path.from);
                 self.worker.counters.repeat();
             }
@@ -208,6 +224,10 @@ impl ListenerTask {
             let Some(path) = self.engine.poll_timer(now, page) else {
                 break;
             };
+            if self.worker.capture.is_some() {
+                let flow = flow(self.local, path.to, path.from);
+                copy_sent(&self.worker, Timestamp::now(), (&flow, path.to), page);
+            }
             outbox.post(path.to, path.from);
             self.worker.counters.repeat();
         }
@@ -239,6 +259,32 @@ impl ListenerTask {
         {
             self.serve_once(room, outbox, Some(until)).await;
         }
+    }
+}
+
+impl Worker {
+    /// Whether the lines of calls are wanted, by the log or by a capture server.
+    pub(super) fn tells_calls(&self) -> bool {
+        let capture = self.capture.as_ref();
+        self.calls.enabled || capture.is_some_and(Capture::takes_decisions)
+    }
+}
+
+/// The way of a datagram of this peer, which asked this address of ours.
+fn flow(local: SocketAddr, peer: SocketAddr, asked: Option<IpAddr>) -> Flow {
+    Flow {
+        listener: 0,
+        transport: FlowTransport::Udp,
+        local: SocketAddr::new(asked.unwrap_or(local.ip()), local.port()),
+        peer,
+    }
+}
+
+/// An answer leaves the way its request came, to this address.
+fn copy_sent(worker: &Worker, at: Timestamp, (flow, to): (&Flow, SocketAddr), answer: &[u8]) {
+    if let Some(capture) = &worker.capture {
+        let flow = Flow { peer: to, ..*flow };
+        capture.sent(at, &flow, || Bytes::copy_from_slice(answer));
     }
 }
 

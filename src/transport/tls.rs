@@ -9,7 +9,7 @@ pub use files::TlsFileError;
 pub use peers::{Authority, PeerTls, TlsPeers};
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
     SignatureScheme,
 };
 
@@ -136,6 +136,20 @@ fn shown(files: &ListenerTls) -> Result<Shown, TlsFileError> {
         config: Arc::new(config),
         valid_until_s,
     })
+}
+
+/// What is believed of who takes what we tell: any certificate of these CAs that is for its
+/// name.
+pub(super) fn client(authority: &Authority) -> Result<Arc<ClientConfig>, TlsFileError> {
+    let (roots, path) = match authority {
+        Authority::System => (files::system_authorities()?, Path::new("the system")),
+        Authority::File(path) => (files::authorities(path)?, path.as_path()),
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsFileError::new(path, explained(&error)))?;
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 /// The cryptography of all TLS here.

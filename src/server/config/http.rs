@@ -54,7 +54,7 @@ pub(super) fn read_metrics(root: &mut Reader<'_>) -> Option<SocketAddr> {
     address
 }
 
-fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {
+pub(super) fn read_address(table: &Reader<'_>, text: &Text) -> Option<SocketAddr> {
     let address = text.as_str().parse().ok();
     if address.is_none() {
         let message = format!("{} is not an address with a port", quoted(text.as_str()));

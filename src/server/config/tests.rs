@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
+use tracing::level_filters::LevelFilter;
+
 use super::*;
+use crate::observe::LogFormat;
 use crate::transport::{Authority, Clients};
 
 fn read(text: &str) -> Result<Config, String> {
