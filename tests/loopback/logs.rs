@@ -22,7 +22,7 @@ const HIDDEN: &str = "[privacy]\nmask_numbers = \"last4\"\n";
 
 /// A server whose log has numbers to hide wherever there can be some: calls, a Call-ID, what is
 /// refused, mistakes of a table, words of an operator. Its lines, as the log has them.
-fn planted(daemon: Daemon) -> Vec<String> {
+fn planted(daemon: &Daemon) -> Vec<String> {
     let phone = Phone::new(daemon.address);
     phone.ask(&phone.invite("+442071838750", "c02071838750"));
     phone.ask(&phone.invite("+442071838750;phone-context=+442071838", "d1"));
@@ -65,7 +65,7 @@ fn config(log: &str) -> String {
 
 fn to_standard_error(format: &str) -> Vec<String> {
     let config = config(&format!("[log]\nformat = \"{format}\""));
-    planted(Daemon::run(tables(), &config))
+    planted(&Daemon::run(tables(), &config))
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn the_journal_gets_fields_of_its_own() {
     let socket = UnixDatagram::bind(folder.path().join("journal")).unwrap();
     let lines = datagrams(move |room| socket.recv(room));
     let config = config("[log]\nformat = \"journald\"\njournal_socket = \"../journal\"");
-    let records = planted(Daemon::run_heard(folder, &config, lines));
+    let records = planted(&Daemon::run_heard(folder, &config, lines));
     for record in &records {
         assert!(record.ends_with('\n'), "{record}");
         for line in record.lines() {
@@ -147,7 +147,7 @@ fn a_syslog_server_gets_a_datagram_each() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let to = format!("address = \"{}\"", socket.local_addr().unwrap());
     let lines = datagrams(move |room| socket.recv(room));
-    is_syslog(&planted(to_syslog(tables(), &to, lines)), 134);
+    is_syslog(&planted(&to_syslog(tables(), &to, lines)), 134);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_syslog_server_gets_counted_octets_over_tcp() {
         listener.local_addr().unwrap()
     );
     let lines = frames(move || listener.accept().unwrap().0);
-    is_syslog(&planted(to_syslog(tables(), &to, lines)), 190);
+    is_syslog(&planted(&to_syslog(tables(), &to, lines)), 190);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_syslog_server_gets_counted_octets_over_tls() {
         let connection = ServerConnection::new(Arc::clone(&server)).unwrap();
         StreamOwned::new(connection, listener.accept().unwrap().0)
     });
-    is_syslog(&planted(to_syslog(folder, &to, lines)), 134);
+    is_syslog(&planted(&to_syslog(folder, &to, lines)), 134);
 }
 
 /// A log that nobody takes costs no call anything, and no stop.
