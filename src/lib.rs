@@ -18,6 +18,8 @@ pub mod doctor;
 pub mod export;
 pub mod generations;
 #[cfg(feature = "server")]
+pub mod hep;
+#[cfg(feature = "server")]
 pub mod http;
 pub mod import;
 pub mod ledger;

@@ -701,3 +701,32 @@ pub const API_HEARTBEAT_MS: u64 = 15_000;
 /// back: what some thousand connections had. Less, and a busy server asks for its pages again
 /// and again.
 pub const UNUSED_BYTES_KEPT: usize = 32 * 1024 * 1024;
+
+/// Names of trunk groups that calls are counted by, since the start: far more than anybody
+/// has, and a place costs 16 bytes a worker. Groups beyond are in no metric.
+pub const GROUPS_TALLIED_MAX: usize = 4_096;
+
+/// Bytes of one datagram for a syslog server: RFC 5426 §3.2 has every receiver take 2,048, and
+/// those in use take this.
+pub const SYSLOG_DATAGRAM_BYTES_MAX: usize = 8 * 1024;
+
+/// Milliseconds a connection for logs or captures may take to come about: its thread has
+/// nothing else to do, and the queue before it holds so long.
+pub const OUTLET_CONNECT_MS_MAX: u64 = 2_000;
+
+/// Milliseconds one record may take to be taken: who reads nothing for so long is gone.
+pub const OUTLET_WRITE_MS_MAX: u64 = 5_000;
+
+/// Milliseconds between two tries to reach who takes logs or captures.
+pub const OUTLET_REST_MS: u64 = 500;
+
+/// Octets of one HEP packet: what an IPv4 datagram carries. Its own length could say 28 more.
+pub const HEP_PACKET_BYTES_MAX: usize = 65_507;
+
+/// Copies that wait for the capture server. With two thousand calls a second of ten messages
+/// each this is almost a second.
+pub const HEP_QUEUED_MAX: usize = 16_384;
+
+/// Octets of them together: most messages have some 1,000, and a queue of the longest ones
+/// must not take the memory of calls.
+pub const HEP_QUEUED_BYTES_MAX: usize = 64 << 20;

@@ -42,14 +42,15 @@ const LAYERS: &[Layer] = &[
     Layer { module: "wave",        pure: false, total: true,  may_use: &["limits", "routing", "tables", "import"] },
     Layer { module: "proxy",       pure: true,  total: true,  may_use: &["limits", "sip", "routing", "transaction"] },
     Layer { module: "transport",   pure: false, total: true,  may_use: &["limits", "system", "sip::Frame", "sip::Framer", "proxy"] },
-    Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::counted", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused", "proxy::ProxiedCall", "proxy::AttemptReport", "proxy::LargeBy", "proxy::ProbeReport", "proxy::ProbeMiss", "proxy::EndedBy", "proxy::ProxyDrop", "proxy::ProxyEvent", "proxy::ProxyRefusal", "proxy::ProxyRefused", "proxy::ProxyRepeat", "proxy::CallEnd", "proxy::CallEnded", "proxy::CallWords", "proxy::DialledText", "transport::Ended"] },
+    Layer { module: "observe",     pure: false, total: false, may_use: &["limits", "routing", "proxy::event", "proxy::counted", "proxy::CallEvent", "proxy::DropReason", "proxy::MethodKind", "proxy::Refusal", "proxy::Refused", "proxy::ProxiedCall", "proxy::AttemptReport", "proxy::LargeBy", "proxy::ProbeReport", "proxy::ProbeMiss", "proxy::EndedBy", "proxy::ProxyDrop", "proxy::ProxyEvent", "proxy::ProxyRefusal", "proxy::ProxyRefused", "proxy::ProxyRepeat", "proxy::CallEnd", "proxy::CallEnded", "proxy::CallWords", "proxy::DialledText", "transport::Ended", "transport::Outlet", "transport::OutletTo"] },
+    Layer { module: "hep",         pure: false, total: true,  may_use: &["limits", "sip::Message", "proxy::Flow", "proxy::counted", "transport::Outlet", "transport::OutletTo"] },
     Layer { module: "records",     pure: false, total: true,  may_use: &["limits", "observe", "proxy::CallEnd"] },
     Layer { module: "http",        pure: false, total: true,  may_use: &["limits", "routing", "tables", "observe", "control::LocalDoor", "control::peer_of", "transport::TlsListener", "proxy::CallEvent", "proxy::call_hash"] },
     Layer { module: "api",         pure: false, total: true,  may_use: &["limits", "routing", "plan", "tables", "ledger", "generations", "control", "observe", "http", "proxy::Sources"] },
-    Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "records", "http", "ledger", "generations", "control", "api"] },
+    Layer { module: "server",      pure: false, total: false, may_use: &["limits", "system", "sip", "routing", "transaction", "tables", "proxy", "transport", "observe", "records", "hep", "http", "ledger", "generations", "control", "api"] },
     // A start that is not made: reads what the server reads, asks whom it asks.
     Layer { module: "doctor",      pure: false, total: false, may_use: &["limits", "system", "routing", "tables", "proxy", "sip", "transport", "control", "server"] },
-    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "doctor", "system", "sip", "routing", "plan", "transaction", "tables", "import", "export", "wave", "proxy", "transport", "observe", "http", "ledger", "generations", "control", "api", "server"] },
+    Layer { module: "cli",         pure: false, total: false, may_use: &["limits", "doctor", "system", "sip", "routing", "plan", "transaction", "tables", "import", "export", "wave", "proxy", "transport", "observe", "hep", "http", "ledger", "generations", "control", "api", "server"] },
 ];
 
 /// Paths a pure module never names.

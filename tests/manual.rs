@@ -56,6 +56,7 @@ fn every_key_is_documented_and_every_documented_key_is_read() {
             format!("`[[{table}]]`"),
             format!(".{table}."),
             format!(".{table}]]`"),
+            format!(".{table}]`"),
         ];
         let is_told = forms.iter().any(|form| section.contains(form));
         assert!(is_told, "[{table}] is not told of");

@@ -199,13 +199,6 @@ impl Proof {
                 } else {
                     next.text.len()
                 };
-                // A range of ours stands for its digits; a `*` inside is not looked at.
-                let is_asked_for = !next.alive.is_empty()
-                    || !ended.is_empty()
-                    || next.done.len() > state.done.len();
-                if b"*#".contains(symbol) && !state.text.is_empty() && !is_asked_for {
-                    continue;
-                }
                 let can_be_dialled = next.text.first() != Some(&b'+')
                     || next.text.get(1).is_none_or(u8::is_ascii_digit);
                 if !can_be_dialled

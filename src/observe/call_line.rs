@@ -4,44 +4,10 @@ use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use super::{LogFormat, ShellWord};
+use super::log::CALLS;
+use super::{LogFormat, MaskNumbers, ProxiedCallLine, ShellWord};
 use crate::proxy::CallEvent;
 use crate::routing::{Outcome, RoutingTable};
-
-/// How much of a telephone number the log shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MaskNumbers {
-    /// All of it.
-    #[default]
-    None,
-    /// Its last four symbols; the line can no longer be pasted.
-    Last4,
-    /// Nothing of it; the line can no longer be pasted.
-    All,
-}
-
-impl MaskNumbers {
-    /// A number as it may be shown.
-    #[must_use]
-    pub fn shown(self, number: &str) -> Cow<'_, str> {
-        if self == Self::None {
-            return Cow::Borrowed(number);
-        }
-        let hidden = self.hidden(number.chars().count());
-        let symbols = number.chars().enumerate();
-        let symbols = symbols.map(|(place, symbol)| if place < hidden { '*' } else { symbol });
-        Cow::Owned(symbols.collect())
-    }
-
-    /// How many of so many symbols are hidden: the first ones.
-    fn hidden(self, symbols: usize) -> usize {
-        symbols.saturating_sub(match self {
-            Self::None => symbols,
-            Self::Last4 => 4,
-            Self::All => 0,
-        })
-    }
-}
 
 /// Whether and how decisions are logged.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +23,13 @@ pub struct CallLog {
 impl CallLog {
     /// Writes the line, if decisions are logged.
     pub fn line(&self, line: &CallLine<'_>) {
+        if self.enabled {
+            line.log(self.format);
+        }
+    }
+
+    /// The same of a call of a proxy.
+    pub fn proxied(&self, line: &ProxiedCallLine<'_>) {
         if self.enabled {
             line.log(self.format);
         }
@@ -83,35 +56,83 @@ pub struct CallLine<'c> {
 impl CallLine<'_> {
     /// Writes the line to the log, at level INFO.
     pub fn log(&self, format: LogFormat) {
-        match format {
-            LogFormat::Text => tracing::info!("{self}"),
-            LogFormat::Json => self.log_fields(),
+        match (format.has_fields(), format.shows_line()) {
+            (false, _) => tracing::info!(target: CALLS, "{self}"),
+            (true, false) => self.log_fields(&"call"),
+            (true, true) => self.log_fields(self),
         }
     }
 
-    fn log_fields(&self) {
+    fn log_fields(&self, message: &dyn Display) {
         let event = self.event;
         tracing::info!(
+            target: CALLS,
             event = "call",
             dialled = %Lossy(&self.masked(&event.dialled).0),
             from = self.table.group_name(event.from),
             calling = event.shown.as_ref().map(|shown| Lossy(&self.masked(shown).0).to_string()),
-            phone_context = event.phone_context.map(|context| Lossy(context).to_string()),
-            host = %Lossy(event.host),
-            tgrp = event.tgrp.map(|tgrp| Lossy(tgrp).to_string()),
+            phone_context = event.phone_context.map(|context| self.text(context)),
+            host = self.text(event.host),
+            tgrp = event.tgrp.map(|tgrp| self.text(tgrp)),
             at = %event.at,
             status = event.status,
-            routes = %Routes(self),
-            rule = event.rule.map(|rule| self.table.rule_name(rule)),
+            routes = self.text(Routes(self).to_string().as_bytes()),
+            rule = event.rule.map(|rule| self.text(self.table.rule_name(rule).as_bytes())),
             called = event.called.map(|called| Lossy(&self.masked(called.as_bytes()).0).to_string()),
             calling_normalised = event.calling.number().map(|n| Lossy(&self.masked(n.as_bytes()).0).to_string()),
             generation = event.generation,
             source = %event.source,
             listener = event.listener,
             us = micros(self.took),
-            call_id = %Lossy(event.call_id),
-            "call"
+            call_id = self.call_id(),
+            "{message}"
         );
+    }
+
+    /// Text of a peer or of the table, with the numbers in it hidden.
+    pub(super) fn text(&self, text: &[u8]) -> String {
+        let text = Lossy(text).to_string();
+        match self.mask.text(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(shown) => shown,
+        }
+    }
+
+    /// The Call-ID, with the numbers of the call in it hidden.
+    pub(super) fn call_id(&self) -> String {
+        let event = self.event;
+        let call_id = Lossy(event.call_id).to_string();
+        if self.mask == MaskNumbers::None {
+            return call_id;
+        }
+        let (called, calling) = (event.called, event.calling.number());
+        let lossy = |number: &[u8]| Lossy(number).to_string();
+        let numbers = [
+            Some(lossy(&event.dialled)),
+            event.shown.as_ref().map(|shown| lossy(shown)),
+            called.map(|number| lossy(number.as_bytes())),
+            calling.map(|number| lossy(number.as_bytes())),
+        ];
+        let numbers: Vec<&str> = numbers.iter().flatten().map(String::as_str).collect();
+        self.mask.call_id(&call_id, &numbers)
+    }
+
+    /// Has a line written, with what `write` is given in place of the Call-ID, and hides what
+    /// numbers the other text of peers and of the table has.
+    pub(super) fn veiled(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        write: impl FnOnce(&mut dyn Write, &dyn Display) -> fmt::Result,
+    ) -> fmt::Result {
+        if self.mask == MaskNumbers::None {
+            return write(f, &ShellWord(self.event.call_id));
+        }
+        let mut line = String::new();
+        // No value has it: all control characters are escaped.
+        write(&mut line, &PLACE_OF_CALL_ID)?;
+        let call_id = ShellWord(self.call_id().as_bytes()).to_string();
+        let shown = self.mask.text(&line);
+        f.write_str(&shown.replace(PLACE_OF_CALL_ID, &call_id))
     }
 
     /// A number as the line may show it.
@@ -129,7 +150,7 @@ impl CallLine<'_> {
     }
 
     /// The part that asks for the decision again.
-    pub(super) fn command(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn command(&self, f: &mut dyn Write, call_id: &dyn Display) -> fmt::Result {
         let event = self.event;
         let dialled = self.masked(&event.dialled);
         f.write_str("trunkline route")?;
@@ -156,7 +177,7 @@ impl CallLine<'_> {
             option(f, "tgrp", tgrp)?;
         }
         if self.table.draws() {
-            option(f, "call-id", event.call_id)?;
+            write!(f, " --call-id {call_id}")?;
         }
         write!(f, " --at {:.0}", event.at)?;
         if hyphen {
@@ -165,7 +186,7 @@ impl CallLine<'_> {
         Ok(())
     }
 
-    pub(super) fn rule_and_called(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn rule_and_called(&self, f: &mut dyn Write) -> fmt::Result {
         if let Some(rule) = self.event.rule {
             write!(f, " rule={:?}", self.table.rule_name(rule))?;
         }
@@ -183,21 +204,24 @@ impl CallLine<'_> {
 impl Display for CallLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let event = self.event;
-        self.command(f)?;
-        write!(f, " # {} {}", event.status, Routes(self))?;
-        self.rule_and_called(f)?;
-        write!(
-            f,
-            " gen={} src={} us={:.1} cid={}",
-            event.generation,
-            event.source,
-            micros(self.took),
-            ShellWord(event.call_id)
-        )
+        self.veiled(f, |f, call_id| {
+            self.command(f, call_id)?;
+            write!(f, " # {} {}", event.status, Routes(self))?;
+            self.rule_and_called(f)?;
+            write!(
+                f,
+                " gen={} src={} us={:.1} cid={call_id}",
+                event.generation,
+                event.source,
+                micros(self.took),
+            )
+        })
     }
 }
 
-fn option(f: &mut fmt::Formatter<'_>, name: &str, value: &[u8]) -> fmt::Result {
+const PLACE_OF_CALL_ID: char = '\u{1}';
+
+fn option(f: &mut dyn Write, name: &str, value: &[u8]) -> fmt::Result {
     let joint = if value.first() == Some(&b'-') {
         '='
     } else {
@@ -271,7 +295,13 @@ fn micros(took: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail loudly
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::observe::tallies::{table_of, tests::call};
+    use tracing::span;
 
     #[test]
     fn hides_what_must_not_be_shown() {
@@ -283,5 +313,74 @@ mod tests {
             Lossy(&Masked::new(b"999", MaskNumbers::Last4).0).to_string(),
             "999"
         );
+    }
+
+    /// Notes which fields the events have, with a value or without.
+    #[derive(Clone, Default)]
+    struct Fields(Arc<Mutex<Vec<&'static str>>>);
+
+    impl tracing::Subscriber for Fields {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            let names = event.metadata().fields().iter().map(|field| field.name());
+            self.0.lock().unwrap().extend(names);
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    fn fields_of(log: impl FnOnce()) -> Vec<&'static str> {
+        let fields = Fields::default();
+        tracing::subscriber::with_default(fields.clone(), log);
+        let names = fields.0.lock().unwrap();
+        names
+            .iter()
+            .copied()
+            .filter(|name| *name != "message")
+            .collect()
+    }
+
+    #[test]
+    fn the_dictionary_has_each_field_and_no_other() {
+        let call = call(table_of(1, &["sbc", "uk", "de"]));
+        let event = call.decision("");
+        let line = CallLine {
+            event: &event,
+            table: &call.table,
+            took: Duration::ZERO,
+            mask: MaskNumbers::None,
+        };
+        let proxied = ProxiedCallLine {
+            call: &call,
+            listener: "",
+            mask: MaskNumbers::None,
+        };
+        let one = fields_of(|| line.log(LogFormat::Json));
+        let other = fields_of(|| proxied.log(LogFormat::Json));
+        assert!(one.len() > 15 && other.len() > 15, "{one:?} {other:?}");
+        let mut code: BTreeMap<&str, &str> = BTreeMap::new();
+        code.extend(one.iter().map(|name| (*name, "`call`")));
+        for name in other {
+            let is_both = code.contains_key(name);
+            code.insert(name, if is_both { "both" } else { "`proxied-call`" });
+        }
+        let page = include_str!("../../docs/logs.md");
+        let (_, table) = page.split_once("## Fields").unwrap();
+        let (table, _) = table.split_once("\n## ").unwrap();
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+        let written: BTreeMap<&str, &str> = rows
+            .map(|row| {
+                let (name, rest) = row.split_once("` | ").unwrap();
+                (name, rest.split_once(" | ").unwrap().0)
+            })
+            .collect();
+        assert_eq!(code, written);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Roster, Tallies};
 
 use crate::proxy::{
     DropReason, LargeBy, MethodKind, ProbeReport, ProxiedCall, ProxyDrop, ProxyEvent, ProxyRefusal,
@@ -47,16 +50,22 @@ pub struct Counters {
     trunks_out: AtomicU64,
     trunk_orders: AtomicU64,
     connections: [AtomicU64; Ended::ALL.len()],
+    /// Requests in progress and their echoes, of all tasks of the worker.
+    transactions: AtomicU64,
+    /// Those of them without a final answer.
+    unanswered: AtomicU64,
+    /// What is counted of each trunk group and trunk.
+    pub tallies: Tallies,
 }
 
 impl Counters {
-    /// All zero.
+    /// All zero; trunk groups have their places in `roster`.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(roster: Arc<Roster>) -> Self {
         Self {
             requests: std::array::from_fn(|_| AtomicU64::new(0)),
             replies: std::iter::repeat_with(AtomicU64::default)
-                .take(STATUSES)
+                .take(STATUSES * MethodKind::ALL.len())
                 .collect(),
             drops: std::array::from_fn(|_| AtomicU64::new(0)),
             refusals: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -84,6 +93,24 @@ impl Counters {
             trunks_out: AtomicU64::new(0),
             trunk_orders: AtomicU64::new(0),
             connections: std::array::from_fn(|_| AtomicU64::new(0)),
+            transactions: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
+            tallies: Tallies::new(roster),
+        }
+    }
+
+    /// A task of the worker has other numbers of transactions than before, and of them without
+    /// a final answer.
+    pub fn in_progress(&self, before: (usize, usize), now: (usize, usize)) {
+        for (sum, before, now) in [
+            (&self.transactions, before.0, now.0),
+            (&self.unanswered, before.1, now.1),
+        ] {
+            if before != now {
+                // Wraps: the sum of all tasks is right whatever the order.
+                let change = (now as u64).wrapping_sub(before as u64);
+                sum.fetch_add(change, Ordering::Relaxed);
+            }
         }
     }
 
@@ -97,22 +124,23 @@ impl Counters {
         match event {
             ProxyEvent::Call(call) => {
                 self.request(MethodKind::Invite);
-                self.reply(call.status.code());
+                self.reply(MethodKind::Invite, call.status.code());
                 self.call(call);
+                self.tallies.proxied(call);
             }
             ProxyEvent::Refused(refused) => {
                 self.request(refused.method);
-                self.reply(refused.status.code());
+                self.reply(refused.method, refused.status.code());
                 add(self.proxy_refusals.get(refused.why.index()));
             }
             ProxyEvent::Served { method, status } => {
                 self.request(*method);
-                self.reply(status.code());
+                self.reply(*method, status.code());
             }
             ProxyEvent::InDialog { method, status } => {
                 self.request(*method);
                 if let Some(status) = status {
-                    self.reply(status.code());
+                    self.reply(*method, status.code());
                 }
             }
             ProxyEvent::Dropped { why, .. } => add(self.proxy_drops.get(why.index())),
@@ -135,6 +163,7 @@ impl Counters {
 
     fn probe(&self, report: &ProbeReport) {
         add(Some(&self.probes));
+        self.tallies.probe(report);
         if report.miss.is_some() {
             add(Some(&self.probe_misses));
         }
@@ -183,11 +212,11 @@ impl Counters {
         add(self.requests.get(method.index()));
     }
 
-    /// An answer with this status was made.
-    pub fn reply(&self, status: u16) {
-        add(usize::from(status)
-            .checked_sub(100)
-            .and_then(|i| self.replies.get(i)));
+    /// An answer with this status was made to such a request.
+    pub fn reply(&self, method: MethodKind, status: u16) {
+        let place = usize::from(status).checked_sub(100);
+        let place = place.filter(|place| *place < STATUSES);
+        add(place.and_then(|place| self.replies.get(method.index() * STATUSES + place)));
     }
 
     /// A datagram was dropped.
@@ -223,7 +252,7 @@ impl Counters {
 
 impl Default for Counters {
     fn default() -> Self {
-        Self::new()
+        Self::new(Arc::default())
     }
 }
 
@@ -234,6 +263,8 @@ pub struct Totals {
     pub requests: BTreeMap<&'static str, u64>,
     /// Answers by status.
     pub replies: BTreeMap<u16, u64>,
+    /// Answers by method and status.
+    pub responses: BTreeMap<(&'static str, u16), u64>,
     /// Datagrams dropped, by reason.
     pub drops: BTreeMap<&'static str, u64>,
     /// Requests refused before any decision, by reason.
@@ -248,6 +279,10 @@ pub struct Totals {
     pub receive_errors: u64,
     /// Orders about trunks that were given.
     pub trunk_orders: u64,
+    /// Requests in progress and their echoes.
+    pub transactions: u64,
+    /// Those of them without a final answer.
+    pub unanswered: u64,
     /// What proxy listeners did besides.
     pub proxied: Proxied,
     /// Connections that ended or were not let in, by reason.
@@ -306,7 +341,15 @@ impl Totals {
                 MethodKind::ALL.iter().map(|m| m.as_str()),
                 &one.requests,
             );
-            named(&mut totals.replies, 100.., &one.replies);
+            for (method, replies) in MethodKind::ALL.iter().zip(one.replies.chunks(STATUSES)) {
+                named(&mut totals.replies, 100.., replies);
+                let names = (100..).map(|status| (method.as_str(), status));
+                named(&mut totals.responses, names, replies);
+            }
+            totals.transactions =
+                (totals.transactions).wrapping_add(one.transactions.load(Ordering::Relaxed));
+            totals.unanswered =
+                (totals.unanswered).wrapping_add(one.unanswered.load(Ordering::Relaxed));
             named(
                 &mut totals.drops,
                 DropReason::ALL.iter().map(|r| r.as_str()),
@@ -465,12 +508,12 @@ mod tests {
 
     #[test]
     fn adds_up_the_workers() {
-        let (one, two) = (Counters::new(), Counters::new());
+        let (one, two) = (Counters::default(), Counters::default());
         one.request(MethodKind::Invite);
         two.request(MethodKind::Invite);
-        two.reply(302);
-        two.reply(699);
-        two.reply(99);
+        two.reply(MethodKind::Invite, 302);
+        two.reply(MethodKind::Invite, 699);
+        two.reply(MethodKind::Invite, 99);
         two.dropped(DropReason::KeepAlive);
         one.refusal(Refusal::UnknownSource);
         one.repeat();

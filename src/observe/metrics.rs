@@ -1,5 +1,6 @@
 //! What is counted and how things stand, in the text form that Prometheus reads.
 
+mod page;
 mod records;
 
 use std::collections::BTreeMap;
@@ -7,13 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text::encode};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
-use super::{CallsStanding, Proxied, Totals};
+use self::page::Page;
+use super::{CallsStanding, ChangesSeen, Process, Proxied, Tallied, Totals};
+use crate::routing::trunk::TrunkGroup;
 use crate::routing::{GroupId, RoutingTable, Snapshot, TrunkId};
 
 /// How things stand at one moment.
@@ -33,6 +34,27 @@ pub struct Standing {
     pub on_trial: bool,
     /// When the process began to serve, in seconds since 1970.
     pub started_s: i64,
+    /// What was counted of each trunk group and trunk.
+    pub tallied: Tallied,
+    /// How changes of the table went.
+    pub changes: ChangesSeen,
+    /// Until when our certificates are valid.
+    pub certificates: Vec<CertificateEnd>,
+    /// Log lines that were lost, since the start of the process.
+    pub log_lines_dropped: u64,
+    /// Copies for a capture server, by what became of them; empty where there is none.
+    pub hep: BTreeMap<&'static str, u64>,
+    /// The process as the system sees it; `None` where it does not tell.
+    pub process: Option<Process>,
+}
+
+/// Until when a certificate of ours, and all of its chain, is valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateEnd {
+    /// Its file, as the configuration names it.
+    pub file: String,
+    /// The first second, since 1970, in which one of the chain is not valid any more.
+    pub not_after_s: i64,
 }
 
 impl Standing {
@@ -41,11 +63,50 @@ impl Standing {
     /// # Errors
     /// None of ours: a `String` takes whatever is written.
     pub fn exposition(self) -> Result<String, fmt::Error> {
+        let mut process = Registry::default();
+        if let Some(known) = self.process {
+            process.register_collector(Box::new(known));
+        }
         let mut registry = Registry::with_prefix("trunkline");
         registry.register_collector(Box::new(self));
         let mut text = String::new();
-        encode(&mut text, &registry)?;
+        encode_registry(&mut text, &registry)?;
+        encode_registry(&mut text, &process)?;
+        encode_eof(&mut text)?;
         Ok(text)
+    }
+}
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut page = Page(&mut encoder);
+        let help = "Processor time used, in seconds";
+        page.real_counter("process_cpu_seconds", help, self.cpu_s)?;
+        let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        page.gauge(
+            "process_open_fds",
+            "Open file descriptors",
+            whole(self.open_fds),
+        )?;
+        if let Some(most) = self.max_fds {
+            let help = "File descriptors that may be open";
+            page.gauge("process_max_fds", help, whole(most))?;
+        }
+        let help = "Resident memory, in bytes";
+        page.gauge(
+            "process_resident_memory_bytes",
+            help,
+            whole(self.resident_bytes),
+        )?;
+        let help = "Address space, in bytes";
+        page.gauge(
+            "process_virtual_memory_bytes",
+            help,
+            whole(self.virtual_bytes),
+        )?;
+        page.gauge("process_threads", "Threads", self.threads)?;
+        let help = "When the process was started, in seconds since 1970";
+        page.real_gauge("process_start_time_seconds", help, self.started_s)
     }
 }
 
@@ -57,12 +118,16 @@ impl Collector for Standing {
         page.trunks(&self.snapshot)?;
         page.totals(&self.totals)?;
         page.proxied(&self.totals.proxied)?;
+        page.tallied(&self.tallied, &self.snapshot.table)?;
+        page.changes(&self.changes)?;
+        page.certificates(&self.certificates)?;
+        let help = "Copies for the capture server, by what became of them";
+        page.counters("hep_packets", help, "result", &self.hep)?;
+        let help = "Log lines lost because they came faster than they were taken";
+        page.counter("log_lines_dropped", help, self.log_lines_dropped)?;
         page.calls(&self.calls)
     }
 }
-
-/// The page as it is written.
-struct Page<'p, 'e>(&'p mut DescriptorEncoder<'e>);
 
 impl Page<'_, '_> {
     fn process(&mut self, standing: &Standing) -> fmt::Result {
@@ -106,17 +171,34 @@ impl Page<'_, '_> {
             Some(([("trunk_group", &*group.name)], calls))
         });
         let help = "Calls in progress on the trunk group; counted by proxy listeners";
-        self.gauges("trunk_group_calls", help, groups)
+        self.gauges("trunk_group_calls", help, groups)?;
+        let all = |group: &TrunkGroup| group.trunks.len();
+        let help = "Trunks of the trunk group";
+        self.gauges("trunk_group_trunks", help, by_group(table, all))?;
+        let up = |group: &TrunkGroup| {
+            let trunks = group.trunks.iter();
+            trunks.filter(|id| availability.in_service(**id)).count()
+        };
+        let help = "Trunks of the trunk group that take new calls";
+        self.gauges("trunk_group_trunks_up", help, by_group(table, up))
     }
 
     fn totals(&mut self, totals: &Totals) -> fmt::Result {
         self.counters("sip_requests", "SIP requests", "method", &totals.requests)?;
-        self.counters(
-            "sip_responses",
-            "SIP responses sent",
-            "code",
-            &totals.replies,
-        )?;
+        let responses = totals.responses.iter();
+        let codes: Vec<_> = responses
+            .map(|((method, code), count)| (*method, code.to_string(), *count))
+            .collect();
+        let responses = codes
+            .iter()
+            .map(|(method, code, count)| ([("method", *method), ("code", code)], *count));
+        self.counts("sip_responses", "SIP responses sent", responses)?;
+        let help = "Requests in progress: those without a final answer, and echoes of the others";
+        let echoes = totals.transactions.saturating_sub(totals.unanswered);
+        let states = [("unanswered", totals.unanswered), ("answered", echoes)];
+        let states = states
+            .map(|(state, count)| ([("state", state)], i64::try_from(count).unwrap_or(i64::MAX)));
+        self.gauges("transactions", help, states)?;
         let help = "Datagrams and messages dropped";
         self.counters("sip_drops", help, "reason", &totals.drops)?;
         let help = "SIP requests refused before any decision";
@@ -195,50 +277,64 @@ impl Page<'_, '_> {
         Ok(())
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        let encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        ConstCounter::new(value).encode(encoder)
+    fn tallied(&mut self, tallied: &Tallied, table: &RoutingTable) -> fmt::Result {
+        let help = "INVITEs from bytes to bytes, of which one a batch is timed";
+        self.durations("decision_duration_seconds", help, &tallied.decisions)?;
+        let groups = || tallied.groups.iter().map(|(name, group)| (&**name, group));
+        let decided = groups().flat_map(|(name, group)| {
+            let counts = group.decided.iter();
+            counts.map(move |((outcome, reason), count)| {
+                let labels = [
+                    ("trunk_group", name),
+                    ("outcome", outcome),
+                    ("reason", reason),
+                ];
+                (labels, *count)
+            })
+        });
+        let help = "Calls decided, by the trunk group they arrived on";
+        self.counts("decisions", help, decided)?;
+        let no_route = groups().map(|(name, group)| ([("trunk_group", name)], group.no_route));
+        let help = "Calls without a route, by the trunk group they arrived on";
+        self.counts("no_route", help, no_route)?;
+        let chosen = groups().map(|(name, group)| ([("trunk_group", name)], group.chosen));
+        let help = "Calls whose first route is on the trunk group";
+        self.counts("first_routes", help, chosen)?;
+        let failovers = groups().flat_map(|(name, group)| {
+            let counts = group.failovers.iter();
+            counts.map(move |(reason, count)| ([("trunk_group", name), ("reason", reason)], *count))
+        });
+        let help = "Calls that moved on from a route of the trunk group, by why";
+        self.counts("failovers", help, failovers)?;
+        let delays = groups()
+            .filter_map(|(name, group)| Some(([("trunk_group", name)], group.delay.as_ref()?)));
+        let help = "From an INVITE to the first sign that it rings (RFC 6076)";
+        self.durations_of("session_request_delay_seconds", help, delays)?;
+        let is_there = |name: &str| table.trunks().iter().any(|trunk| *trunk.name == *name);
+        let probes = tallied.probes.iter().filter(|(name, _)| is_there(name));
+        let probes = probes.map(|(name, durations)| ([("trunk", &**name)], durations));
+        let help = "From OPTIONS to their answer";
+        self.durations_of("probe_duration_seconds", help, probes)
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: i64) -> fmt::Result {
-        let encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(value).encode(encoder)
+    fn changes(&mut self, changes: &ChangesSeen) -> fmt::Result {
+        let help = "Changes of the table, by how they went";
+        self.counters("config_reloads", help, "result", &changes.results)?;
+        let help = "How long changes of the table took, reading and all";
+        self.durations("config_reload_duration_seconds", help, &changes.took)?;
+        let help = "When the table was last read without an error, in seconds since 1970";
+        self.gauge(
+            "config_last_reload_success_timestamp_seconds",
+            help,
+            changes.last_good_s,
+        )
     }
 
-    fn counters<K: ToString>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &'static str,
-        values: &BTreeMap<K, u64>,
-    ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (key, value) in values {
-            let labels = [(label, key.to_string())];
-            ConstCounter::new(*value).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn gauges<'l, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = ([(&'static str, &'l str); N], i64)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in values {
-            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
+    fn certificates(&mut self, certificates: &[CertificateEnd]) -> fmt::Result {
+        let ends = certificates.iter();
+        let ends = ends.map(|end| ([("file", &*end.file)], end.not_after_s));
+        let help = "Until when a certificate of ours and its chain are valid, since 1970";
+        self.gauges("tls_certificate_not_after_timestamp_seconds", help, ends)
     }
 }
 
@@ -251,6 +347,15 @@ fn by_trunk<'t>(
         let id = u16::try_from(at).map(TrunkId).ok()?;
         Some(([("trunk", table.trunk_name(id))], value(id)))
     })
+}
+
+/// A number of each trunk group.
+fn by_group<'t>(
+    table: &'t RoutingTable,
+    count: impl Fn(&TrunkGroup) -> usize + 't,
+) -> impl Iterator<Item = ([(&'static str, &'t str); 1], i64)> + 't {
+    let groups = table.groups().iter();
+    groups.map(move |group| ([("trunk_group", &*group.name)], signed(count(group))))
 }
 
 fn signed(count: usize) -> i64 {

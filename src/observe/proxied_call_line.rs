@@ -3,8 +3,9 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use super::call_line::{CallLine, Lossy};
-use super::{LogFormat, MaskNumbers, ShellWord};
+use super::call_line::CallLine;
+use super::log::CALLS;
+use super::{LogFormat, MaskNumbers};
 use crate::proxy::{AttemptReport, LargeBy, ProxiedCall};
 use crate::routing::table::Cause;
 use crate::routing::{Ending, Outcome, RoutingTable};
@@ -27,13 +28,14 @@ pub struct ProxiedCallLine<'c> {
 impl ProxiedCallLine<'_> {
     /// Writes the line to the log, at level INFO.
     pub fn log(&self, format: LogFormat) {
-        match format {
-            LogFormat::Text => tracing::info!("{self}"),
-            LogFormat::Json => self.log_fields(),
+        match (format.has_fields(), format.shows_line()) {
+            (false, _) => tracing::info!(target: CALLS, "{self}"),
+            (true, false) => self.log_fields(&"call"),
+            (true, true) => self.log_fields(self),
         }
     }
 
-    fn log_fields(&self) {
+    fn log_fields(&self, message: &dyn Display) {
         let (call, event) = (self.call, self.call.decision(self.listener));
         let line = CallLine {
             event: &event,
@@ -42,21 +44,23 @@ impl ProxiedCallLine<'_> {
             mask: self.mask,
         };
         let number = |number: &[u8]| line.masked_text(number);
-        let lossy = |bytes: &[u8]| Lossy(bytes).to_string();
+        let text = |bytes: &[u8]| line.text(bytes);
+        let shown = |shown: &dyn Display| line.text(shown.to_string().as_bytes());
         tracing::info!(
+            target: CALLS,
             event = "proxied-call",
             dialled = number(&event.dialled),
             from = call.table.group_name(event.from),
             calling = event.shown.as_ref().map(|shown| number(shown)),
-            phone_context = event.phone_context.map(lossy),
-            host = %Lossy(event.host),
-            tgrp = event.tgrp.map(lossy),
+            phone_context = event.phone_context.map(text),
+            host = text(event.host),
+            tgrp = event.tgrp.map(text),
             at = %event.at,
             status = event.status,
             ended = call.ended_by.as_str(),
-            attempts = %Attempts(call),
-            routes = %line.routes(),
-            rule = event.rule.map(|rule| call.table.rule_name(rule)),
+            attempts = shown(&Attempts(call)),
+            routes = shown(&line.routes()),
+            rule = event.rule.map(|rule| text(call.table.rule_name(rule).as_bytes())),
             called = event.called.map(|called| number(called.as_bytes())),
             calling_normalised = event.calling.number().map(|n| number(n.as_bytes())),
             emergency = call.emergency,
@@ -65,8 +69,8 @@ impl ProxiedCallLine<'_> {
             generation = event.generation,
             source = %event.source,
             listener = event.listener,
-            call_id = %Lossy(event.call_id),
-            "call"
+            call_id = line.call_id(),
+            "{message}"
         );
     }
 }
@@ -80,25 +84,24 @@ impl Display for ProxiedCallLine<'_> {
             took: Duration::ZERO,
             mask: self.mask,
         };
-        line.command(f)?;
-        write!(f, " # {} ", event.status)?;
-        match (&call.outcome, call.attempts.is_empty()) {
-            (Outcome::Route(_), false) => write!(f, "{}", Attempts(call))?,
-            _ => write!(f, "{}", line.routes())?,
-        }
-        line.rule_and_called(f)?;
-        write!(f, " ended={}", call.ended_by.as_str())?;
-        if let Some(progress) = call.progress_ms {
-            write!(f, " progress-ms={progress}")?;
-        }
-        write!(
-            f,
-            " answer-ms={} gen={} src={} cid={}",
-            call.answer_ms,
-            event.generation,
-            event.source,
-            ShellWord(event.call_id)
-        )
+        line.veiled(f, |f, call_id| {
+            line.command(f, call_id)?;
+            write!(f, " # {} ", event.status)?;
+            match (&call.outcome, call.attempts.is_empty()) {
+                (Outcome::Route(_), false) => write!(f, "{}", Attempts(call))?,
+                _ => write!(f, "{}", line.routes())?,
+            }
+            line.rule_and_called(f)?;
+            write!(f, " ended={}", call.ended_by.as_str())?;
+            if let Some(progress) = call.progress_ms {
+                write!(f, " progress-ms={progress}")?;
+            }
+            write!(
+                f,
+                " answer-ms={} gen={} src={} cid={call_id}",
+                call.answer_ms, event.generation, event.source,
+            )
+        })
     }
 }
 

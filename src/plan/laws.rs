@@ -178,7 +178,7 @@ impl Asked<'_> {
     fn is_listed(&self, number: &Number) -> bool {
         let mut listed = self.named.iter().any(|(prefix, remaining, _)| {
             let rest = number.as_bytes().strip_prefix(prefix.as_bytes());
-            *remaining != Remaining::Any && rest.is_some_and(|rest| remaining.allows(rest.len()))
+            *remaining != Remaining::Any && rest.is_some_and(|rest| remaining.allows(rest))
         });
         for table in self.plain {
             table

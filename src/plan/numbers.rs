@@ -5,8 +5,6 @@
 //! length and named by a row, a range or a rule: they are decimal intervals, and are counted.
 //! What is left under a prefix, and under no longer one, is *open*: every row and rule
 //! holds for all of it or for none.
-//!
-//! A range stands for its digits: `*` and `#` inside a range are not looked at.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -377,7 +375,7 @@ mod tests {
                 let mut listed = false;
                 for (prefix, remaining, owner) in &named {
                     let rest = number.as_bytes().strip_prefix(prefix.as_bytes());
-                    if rest.is_some_and(|rest| remaining.allows(rest.len())) {
+                    if rest.is_some_and(|rest| remaining.allows(rest)) {
                         owners.push(*owner);
                         listed |= *remaining != Remaining::Any;
                     }

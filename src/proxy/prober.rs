@@ -471,6 +471,8 @@ impl ProbedTrunk {
         self.next = now.max(self.begun + voice.delay(self));
         let report = ProbeReport {
             trunk: Arc::clone(&self.name),
+            took: matches!(miss, None | Some(ProbeMiss::Answered(_)))
+                .then(|| now.saturating_duration_since(self.begun)),
             miss,
             turn,
         };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
@@ -166,6 +167,8 @@ pub enum CallEnd {
 pub struct ProbeReport {
     /// The trunk, as its table calls it.
     pub trunk: Arc<str>,
+    /// From the OPTIONS to its final answer; `None` where none came.
+    pub took: Option<Duration>,
     /// Why it was missed; `None` for an answer that shows the trunk alive.
     pub miss: Option<ProbeMiss>,
     /// Whether it took the trunk out of service or brought it back.

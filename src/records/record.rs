@@ -232,8 +232,11 @@ fn of_lone_end(end: &LoneEnd) -> Record<'_> {
 
 /// What a call and its attempts have in common.
 fn common(call: &CallDetail, mask: MaskNumbers) -> Record<'_> {
-    let masked =
-        |number: &'_ Option<Box<str>>| number.as_deref().map(|n| mask.shown(n).into_owned().into());
+    let masked = |number: &'_ Option<Box<str>>| {
+        number
+            .as_deref()
+            .map(|n| mask.number(n).into_owned().into())
+    };
     Record {
         call: &call.id,
         t_setup: Some(stamp(call.at)),
@@ -245,7 +248,7 @@ fn common(call: &CallDetail, mask: MaskNumbers) -> Record<'_> {
         src_ip: Some(call.source.ip().to_string()),
         src_port: Some(call.source.port()),
         from_group: Some(&call.from),
-        to_in: Some(mask.shown(&call.dialled)),
+        to_in: Some(mask.number(&call.dialled)),
         called: masked(&call.called),
         from_in: masked(&call.shown),
         calling: masked(&call.calling),
@@ -262,8 +265,8 @@ fn common(call: &CallDetail, mask: MaskNumbers) -> Record<'_> {
 fn set_route<'c>(record: &mut Record<'c>, route: &'c RouteDetail, mask: MaskNumbers) {
     record.trunk_group = Some(&route.trunk_group);
     record.trunk = Some(&route.trunk);
-    record.to_out = Some(mask.shown(&route.called));
-    record.from_out = route.calling.as_deref().map(|number| mask.shown(number));
+    record.to_out = Some(mask.number(&route.called));
+    record.from_out = route.calling.as_deref().map(|number| mask.number(number));
 }
 
 fn set_end<'c>(record: &mut Record<'c>, end: &'c EndDetail) {

@@ -161,7 +161,7 @@ fn scan(entries: &[Entry<u32>], number: &Number) -> Vec<Match<u32>> {
             remaining: entry.remaining,
             value: entry.value,
         };
-        entry.remaining.allows(rest.len()).then_some(found)
+        entry.remaining.allows(rest).then_some(found)
     });
     let mut found: Vec<_> = fitting.collect();
     found.sort_by_key(|found| (found.length, found.remaining));

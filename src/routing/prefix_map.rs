@@ -28,17 +28,19 @@ use shelf::{Key, Row, Shelf};
 pub enum Remaining {
     /// Anything, nothing included: `+4930123*`.
     Any,
-    /// Exactly so many more symbols. 0 makes the prefix one exact number.
+    /// Exactly so many more digits. 0 makes the prefix one exact number.
     Exactly(u8),
 }
 
 impl Remaining {
-    /// Whether `symbols` more symbols may follow.
+    /// Whether these symbols may follow.
     #[must_use]
-    pub fn allows(self, symbols: usize) -> bool {
+    pub fn allows(self, rest: &[u8]) -> bool {
         match self {
             Self::Any => true,
-            Self::Exactly(wanted) => usize::from(wanted) == symbols,
+            Self::Exactly(wanted) => {
+                usize::from(wanted) == rest.len() && rest.iter().all(u8::is_ascii_digit)
+            }
         }
     }
 }
@@ -103,7 +105,7 @@ impl<V: Copy> PrefixMap<V> {
         self.long
             .matches(key, number.len())
             .next()
-            .or_else(|| self.short.matches(u64::of(key), number.len()).next())
+            .or_else(|| self.short.matches(key, number.len()).next())
     }
 
     /// Shows every entry that fits the number, from the shortest prefix to the one
@@ -115,7 +117,7 @@ impl<V: Copy> PrefixMap<V> {
         let key = number.packed();
         let mut found = arrayvec::ArrayVec::<Match<V>, MATCHES_MAX>::new();
         let long = self.long.matches(key, number.len());
-        let short = self.short.matches(u64::of(key), number.len());
+        let short = self.short.matches(key, number.len());
         // At each length at most one Any and one Exactly fit: it cannot overflow.
         found.extend(long.chain(short).take(MATCHES_MAX));
         found.iter().rev().copied().for_each(&mut show);
@@ -473,7 +475,7 @@ mod tests {
                     remaining: entry.remaining,
                     value: entry.value,
                 };
-                entry.remaining.allows(rest.len()).then_some(found)
+                entry.remaining.allows(rest).then_some(found)
             })
             .collect();
         found.sort_by_key(|found| (found.length, found.remaining));

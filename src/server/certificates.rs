@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Config, ListenerConfig};
+use crate::observe::CertificateEnd;
 use crate::proxy::FlowTransport;
 use crate::transport::{ListenerTls, TlsFileError, TlsListener, TlsPeers};
 
@@ -41,6 +42,22 @@ impl Certificates {
             metrics: open_http(config.metrics_tls.as_ref())?,
             api: open_http(config.api.tls.as_ref())?,
         })
+    }
+
+    /// Until when those that are shown now are valid, each file once.
+    pub(super) fn ends(&self) -> Vec<CertificateEnd> {
+        let listeners = self.listeners.iter().flatten();
+        let listeners = listeners.filter_map(|listener| listener.valid_until());
+        let mut ends: Vec<_> = listeners
+            .chain(self.peers.valid_until())
+            .map(|(file, not_after_s)| CertificateEnd {
+                file: file.display().to_string(),
+                not_after_s,
+            })
+            .collect();
+        ends.sort_by(|one, other| one.file.cmp(&other.file));
+        ends.dedup_by(|one, other| one.file == other.file);
+        ends
     }
 
     /// Reads them again for connections that come from now on, and logs how it went. What

@@ -2,9 +2,12 @@
 
 mod api;
 mod dns;
+mod hep;
 mod http;
 mod in_force;
 mod listen;
+mod log;
+mod outlet;
 mod records;
 mod tls;
 
@@ -12,17 +15,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tracing::level_filters::LevelFilter;
-
 pub use api::ApiConfig;
 pub use control::{CONTROL_SOCKET, ControlConfig};
+pub use hep::HepConfig;
 pub use http::HttpConfig;
 pub use in_force::HIDDEN;
 pub use records::RecordsConfig;
 
 use crate::generations::Keeping;
 use crate::limits::{PROXY_CALLS_MAX, WORKERS_MAX};
-use crate::observe::{LogFormat, LogSettings, MaskNumbers};
+use crate::observe::{LogSettings, MaskNumbers};
 use crate::proxy::FlowTransport;
 use crate::tables::diagnostic::{Code, Diagnostic, Diagnostics, Report, quoted};
 use crate::tables::source::Sources;
@@ -69,6 +71,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// Where call records go.
     pub records: RecordsConfig,
+    /// Whom copies of messages and decisions go to; nobody without one.
+    pub hep: Option<HepConfig>,
 }
 
 /// `[proxy]`: what all proxy listeners have in common.
@@ -149,6 +153,7 @@ impl Config {
             metrics_tls: None,
             api: ApiConfig::default(),
             records: RecordsConfig::default(),
+            hep: None,
         }
     }
 
@@ -241,8 +246,9 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         .string("server_header")
         .and_then(|text| header_value(&root, &text));
     let listeners = read_listeners(&mut root, folder);
-    let (log, log_decisions) = read_log(&mut root, folder);
+    let (mut log, log_decisions) = log::read_log(&mut root, folder);
     let mask_numbers = read_privacy(&mut root);
+    log.mask = mask_numbers;
     let proxy = read_proxy(&mut root, folder);
     let tls_peers = tls::read_peers(&mut root, folder);
     let keeping = control::read_state(&mut root, folder);
@@ -252,6 +258,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
     let (metrics, metrics_tls) = http::read_metrics(&mut root, folder);
     let api = api::read_api(&mut root, folder);
     let records = records::read_records(&mut root, folder, mask_numbers);
+    let hep = hep::read_hep(&mut root, folder);
     root.finish();
     Some(Config {
         tables: folder.join(tables?.value),
@@ -274,6 +281,7 @@ fn read_root(mut root: Reader<'_>, folder: &Path) -> Option<Config> {
         metrics_tls,
         api,
         records,
+        hep,
     })
 }
 
@@ -291,33 +299,6 @@ fn header_value(root: &Reader<'_>, text: &Text) -> Option<String> {
             .help(help),
     );
     None
-}
-
-fn read_log(root: &mut Reader<'_>, folder: &Path) -> (LogSettings, bool) {
-    let mut settings = LogSettings::default();
-    let Some(mut table) = root.table("log") else {
-        return (settings, true);
-    };
-    if let Some((format, _)) = table.one_of(
-        "format",
-        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-    ) {
-        settings.format = format;
-    }
-    let levels = [
-        ("error", LevelFilter::ERROR),
-        ("warn", LevelFilter::WARN),
-        ("info", LevelFilter::INFO),
-        ("debug", LevelFilter::DEBUG),
-        ("off", LevelFilter::OFF),
-    ];
-    if let Some((level, _)) = table.one_of("level", &levels) {
-        settings.level = level;
-    }
-    settings.file = table.string("file").map(|text| folder.join(text.value));
-    let decisions = table.boolean("decisions").is_none_or(|(yes, _)| yes);
-    table.finish();
-    (settings, decisions)
 }
 
 fn read_proxy(root: &mut Reader<'_>, folder: &Path) -> ProxyConfig {

@@ -11,7 +11,7 @@ use super::desk::ServerDesk;
 use super::tide::Tide;
 use super::{Config, Order, Server, ServerHandle, StartError, reloading};
 use crate::control::{NoSocket, Socket};
-use crate::observe::{Log, TrunksOut};
+use crate::observe::{COUNTS, Log, TrunksOut, log_lines_dropped};
 use crate::system;
 
 /// The configuration, a table or an address is wrong: starting again will not help.
@@ -161,7 +161,7 @@ async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCod
         tokio::select! {
             _ = signals.hangup.recv() => handle.reload_soon(),
             _ = signals.reopen.recv() => reopen(log, &handle),
-            _ = signals.report.recv() => report(&handle, log),
+            _ = signals.report.recv() => report(&handle),
             _ = flush.tick() => {
                 handle.flush_peer_errors();
                 tide.look();
@@ -173,7 +173,7 @@ async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCod
     };
     service::stopping();
     tracing::info!("stopping: answering what is queued");
-    let stopped_now = stop(&mut signals, handle, log).await;
+    let stopped_now = stop(&mut signals, handle).await;
     match (failed, stopped_now) {
         (true, _) => ExitCode::from(EXIT_SOFTWARE),
         (false, true) => ExitCode::from(EXIT_INTERRUPTED),
@@ -182,7 +182,7 @@ async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCod
 }
 
 /// Drains. Returns whether a second SIGINT cut it short.
-async fn stop(signals: &mut Signals, handle: ServerHandle, log: &Log) -> bool {
+async fn stop(signals: &mut Signals, handle: ServerHandle) -> bool {
     handle.order(Order::Drain);
     let orders = handle.orders.clone();
     let mut draining = tokio::task::spawn_blocking(move || {
@@ -202,7 +202,7 @@ async fn stop(signals: &mut Signals, handle: ServerHandle, log: &Log) -> bool {
     };
     if let Ok(handle) = handle {
         handle.flush_peer_errors();
-        report(&handle, log);
+        report(&handle);
     }
     tracing::info!("stopped");
     cut_short
@@ -220,11 +220,12 @@ fn reopen(log: &Log, handle: &ServerHandle) {
     }
 }
 
-fn report(handle: &ServerHandle, log: &Log) {
+fn report(handle: &ServerHandle) {
     tracing::info!(
+        target: COUNTS,
         "{}; log-lines-dropped={}",
         handle.totals(),
-        log.dropped_lines()
+        log_lines_dropped()
     );
     let orders = handle.bench.generations.orders();
     if handle.is_proxy || orders.iter().next().is_some() {

@@ -5,6 +5,7 @@
 
 mod admin;
 mod calls;
+mod capturing;
 mod certificates;
 pub mod config;
 mod daemon;
@@ -24,8 +25,8 @@ mod turns;
 mod worker;
 
 pub use config::{
-    Advertised, ApiConfig, CONTROL_SOCKET, Config, ControlConfig, HttpConfig, ListenerConfig, Mode,
-    ProxyConfig, RecordsConfig,
+    Advertised, ApiConfig, CONTROL_SOCKET, Config, ControlConfig, HepConfig, HttpConfig,
+    ListenerConfig, Mode, ProxyConfig, RecordsConfig,
 };
 pub use daemon::{EXIT_CONFIG, run};
 pub use secret::NoSecret;
@@ -46,10 +47,11 @@ use tokio::task::JoinSet;
 use crate::api::Events;
 use crate::control::{Access, NoSocket};
 use crate::generations::{Asked, Generations, NoArchive, OpenError};
+use crate::hep::{Capture, CaptureEnd, HepCounters};
 use crate::http::Watched;
 use crate::observe::{
-    ApiCounters, CallLog, Counters, Feed, HttpCounters, ListenerName, Observer, ObserverThread,
-    PeerErrors, Standing, Totals,
+    self, ApiCounters, CallLog, Counters, Feed, HttpCounters, ListenerName, Observer,
+    ObserverThread, PeerErrors, Process, Roster, Standing, Tallied, Totals,
 };
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
@@ -145,6 +147,8 @@ pub enum StartError {
     Tls(TlsFileError),
     /// The state folder cannot be used.
     State(NoArchive),
+    /// Copies for a capture server cannot be made.
+    Hep(io::Error),
     /// There is no secret for the proxy listeners.
     Secret(NoSecret),
     /// A sink of call records cannot be used.
@@ -179,6 +183,7 @@ impl fmt::Display for StartError {
             }
             Self::Tls(cause) => write!(f, "{cause}"),
             Self::State(cause) => write!(f, "{cause}"),
+            Self::Hep(cause) => write!(f, "cannot capture: {cause}"),
             Self::Secret(cause) => write!(f, "{cause}"),
             Self::Records(cause) => write!(f, "{cause}"),
             Self::System(cause) => write!(f, "cannot start: {cause}"),
@@ -224,6 +229,8 @@ impl Server {
             .iter()
             .filter_map(|sockets| sockets.first()?.local_addr().ok())
             .collect();
+        let capture = config.hep.as_ref().map(capturing::start);
+        let (capture, capture_end) = capture.transpose().map_err(StartError::Hep)?.unzip();
         let gates = config.listeners.iter().map(|_| Arc::default()).collect();
         let mut shared = Shared {
             proxy_listeners: proxy_listeners(config, &addresses),
@@ -237,6 +244,7 @@ impl Server {
             directory: Arc::default(),
             locations: Published::default(),
             feed: None,
+            capture,
         };
         let (orders, watched) = watch::channel(Order::Serve);
         let mut handle = ServerHandle {
@@ -247,6 +255,9 @@ impl Server {
             addresses,
             threads: Vec::new(),
             locating: None,
+            roster: Arc::default(),
+            captured: shared.capture.as_ref().map(Capture::counters),
+            capture_end,
             counters: vec![Arc::clone(&bench.counters)],
             errors: Arc::new(PeerErrors::new(Instant::now())),
             ended: Arc::new(Notify::new()),
@@ -332,6 +343,7 @@ fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench
         certificates,
         turns: Turns::allowed(),
         events: Events::new(Arc::default()),
+        seen: Arc::new(observe::Changes::new(jiff::Timestamp::now().as_second())),
     };
     bench
         .last
@@ -350,6 +362,10 @@ pub struct ServerHandle {
     threads: Vec<JoinHandle<()>>,
     /// Asks DNS.
     locating: Option<JoinHandle<()>>,
+    /// Where all workers count trunk groups.
+    roster: Arc<Roster>,
+    captured: Option<HepCounters>,
+    capture_end: Option<CaptureEnd>,
     counters: Vec<Arc<Counters>>,
     errors: Arc<PeerErrors>,
     ended: Arc<Notify>,
@@ -458,6 +474,7 @@ impl ServerHandle {
         let (bench, orders) = (self.bench.clone(), self.orders.subscribe());
         let started_s = jiff::Timestamp::now().as_second();
         let calls = self.call_desk();
+        let captured = self.captured.clone();
         Watched::new(move || Standing {
             totals: totals(&counters, http.as_deref(), &api),
             snapshot: store.snapshot(),
@@ -466,6 +483,15 @@ impl ServerHandle {
             last_change_made: bench.last.get().is_none(),
             on_trial: bench.generations.trial_left().is_some(),
             started_s,
+            tallied: Tallied::of(counters.iter().map(|counters| &counters.tallies)),
+            changes: bench.seen.seen(),
+            certificates: bench.certificates.ends(),
+            log_lines_dropped: observe::log_lines_dropped(),
+            hep: captured
+                .as_ref()
+                .map(HepCounters::totals)
+                .unwrap_or_default(),
+            process: Process::current(),
         })
     }
 
@@ -491,6 +517,9 @@ impl ServerHandle {
         for thread in self.threads.drain(..) {
             // A worker that panicked has said so, and has been reported when it ended.
             let _ = thread.join();
+        }
+        if let Some(end) = self.capture_end.take() {
+            end.join();
         }
         // The workers have drained: nobody needs a name any more, or watches.
         self.order(Order::Stop);
@@ -568,7 +597,7 @@ impl ServerHandle {
             .enable_time()
             .build()?;
         let config = shared.config;
-        let counters = Arc::new(Counters::new());
+        let counters = Arc::new(Counters::new(Arc::clone(&self.roster)));
         let worker = Worker {
             store: Arc::clone(&self.store),
             counters: Arc::clone(&counters),
@@ -577,6 +606,7 @@ impl ServerHandle {
             feed: shared.feed.clone(),
             orders: orders.clone(),
             drain_timeout: config.drain_timeout,
+            capture: shared.capture.clone(),
         };
         let mut tasks = Tasks::default();
         let number = post.number();
@@ -616,8 +646,10 @@ impl ServerHandle {
                 (Mode::Redirect, Bound::Datagrams(socket)) => tasks.datagrams.push(ListenerTask {
                     listener: UdpListener::new(socket)?,
                     name: listener.name.as_str().into(),
+                    local,
                     engine: redirect(listener.stateful),
                     worker: worker.clone(),
+                    told: (0, 0),
                 }),
                 (Mode::Redirect, Bound::Streams(socket)) => {
                     // One listener, which answers only: nobody looks for its connections.
@@ -643,6 +675,7 @@ impl ServerHandle {
             unanswered: shared.unanswered.clone(),
             locations: Arc::clone(&shared.locations),
             worker,
+            told: (0, 0),
         });
         let ended = Arc::clone(&self.ended);
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
@@ -691,6 +724,8 @@ struct Shared<'c> {
     locations: Published,
     /// Where calls are told of.
     feed: Option<Feed>,
+    /// Where copies go.
+    capture: Option<Capture>,
 }
 
 impl Shared<'_> {

@@ -23,12 +23,15 @@ use self::alarm::Alarm;
 use self::owner::Whose;
 use self::pace::{GATHER, Pace};
 use self::provision::Provision;
+use super::capturing;
 use super::locating::Published;
 use super::post::{Handed, Post};
 use super::worker::{Order, Worker};
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX, ROUTES_MAX};
 use crate::observe::{self, FeedEvent, ProxiedCallLine};
-use crate::proxy::{DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxyEvent};
+use crate::proxy::{
+    DropReason, Engine, Flow, FlowTransport, Input, Now, Output, ProxiedCall, ProxyEvent,
+};
 use crate::routing::Snapshot;
 use crate::system::ReceiveRoom;
 use crate::transport::Connections;
@@ -42,6 +45,8 @@ pub(super) struct ProxyTask {
     pub(super) unanswered: Unanswered,
     pub(super) locations: Published,
     pub(super) worker: Worker,
+    /// What the counters were last told of transactions.
+    pub(super) told: (usize, usize),
 }
 
 /// A queue is empty when nothing has come out of it for so long.
@@ -60,6 +65,8 @@ struct Work {
     hang_ups: Vec<Flow>,
     pace: Pace,
     provision: Provision,
+    /// Whether a call of this round was timed.
+    is_timed: bool,
 }
 
 impl ProxyTask {
@@ -132,7 +139,11 @@ impl ProxyTask {
             self.tell(now, event);
         }
         work.pace.note(now.instant, taken);
-        work.provision.look_after(self.engine.in_progress());
+        let standing = (self.engine.in_progress(), self.engine.unanswered());
+        self.worker.counters.in_progress(self.told, standing);
+        self.told = standing;
+        work.provision.look_after(standing.0);
+        work.is_timed = false;
         taken
     }
 
@@ -202,7 +213,22 @@ impl ProxyTask {
         snapshot: &Snapshot,
         work: &mut Work,
     ) {
-        self.handle(now, Input::Received { flow, bytes }, snapshot, work);
+        if let Some(capture) = &self.worker.capture {
+            capture.received(now.wall, &flow, bytes);
+        }
+        let input = Input::Received { flow, bytes };
+        if work.is_timed || !bytes.starts_with(b"INVITE ") {
+            return self.handle(now, input, snapshot, work);
+        }
+        // One a round: a look at the clock costs more than all other counting.
+        let (began, before) = (Instant::now(), self.engine.in_progress());
+        self.handle(now, input, snapshot, work);
+        // One that came again began nothing.
+        work.is_timed = self.engine.in_progress() > before;
+        if work.is_timed {
+            let took = began.elapsed();
+            self.worker.counters.tallies.decision_took(took);
+        }
     }
 
     /// Has the engine take one input. A defect met by one datagram must not end the calls of
@@ -229,6 +255,11 @@ impl ProxyTask {
                 return;
             }
             let mut letters = std::mem::take(&mut work.letters);
+            if let Some(capture) = &self.worker.capture {
+                for (flow, bytes) in &letters {
+                    capture.sent(now.wall, flow, || bytes.clone());
+                }
+            }
             for (place, door) in self.doors.iter().enumerate() {
                 door.send(place, &letters, &self.worker.counters, &mut work.refused)
                     .await;
@@ -248,19 +279,28 @@ impl ProxyTask {
         work.letters.clear();
     }
 
+    /// Writes the line of a call, for the log and the capture server.
+    fn tell_call(&self, call: &ProxiedCall) {
+        let door = self.doors.get(usize::from(call.listener));
+        let line = ProxiedCallLine {
+            call,
+            listener: door.map_or("", |door| &door.name),
+            mask: self.worker.calls.mask,
+        };
+        self.worker.calls.proxied(&line);
+        if let Some(door) = door {
+            let flow = door.flow(call.listener, call.source);
+            capturing::ended(self.worker.capture.as_ref(), &flow, &line);
+        }
+    }
+
     /// Counts and logs what happened.
     fn tell(&self, now: Now, event: ProxyEvent) {
         self.worker.counters.proxied(&event);
         match event {
             ProxyEvent::Call(call) => {
-                if self.worker.calls.enabled {
-                    let door = self.doors.get(usize::from(call.listener));
-                    ProxiedCallLine {
-                        call: &call,
-                        listener: door.map_or("", |door| &door.name),
-                        mask: self.worker.calls.mask,
-                    }
-                    .log(self.worker.calls.format);
+                if self.worker.tells_calls() {
+                    self.tell_call(&call);
                 }
                 if let Some(feed) = &self.worker.feed {
                     feed.tell(FeedEvent::Proxied(call));

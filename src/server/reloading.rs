@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use super::turns::Turns;
 use crate::api::{EventKind, Events};
 use crate::generations::{Asked, Denied, Generations};
 use crate::limits::{CHANGES_WAITING_MAX, RELOAD_DIAGNOSTICS_LOGGED_MAX};
-use crate::observe::{Counters, ShellWord};
+use crate::observe::{self, ChangeResult, Counters, ShellWord};
 use crate::system;
 use crate::tables::Reload;
 use crate::tables::diagnostic::{Report, Severity};
@@ -49,6 +49,8 @@ pub(super) struct Bench {
     pub(super) turns: Turns,
     /// Where it is told what happens.
     pub(super) events: Events,
+    /// How changes went so far.
+    pub(super) seen: Arc<observe::Changes>,
 }
 
 impl Changes {
@@ -131,8 +133,12 @@ impl Bench {
         change: impl FnOnce(&Generations, &Asked) -> Result<Reload, Denied> + Send,
     ) -> Changed {
         service::reloading();
+        let began = Instant::now();
         let outcome = self.turns.give_way(|| change(&self.generations, asked));
         let changed = Changed::new(&self.generations, outcome);
+        let now_s = jiff::Timestamp::now().as_second();
+        self.seen
+            .note(result(&changed.outcome), began.elapsed(), now_s);
         // Before the line: who has read it may ask for the status.
         self.last.note(&asked.by, changed.refused());
         log(verb, &changed.outcome, asked, &self.generations);
@@ -175,6 +181,15 @@ impl Bench {
             let data = json!({"verb": verb, "by": by, "message": message, "why": why});
             self.events.tell(EventKind::Refused, data);
         }
+    }
+}
+
+const fn result(outcome: &Result<Reload, Denied>) -> ChangeResult {
+    match outcome {
+        Ok(Reload::Swapped { .. }) => ChangeResult::Made,
+        Ok(Reload::Unchanged { .. }) => ChangeResult::Unchanged,
+        Ok(Reload::Refused { .. }) => ChangeResult::Refused,
+        Ok(Reload::NotMade { .. }) | Err(_) => ChangeResult::Failed,
     }
 }
 

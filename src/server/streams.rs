@@ -114,11 +114,15 @@ impl StreamTask {
             asked: Some(flow.local.ip()),
             listener: &name,
         };
+        if let Some(capture) = &self.worker.capture {
+            capture.received(now.wall, flow, bytes);
+        }
         // A defect met by one message must not end the calls of everybody else. The engine
         // empties its buffers at the start of each call, so none is left behind.
         let handle = || self.engine.handle_frame(now, &datagram, snapshot, page);
         let fate =
             catch_unwind(AssertUnwindSafe(handle)).unwrap_or(Fate::Dropped(DropReason::Defect));
+        let took = now.instant.elapsed();
         match fate {
             Fate::Answer {
                 status,
@@ -127,16 +131,20 @@ impl StreamTask {
                 ..
             } => {
                 let answer_bytes = Bytes::copy_from_slice(page);
+                if let Some(capture) = &self.worker.capture {
+                    capture.sent(now.wall, flow, || answer_bytes.clone());
+                }
                 match self.connections.send(flow, answer_bytes) {
                     Ok(()) => {}
                     Err(NotTaken::Gone(answer)) => self.answer_elsewhere(flow, answer),
                     Err(_) => self.worker.counters.send_error(),
                 }
                 let (counters, errors) = (&self.worker.counters, &self.worker.errors);
-                let answered = (status, method);
-                let call = note_answer(counters, errors, now, answered, answer, flow.peer);
+                let (decided, answered) = ((now, &*snapshot.table), (status, method));
+                let call = note_answer(counters, errors, decided, answered, answer, flow.peer);
                 if let Some(event) = call {
-                    let how = (snapshot, flow.transport.as_str(), now.instant.elapsed());
+                    counters.tallies.decision_took(took);
+                    let how = (snapshot, flow, now.instant.elapsed());
                     self.worker.tell_redirect(&event, how, bytes);
                 }
             }

@@ -1,23 +1,27 @@
 //! One listener on one worker: receive, handle, answer, sleep until the next timer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
+use super::capturing;
+use crate::hep::Capture;
 use crate::limits::{DATAGRAM_BATCH_MAX, DRAIN_BATCHES_MAX};
 use crate::observe::{
     AnsweredBy, CallLine, CallLog, Counters, DecidedCall, Feed, FeedEvent, PeerErrors,
 };
 use crate::proxy::{
-    Answer, CallEvent, Datagram, DropReason, Fate, MethodKind, Now, RedirectServer,
+    Answer, CallEvent, Datagram, DropReason, Fate, Flow, FlowTransport, MethodKind, Now,
+    RedirectServer,
 };
-use crate::routing::Snapshot;
+use crate::routing::{RoutingTable, Snapshot};
 use crate::sip::StatusCode;
 use crate::system::ReceiveRoom;
 use crate::tables::TableStore;
@@ -45,40 +49,51 @@ pub(super) struct Worker {
     pub(super) feed: Option<Feed>,
     pub(super) orders: watch::Receiver<Order>,
     pub(super) drain_timeout: Duration,
+    /// Where copies of messages and decisions go.
+    pub(super) capture: Option<Capture>,
 }
 
 /// What a listener needs to serve.
 pub(super) struct ListenerTask {
     pub(super) listener: UdpListener,
     pub(super) name: Arc<str>,
+    /// Its address, as the socket has it.
+    pub(super) local: SocketAddr,
     pub(super) engine: RedirectServer,
     pub(super) worker: Worker,
+    /// What the counters were last told of transactions.
+    pub(super) told: (usize, usize),
 }
 
 /// A queue is empty when nothing has come out of it for so long.
 const QUIET: Duration = Duration::from_millis(10);
 
 impl Worker {
-    /// Whether anybody is told of a decided call.
-    pub(super) const fn tells_calls(&self) -> bool {
-        self.calls.enabled || self.feed.is_some()
+    /// Whether anybody is told of a decided call: the log, who follows calls, or a capture
+    /// server.
+    pub(super) fn tells_calls(&self) -> bool {
+        let capture = self.capture.as_ref();
+        let is_captured = capture.is_some_and(Capture::takes_decisions);
+        self.calls.enabled || self.feed.is_some() || is_captured
     }
 
     /// Tells of a call that a redirect server has answered; `invite` is what asked.
     pub(super) fn tell_redirect(
         &self,
         event: &CallEvent<'_>,
-        (snapshot, transport, took): (&Snapshot, &'static str, Duration),
+        (snapshot, flow, took): (&Snapshot, &Flow, Duration),
         invite: &[u8],
     ) {
-        self.calls.line(&CallLine {
+        let line = CallLine {
             event,
             table: &snapshot.table,
             took,
             mask: self.calls.mask,
-        });
+        };
+        self.calls.line(&line);
+        capturing::decided(self.capture.as_ref(), flow, &line);
         if let Some(feed) = &self.feed {
-            let by = (AnsweredBy::Redirect, transport);
+            let by = (AnsweredBy::Redirect, flow.transport.as_str());
             let call = DecidedCall::of(event, &snapshot.table, by, invite);
             feed.tell(FeedEvent::Decided(call));
         }
@@ -121,6 +136,9 @@ impl ListenerTask {
             () = at(due) => {}
         }
         self.run_timers(outbox).await;
+        let awaiting = (self.engine.awaiting_ack(), 0);
+        (self.worker.counters).in_progress(self.told, awaiting);
+        self.told = awaiting;
     }
 
     /// Takes what is queued, at most one batch, with one snapshot of the table, and
@@ -139,7 +157,7 @@ impl ListenerTask {
             wall: Timestamp::now(),
         };
         let (snapshot, name) = (self.worker.store.snapshot(), Arc::clone(&self.name));
-        let (mut taken, mut calls) = (0, ArrayVec::<_, DATAGRAM_BATCH_MAX>::new());
+        let mut taken = 0;
         let datagrams: ArrayVec<_, DATAGRAM_BATCH_MAX> = room
             .iter()
             .map(|received| Datagram {
@@ -150,18 +168,27 @@ impl ListenerTask {
             })
             .collect();
         self.engine.foresee(&datagrams, &snapshot);
+        let mut calls = ArrayVec::<_, DATAGRAM_BATCH_MAX>::new();
+        // One a batch is timed: a look at the clock costs more than all other counting.
+        let mut timed = Some(Instant::now());
         for datagram in &datagrams {
             taken += 1;
-            if let Some(event) = self.datagram(now, datagram, &snapshot, outbox)
-                && self.worker.tells_calls()
-            {
-                let _ = calls.try_push((event, datagram.bytes));
+            let event = self.datagram(now, datagram, &snapshot, outbox);
+            let began = timed.take();
+            let Some(event) = event else { continue };
+            if let Some(began) = began {
+                let took = began.elapsed();
+                self.worker.counters.tallies.decision_took(took);
+            }
+            if self.worker.tells_calls() {
+                let _ = calls.try_push((event, datagram));
             }
         }
         self.send(outbox).await;
         let took = now.instant.elapsed();
-        for (event, invite) in &calls {
-            (self.worker).tell_redirect(event, (&snapshot, "udp", took), invite);
+        for (event, datagram) in &calls {
+            let flow = flow(self.local, datagram.source, datagram.asked);
+            (self.worker).tell_redirect(event, (&snapshot, &flow, took), datagram.bytes);
         }
         taken
     }
@@ -176,6 +203,10 @@ impl ListenerTask {
         outbox: &mut Outbox,
     ) -> Option<CallEvent<'a>> {
         let page = outbox.page()?;
+        let flow = flow(self.local, datagram.source, datagram.asked);
+        if let Some(capture) = &self.worker.capture {
+            capture.received(now.wall, &flow, datagram.bytes);
+        }
         // A defect met by one datagram must not end the calls of everybody else. The
         // engine empties its buffers at the start of each call, so none is left behind.
         let handle = || self.engine.handle(now, datagram, snapshot, page);
@@ -192,17 +223,19 @@ impl ListenerTask {
                 method,
                 answer,
             } => {
+                copy_sent(&self.worker, now.wall, (&flow, to), page);
                 outbox.post(to, datagram.asked);
                 return note_answer(
                     &self.worker.counters,
                     errors,
-                    now,
+                    (now, &snapshot.table),
                     (status, method),
                     answer,
                     source,
                 );
             }
             Fate::Repeat(path) => {
+                copy_sent(&self.worker, now.wall, (&flow, path.to), page);
                 outbox.post(path.to, path.from);
                 self.worker.counters.repeat();
             }
@@ -222,6 +255,10 @@ impl ListenerTask {
             let Some(path) = self.engine.poll_timer(now, page) else {
                 break;
             };
+            if self.worker.capture.is_some() {
+                let flow = flow(self.local, path.to, path.from);
+                copy_sent(&self.worker, Timestamp::now(), (&flow, path.to), page);
+            }
             outbox.post(path.to, path.from);
             self.worker.counters.repeat();
         }
@@ -256,19 +293,40 @@ impl ListenerTask {
     }
 }
 
+/// The way of a datagram of this peer, which asked this address of ours.
+fn flow(local: SocketAddr, peer: SocketAddr, asked: Option<IpAddr>) -> Flow {
+    Flow {
+        listener: 0,
+        transport: FlowTransport::Udp,
+        local: SocketAddr::new(asked.unwrap_or(local.ip()), local.port()),
+        peer,
+    }
+}
+
+/// An answer leaves the way its request came, to this address.
+fn copy_sent(worker: &Worker, at: Timestamp, (flow, to): (&Flow, SocketAddr), answer: &[u8]) {
+    if let Some(capture) = &worker.capture {
+        let flow = Flow { peer: to, ..*flow };
+        capture.sent(at, &flow, || Bytes::copy_from_slice(answer));
+    }
+}
+
 /// Counts an answer and tells of a refusal. The call, if it answers one.
 pub(super) fn note_answer<'a>(
     counters: &Counters,
     errors: &PeerErrors,
-    now: Now,
+    (now, table): (Now, &RoutingTable),
     (status, method): (StatusCode, MethodKind),
     answer: Answer<'a>,
     source: SocketAddr,
 ) -> Option<CallEvent<'a>> {
     counters.request(method);
-    counters.reply(status.code());
+    counters.reply(method, status.code());
     match answer {
-        Answer::Call(event) => return Some(event),
+        Answer::Call(event) => {
+            counters.tallies.call(&event, table);
+            return Some(event);
+        }
         Answer::Refused(refused) => {
             counters.refusal(refused.why);
             errors.refused(now.instant, refused, status.code(), method, source);

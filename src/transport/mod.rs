@@ -12,6 +12,7 @@ mod ended;
 mod gate;
 mod listener;
 mod outbox;
+mod outlet;
 pub mod resolver;
 mod shared_port;
 pub mod tcp;
@@ -25,6 +26,7 @@ pub use ended::Ended;
 pub use gate::{Gate, Pass};
 pub use listener::{UdpListener, Unsent};
 pub use outbox::Outbox;
+pub use outlet::{Outlet, OutletOver, OutletTo};
 pub use tls::{
     Authority, CertificateFacts, Clients, ListenerTls, PeerTls, TlsFileError, TlsListener, TlsPeers,
 };

@@ -11,7 +11,7 @@ pub use files::TlsFileError;
 pub use peers::{Authority, PeerTls, TlsPeers};
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -22,8 +22,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, OtherError,
+    ServerConfig, SignatureScheme,
 };
 
 use super::Ended;
@@ -59,7 +59,14 @@ pub enum Clients {
 #[derive(Debug)]
 pub struct TlsListener {
     files: ListenerTls,
-    current: ArcSwap<ServerConfig>,
+    current: ArcSwap<Shown>,
+}
+
+/// What is shown now.
+#[derive(Debug)]
+struct Shown {
+    config: Arc<ServerConfig>,
+    valid_until_s: Option<i64>,
 }
 
 impl TlsListener {
@@ -68,7 +75,7 @@ impl TlsListener {
     /// # Errors
     /// The first file that cannot be used.
     pub fn open(files: ListenerTls) -> Result<Self, TlsFileError> {
-        let current = ArcSwap::from_pointee(server_config(&files)?);
+        let current = ArcSwap::from_pointee(shown(&files)?);
         Ok(Self { files, current })
     }
 
@@ -78,18 +85,26 @@ impl TlsListener {
     /// # Errors
     /// The first file that cannot be used; all stays as it was.
     pub fn reload(&self) -> Result<(), TlsFileError> {
-        self.current.store(Arc::new(server_config(&self.files)?));
+        self.current.store(Arc::new(shown(&self.files)?));
         Ok(())
     }
 
     /// What the next handshake uses.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load_full())
+        TlsAcceptor::from(Arc::clone(&self.current.load().config))
+    }
+
+    /// The file of the certificate that is shown now, and the first second since 1970 in
+    /// which it, or one of its chain, is not valid any more.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<(PathBuf, i64)> {
+        let valid_until_s = self.current.load().valid_until_s?;
+        Some((self.files.certificate.clone(), valid_until_s))
     }
 }
 
-fn server_config(files: &ListenerTls) -> Result<ServerConfig, TlsFileError> {
+fn shown(files: &ListenerTls) -> Result<Shown, TlsFileError> {
     let provider = provider();
     let unusable = |error: Error| TlsFileError::new(&files.certificate, explained(&error));
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -119,7 +134,26 @@ fn server_config(files: &ListenerTls) -> Result<ServerConfig, TlsFileError> {
         }
     };
     let (chain, key) = files::identity(&files.certificate, &files.key)?;
-    builder.with_single_cert(chain, key).map_err(unusable)
+    let valid_until_s = files::valid_until_s(&chain);
+    let config = builder.with_single_cert(chain, key).map_err(unusable)?;
+    Ok(Shown {
+        config: Arc::new(config),
+        valid_until_s,
+    })
+}
+
+/// What is believed of who takes what we tell: any certificate of these CAs that is for its
+/// name.
+pub(super) fn client(authority: &Authority) -> Result<Arc<ClientConfig>, TlsFileError> {
+    let (roots, path) = match authority {
+        Authority::System => (files::system_authorities()?, Path::new("the system")),
+        Authority::File(path) => (files::authorities(path)?, path.as_path()),
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsFileError::new(path, explained(&error)))?;
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 /// The cryptography of all TLS here.

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod metrics;
+mod observability;
 mod page;
 mod same_decision;
 

@@ -41,6 +41,30 @@ impl Daemon {
         daemon
     }
 
+    /// Runs it with its log somewhere else: these are its lines.
+    pub(crate) fn run_heard(folder: TempDir, config: &str, lines: Receiver<String>) -> Self {
+        let process = Self::command(folder.path(), config).spawn().unwrap();
+        let mut daemon = Self {
+            process,
+            folder,
+            lines,
+            address: "127.0.0.1:1".parse().unwrap(),
+        };
+        daemon.address = address_in(&daemon.line_with("listening on "));
+        daemon
+    }
+
+    /// The lines of the log up to one that holds `text`.
+    pub(crate) fn lines_up_to(&self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            lines.push(self.line_with(""));
+            if lines.last().is_some_and(|line| line.contains(text)) {
+                return lines;
+            }
+        }
+    }
+
     /// Runs it again as it was.
     pub(crate) fn start_again(&mut self) {
         self.process = Self::on(self.folder.path()).spawn().unwrap();
@@ -75,7 +99,7 @@ impl Daemon {
         Self::command(folder, &redirect(more)).spawn().unwrap()
     }
 
-    fn command(folder: &Path, config: &str) -> Command {
+    pub(crate) fn command(folder: &Path, config: &str) -> Command {
         let place = folder.join("config");
         fs::create_dir_all(&place).unwrap();
         write(&place, "trunkline.toml", config);
@@ -280,7 +304,7 @@ fn a_moved_log_file_is_opened_anew() {
     assert_eq!(process.wait().unwrap().code(), Some(0));
 }
 
-fn signal(process: &Child, name: &str) {
+pub(crate) fn signal(process: &Child, name: &str) {
     let id = process.id().to_string();
     let told = Command::new("kill")
         .args(["-s", name, &id])

@@ -29,8 +29,7 @@ fn begins(phone: &Phone, invite: &str) {
 
 #[test]
 fn a_large_invite_goes_by_tcp() {
-    let (udp, unwanted) = (Trunk::new(), Trunk::new());
-    let tcp = TcpTrunk::bound(udp.address());
+    let ((udp, tcp), unwanted) = (TcpTrunk::beside_udp(), Trunk::new());
     let rig = before(&udp, &unwanted);
     let phone = Phone::new(udp_of(&rig));
     begins(&phone, &large(&phone, "l1"));
@@ -75,8 +74,7 @@ fn a_trunk_without_tcp_gets_its_large_invites_over_udp() {
 /// A trunk of which nothing is said gets everything over UDP, whatever its size.
 #[test]
 fn nobody_is_asked_for_tcp_who_was_not_said_to_have_it() {
-    let udp = Trunk::new();
-    let tcp = TcpTrunk::bound(udp.address());
+    let (udp, tcp) = TcpTrunk::beside_udp();
     let rig = bridge_with(&trunks_toml(&[udp.address()]), 1);
     let phone = Phone::new(udp_of(&rig));
     begins(&phone, &large(&phone, "n1"));

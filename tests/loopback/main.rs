@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
 mod ca;
+mod capture;
 mod control;
 mod daemon;
 mod large;
+mod logs;
+mod metrics;
 mod moving_on;
 mod names;
 mod other_connection;

@@ -20,11 +20,13 @@ impl Trunk {
     }
 
     pub(crate) fn bound(address: &str) -> Self {
-        let socket = UdpSocket::bind(address).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        Self { socket }
+        Self::try_bound(address.parse().unwrap()).unwrap()
+    }
+
+    pub(crate) fn try_bound(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = UdpSocket::bind(address)?;
+        socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Self { socket })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

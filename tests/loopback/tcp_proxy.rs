@@ -29,11 +29,20 @@ pub(crate) struct Arrived {
 
 impl TcpTrunk {
     pub(crate) fn new() -> Self {
-        Self::bound("127.0.0.1:0".parse().unwrap())
+        Self::at(TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
-    pub(crate) fn bound(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+    /// One of each at the same port, which nobody else has.
+    pub(crate) fn beside_udp() -> (Trunk, Self) {
+        let both = (0..100).find_map(|_| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let udp = Trunk::try_bound(listener.local_addr().unwrap()).ok()?;
+            Some((udp, Self::at(listener)))
+        });
+        both.expect("a port free of both")
+    }
+
+    fn at(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let (tell, arrived) = channel();
         // Ends with the process; a connection's thread with its connection.

@@ -9,6 +9,8 @@ pub(super) struct Contexts {
     places: Vec<Option<Box<ResponseContext>>>,
     free: Vec<u32>,
     serials: u64,
+    /// How many of those that are not in hand have no final answer.
+    unanswered: usize,
     /// Taken or reserved, and neither put back nor freed.
     in_hand: Option<u32>,
 }
@@ -33,8 +35,9 @@ impl Contexts {
     /// Takes the context out to work on it; it must be put back, or its place freed.
     pub(super) fn take(&mut self, place: u32) -> Option<Box<ResponseContext>> {
         let context = self.places.get_mut(index(place))?.take();
-        if context.is_some() {
+        if let Some(context) = &context {
             self.in_hand = Some(place);
+            self.unanswered -= usize::from(context.answered.is_none());
         }
         context
     }
@@ -52,6 +55,7 @@ impl Contexts {
     pub(super) fn put(&mut self, place: u32, context: Box<ResponseContext>) {
         self.in_hand = None;
         if let Some(kept) = self.places.get_mut(index(place)) {
+            self.unanswered += usize::from(context.answered.is_none());
             *kept = Some(context);
         }
     }
@@ -75,9 +79,9 @@ impl Contexts {
         self.places.len() - self.free.len()
     }
 
-    pub(super) fn unanswered(&self) -> usize {
-        let kept = self.places.iter().flatten();
-        kept.filter(|context| context.answered.is_none()).count()
+    /// Those without a final answer, while none is in hand.
+    pub(super) const fn unanswered(&self) -> usize {
+        self.unanswered
     }
 }
 

@@ -55,7 +55,7 @@ fn matches(map: &DidMap, number: &Number) -> Vec<(Match<Did>, u32)> {
 fn naive(rows: &[Listed], number: &Number) -> Vec<(Match<Did>, u32)> {
     let fits = |row: &Listed| {
         let rest = number.as_bytes().strip_prefix(row.prefix.as_bytes())?;
-        row.remaining.allows(rest.len()).then_some((
+        row.remaining.allows(rest).then_some((
             Match {
                 length: row.prefix.len() as u8,
                 remaining: row.remaining,

@@ -195,7 +195,7 @@ mod tests {
                 let number = number(&text(value));
                 let covering = shown.iter().filter(|(prefix, remaining)| {
                     let rest = number.as_bytes().strip_prefix(prefix.as_bytes());
-                    rest.is_some_and(|rest| remaining.allows(rest.len()))
+                    rest.is_some_and(|rest| remaining.allows(rest))
                 });
                 let in_range = (low..=high).contains(&value);
                 prop_assert_eq!(covering.count(), usize::from(in_range), "{}", number);

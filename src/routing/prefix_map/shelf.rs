@@ -149,9 +149,10 @@ impl<K: Key, V: Copy> Shelf<K, V> {
             + index
     }
 
-    /// The entries that fit a number of `length` symbols whose first ones are `number`,
-    /// from the longest prefix to the shortest.
-    pub(super) fn matches(&self, number: K, length: usize) -> impl Iterator<Item = Match<V>> {
+    /// The entries that fit a number of `length` symbols, packed, from the longest prefix to
+    /// the shortest.
+    pub(super) fn matches(&self, packed: u128, length: usize) -> impl Iterator<Item = Match<V>> {
+        let number = K::of(packed);
         self.chain(number).filter_map(move |at| {
             let key = *self.keys.get(at)?;
             let key_length = key.length();
@@ -159,13 +160,18 @@ impl<K: Key, V: Copy> Shelf<K, V> {
                 return None;
             }
             let remaining = self.links.get(at)?.remaining();
-            remaining
-                .allows(length.checked_sub(key_length)?)
-                .then_some(Match {
-                    length: key_length as u8,
-                    remaining,
-                    value: *self.values.get(at)?,
-                })
+            let rest = length.checked_sub(key_length)?;
+            let fits = match remaining {
+                Remaining::Any => true,
+                Remaining::Exactly(wanted) => {
+                    usize::from(wanted) == rest && ends_in_digits(packed, length, rest)
+                }
+            };
+            fits.then_some(Match {
+                length: key_length as u8,
+                remaining,
+                value: *self.values.get(at)?,
+            })
         })
     }
 
@@ -200,6 +206,16 @@ impl<K: Key, V: Copy> Shelf<K, V> {
         }
         last_in_block(&self.keys, block, number)
     }
+}
+
+/// Whether the last `digits` symbols of a packed number of `length` symbols are digits: their
+/// codes, unlike those of `#`, `*` and `+`, are 4 and more.
+fn ends_in_digits(packed: u128, length: usize, digits: usize) -> bool {
+    const ONES: u128 = u128::MAX / 0xF;
+    let symbols = u128::SYMBOLS - length.min(u128::SYMBOLS);
+    let number = packed.checked_shr(4 * symbols as u32).unwrap_or(0);
+    let places = ONES & !u128::MAX.checked_shl(4 * digits as u32).unwrap_or(0);
+    (number >> 2 | number >> 3) & places == places
 }
 
 /// The index of the last key in this block that is not greater than `number`.

@@ -6,12 +6,14 @@ use std::time::Duration;
 use tokio_postgres::config::Host;
 use toml::{Table, Value};
 
-use super::{ApiConfig, Config, HttpConfig, ListenerConfig, Mode, RecordsConfig};
-use crate::observe::{LogFormat, MaskNumbers};
+use super::hep::{DECISION, SIP};
+use super::log::{FACILITIES, FORMATS};
+use super::{ApiConfig, Config, HepConfig, HttpConfig, ListenerConfig, Mode, RecordsConfig};
+use crate::observe::{LogSettings, MaskNumbers, SyslogSettings};
 use crate::records::{
     FileSettings, Format, PostgresSettings, PostgresTls, SinkSettings, Target, WhenFull,
 };
-use crate::transport::{Authority, Clients, ListenerTls, PeerTls};
+use crate::transport::{Authority, Clients, ListenerTls, OutletOver, OutletTo, PeerTls};
 
 /// What stands for the hash of an account's secret: who reads a configuration that was passed on
 /// has nothing to try secrets against.
@@ -43,6 +45,7 @@ impl Config {
             metrics_tls,
             api: admin,
             records,
+            hep,
         } = self;
         let mut root = Entries::default();
         root.put("tables", path(tables));
@@ -79,14 +82,11 @@ impl Config {
             root.section("dns", |table| table.put("servers", texts(dns_servers)));
         }
         root.section("records", |table| call_records(records, table));
+        if let Some(hep) = hep {
+            root.section("hep", |table| capture(hep, table));
+        }
         root.section("log", |table| {
-            let format = match log.format {
-                LogFormat::Text => "text",
-                LogFormat::Json => "json",
-            };
-            table.put("format", format);
-            table.put("level", log.level.to_string());
-            table.maybe("file", log.file.as_deref().map(path));
+            log_lines(log, table);
             table.put("decisions", *log_decisions);
         });
         root.section("privacy", |table| {
@@ -196,11 +196,7 @@ fn tls_peer(peer: &PeerTls) -> Value {
     };
     table.put("address", address);
     table.put("name", &*name.to_str());
-    let believed = match authority {
-        Authority::System => Value::from("system"),
-        Authority::File(file) => path(file),
-    };
-    table.put("ca", believed);
+    table.put("ca", believed(authority));
     if let Some((certificate, key)) = own {
         table.put("certificate", path(certificate));
         table.put("key", path(key));
@@ -319,6 +315,76 @@ fn way_to(database: &tokio_postgres::Config) -> String {
         .filter_map(word)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+fn capture(hep: &HepConfig, table: &mut Entries) {
+    let HepConfig {
+        to,
+        capture_id,
+        password_file,
+        taken,
+    } = hep;
+    outlet(to, table);
+    table.put("capture_id", i64::from(*capture_id));
+    table.maybe("password_file", password_file.as_deref().map(path));
+    let kinds = [(SIP, taken.sip), (DECISION, taken.decisions)];
+    let copied = kinds.iter().filter_map(|(kind, is)| is.then_some(*kind));
+    table.put("what", copied.collect::<Vec<_>>());
+}
+
+fn log_lines(log: &LogSettings, table: &mut Entries) {
+    let LogSettings {
+        format,
+        level,
+        file,
+        mask: _,
+        journal,
+        syslog,
+    } = log;
+    table.maybe("format", word(&FORMATS, format));
+    table.put("level", level.to_string());
+    table.maybe("file", file.as_deref().map(path));
+    table.maybe("journal_socket", journal.as_deref().map(path));
+    if let Some(SyslogSettings {
+        to,
+        facility,
+        enterprise,
+    }) = syslog
+    {
+        table.section("syslog", |table| {
+            outlet(to, table);
+            table.maybe("facility", word(&FACILITIES, facility));
+            table.put("enterprise", i64::from(*enterprise));
+        });
+    }
+}
+
+/// A machine that takes logs or copies.
+fn outlet(OutletTo { address, over }: &OutletTo, table: &mut Entries) {
+    table.put("address", address.to_string());
+    let transport = match over {
+        OutletOver::Udp => "udp",
+        OutletOver::Tcp => "tcp",
+        OutletOver::Tls { name, authority } => {
+            table.put("name", &*name.to_str());
+            table.put("ca", believed(authority));
+            "tls"
+        }
+    };
+    table.put("transport", transport);
+}
+
+fn believed(authority: &Authority) -> Value {
+    match authority {
+        Authority::System => Value::from("system"),
+        Authority::File(file) => path(file),
+    }
+}
+
+/// The word of a value.
+fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> Option<&'static str> {
+    let known = words.iter().find(|(_, known)| known == value)?;
+    Some(known.0)
 }
 
 fn mask(mask: MaskNumbers) -> &'static str {
@@ -488,7 +554,31 @@ mask_numbers = "last4"
 "#;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("trunkline.toml");
-        for text in [smallest, full] {
+        let elsewhere = r#"
+[[listen]]
+address = "127.0.0.1:5060"
+transport = "udp"
+mode = "redirect"
+[hep]
+address = "127.0.0.1:9061"
+transport = "tls"
+name = "homer.example.net"
+ca = "ca.pem"
+capture_id = 7
+password_file = "word"
+what = ["decision"]
+[log]
+format = "syslog"
+[log.syslog]
+address = "127.0.0.1:514"
+transport = "tcp"
+facility = "local3"
+enterprise = 9
+"#;
+        let journal = "[[listen]]\naddress = \"127.0.0.1:5060\"\ntransport = \"udp\"\n\
+                       mode = \"redirect\"\n[log]\nformat = \"journald\"\n\
+                       journal_socket = \"journal\"\n";
+        for text in [smallest, full, elsewhere, journal] {
             fs::write(&file, format!("tables = \"t\"\n{text}")).unwrap();
             let config = Config::read(&file).unwrap();
             fs::write(&file, config.in_force().to_string()).unwrap();

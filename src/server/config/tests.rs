@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
+use tracing::level_filters::LevelFilter;
+
 use super::*;
+use crate::observe::LogFormat;
 use crate::records::{Format, PostgresTls, Target, WhenFull};
 use crate::transport::{Authority, Clients};
 

@@ -143,17 +143,21 @@ fn read_peer(
         ip,
         port,
         name: name?,
-        authority: match authority {
-            None => Authority::System,
-            Some(text) if text.value == "system" => Authority::System,
-            Some(text) => Authority::File(folder.join(text.value)),
-        },
+        authority: read_authority(authority, folder),
         own: certificate
             .zip(key)
             .map(|(certificate, key)| (folder.join(certificate.value), folder.join(key.value))),
         wildcards: wildcards.is_some_and(|(yes, _)| yes),
     };
     Some((peer, text))
+}
+
+/// Whose word is believed: a file, or `"system"`.
+pub(super) fn read_authority(ca: Option<Text>, folder: &Path) -> Authority {
+    match ca {
+        Some(text) if text.value != "system" => Authority::File(folder.join(text.value)),
+        _ => Authority::System,
+    }
 }
 
 /// `"203.0.113.7"`, `"203.0.113.7:5061"`, `"[2001:db8::7]:5061"`.
@@ -183,7 +187,7 @@ fn read_names(table: &Reader<'_>, texts: &[Text]) -> Vec<ServerName<'static>> {
     texts.iter().filter_map(read).collect()
 }
 
-fn read_name(table: &Reader<'_>, text: &Text) -> Option<ServerName<'static>> {
+pub(super) fn read_name(table: &Reader<'_>, text: &Text) -> Option<ServerName<'static>> {
     let name = ServerName::try_from(text.value.clone()).ok();
     if name.is_none() {
         let message = format!("{} is no name of a certificate", quoted(&text.value));

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::limits::DATAGRAM_BATCH_MAX;
 use crate::observe::Counters;
-use crate::proxy::Flow;
+use crate::proxy::{Flow, FlowTransport};
 use crate::system::{Letter, ReceiveRoom};
 use crate::transport::{UdpListener, Unsent};
 
@@ -46,6 +46,21 @@ impl Door {
             listener: None,
             name: name.into(),
             local,
+        }
+    }
+
+    /// The way of a call that came from this peer, by this door, the `listener`th.
+    pub(super) const fn flow(&self, listener: u16, peer: SocketAddr) -> Flow {
+        let transport = if self.listener.is_some() {
+            FlowTransport::Udp
+        } else {
+            FlowTransport::Tcp
+        };
+        Flow {
+            listener,
+            transport,
+            local: self.local,
+            peer,
         }
     }
 

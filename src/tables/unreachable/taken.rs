@@ -39,8 +39,8 @@ impl Item {
             Self::AnyAssigned => table.did(number).is_some(),
             Self::List(id) => is_listed(table, *id, number),
             Self::Patterns(patterns) => patterns.iter().any(|(prefix, remaining)| {
-                number.starts_with(prefix.as_bytes())
-                    && remaining.allows(number.len() - prefix.len())
+                let rest = number.as_bytes().strip_prefix(prefix.as_bytes());
+                rest.is_some_and(|rest| remaining.allows(rest))
             }),
         }
     }
@@ -102,14 +102,13 @@ impl Taken {
         }
         (1..=prefix.len()).find_map(|length| {
             let head = prefix.first(length)?;
+            let behind = prefix.as_bytes().get(length..)?;
             let same_length = match remaining {
-                Remaining::Any => None,
-                Remaining::Exactly(more) => {
-                    let more = u8::try_from(prefix.len() - length)
-                        .ok()?
-                        .checked_add(more)?;
+                Remaining::Exactly(more) if behind.iter().all(u8::is_ascii_digit) => {
+                    let more = u8::try_from(behind.len()).ok()?.checked_add(more)?;
                     self.patterns.get(&(head, Remaining::Exactly(more)))
                 }
+                Remaining::Any | Remaining::Exactly(_) => None,
             };
             same_length
                 .or_else(|| self.patterns.get(&(head, Remaining::Any)))

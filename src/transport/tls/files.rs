@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::{Error, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A file of certificates or keys that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,16 @@ pub(super) fn identity(
     let chain = certificates(certificate)?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsFileError::of_pem(key, e))?;
     Ok((chain, key))
+}
+
+/// The first second since 1970 in which one of a chain is not valid any more; `None` where
+/// none of them can be read.
+pub(super) fn valid_until_s(chain: &[CertificateDer<'_>]) -> Option<i64> {
+    let ends = chain.iter().filter_map(|certificate| {
+        let (_, read) = X509Certificate::from_der(certificate).ok()?;
+        Some(read.validity().not_after.timestamp().saturating_add(1))
+    });
+    ends.min()
 }
 
 /// The CAs of a file.

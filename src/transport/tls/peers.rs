@@ -68,6 +68,8 @@ struct Peer {
     name: ServerName<'static>,
     wildcards: bool,
     config: Arc<ClientConfig>,
+    /// The file of what is shown, and until when that is valid.
+    own_until: Option<(PathBuf, i64)>,
 }
 
 impl TlsPeers {
@@ -93,6 +95,16 @@ impl TlsPeers {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
+    }
+
+    /// The files of the certificates that are shown now, and the first second since 1970 in
+    /// which each is not valid any more.
+    #[must_use]
+    pub fn valid_until(&self) -> Vec<(PathBuf, i64)> {
+        let all = self.current.load();
+        (all.iter())
+            .filter_map(|peer| peer.own_until.clone())
+            .collect()
     }
 
     /// Whether a certificate, whose chain was checked, is for the name this address must have.
@@ -176,10 +188,12 @@ fn peer(files: &PeerTls) -> Result<Peer, TlsFileError> {
         .map_err(unusable)?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
+    let mut own_until = None;
     let config = match &files.own {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
             let (chain, key) = files::identity(certificate, key)?;
+            own_until = files::valid_until_s(&chain).map(|end| (certificate.clone(), end));
             builder
                 .with_client_auth_cert(chain, key)
                 .map_err(unusable)?
@@ -191,6 +205,7 @@ fn peer(files: &PeerTls) -> Result<Peer, TlsFileError> {
         name: files.name.clone(),
         wildcards: files.wildcards,
         config: Arc::new(config),
+        own_until,
     })
 }
 
