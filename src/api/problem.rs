@@ -1,5 +1,6 @@
 //! What is answered when something is wrong: RFC 9457.
 
+use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use crate::control::{Finding, Refused};
 use crate::generations::{Denied, Generations};
+use crate::http::Nowhere;
 use crate::tables::{Diagnostic, Report};
 
 /// A refusal, as `application/problem+json`.
@@ -183,14 +185,18 @@ impl IntoResponse for Problem {
     }
 }
 
-pub(super) async fn no_such_resource() -> Problem {
+pub(super) async fn no_such_resource() -> (Extension<Nowhere>, Problem) {
     let detail = "GET /api/v1/openapi.json says what there is";
-    Problem::not_found("no_resource", detail)
+    (
+        Extension(Nowhere),
+        Problem::not_found("no_resource", detail),
+    )
 }
 
-pub(super) async fn no_such_method() -> Problem {
+pub(super) async fn no_such_method() -> (Extension<Nowhere>, Problem) {
     let title = "The resource has no such method";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_method", title, "")
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_method", title, "");
+    (Extension(Nowhere), problem)
 }
 
 /// A finding of `check`, as it is told.

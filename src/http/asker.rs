@@ -66,7 +66,10 @@ pub(super) async fn admit(
     request.extensions_mut().insert(asker);
     match timeout(BODY_TIME, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::too_slow().into_response(),
+        Err(_) => {
+            desk.count(HttpOutcome::TooSlow);
+            Problem::too_slow().into_response()
+        }
     }
 }
 

@@ -20,8 +20,9 @@ mod text;
 pub use account::{Account, Secret};
 pub use answer::{Answer, RouteAnswer};
 pub use decision::{Decided, Desk, decided};
-pub use listener::{HttpListener, TurnedAway};
+pub use listener::HttpListener;
 pub use metrics::{OPEN_METRICS, Watched, metrics};
+pub(crate) use problem::Nowhere;
 pub use question::Question;
 pub use text::{Placeholder, Template};
 

@@ -8,23 +8,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use crate::limits::HTTP_UNREAD_MS_MAX;
-
-/// A stream that fails when its peer has read nothing for [`HTTP_UNREAD_MS_MAX`] while there
-/// was something to read.
+/// A stream that fails when its peer has read nothing for so long while there was something
+/// to read.
 #[derive(Debug)]
 pub(super) struct Patient<S> {
     stream: S,
+    patience: Duration,
     /// Runs while the peer takes nothing.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-const PATIENCE: Duration = Duration::from_millis(HTTP_UNREAD_MS_MAX);
-
 impl<S> Patient<S> {
-    pub(super) const fn new(stream: S) -> Self {
+    pub(super) const fn new(stream: S, patience: Duration) -> Self {
         Self {
             stream,
+            patience,
             waiting: None,
         }
     }
@@ -34,9 +32,10 @@ impl<S> Patient<S> {
             self.waiting = None;
             return came;
         }
+        let patience = self.patience;
         let waiting = self
             .waiting
-            .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(waiting.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
     }

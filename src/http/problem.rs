@@ -1,5 +1,6 @@
 //! What is answered when something is wrong: RFC 9457.
 
+use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -102,20 +103,25 @@ impl IntoResponse for Problem {
     }
 }
 
-pub(super) async fn no_such_resource() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "No such resource",
-        "there are /v1/answer, /v1/route, /v1/rtjson and /v1/lcr",
-    )
+/// Among the extensions of an answer: what was asked for leads nowhere, which the listener
+/// counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nowhere;
+
+pub(super) async fn no_such_resource() -> (Extension<Nowhere>, Problem) {
+    let detail = "there are /v1/answer, /v1/route, /v1/rtjson and /v1/lcr";
+    let problem = Problem::new(StatusCode::NOT_FOUND, "No such resource", detail);
+    (Extension(Nowhere), problem)
 }
 
-pub(super) async fn no_such_page() -> Problem {
+pub(super) async fn no_such_page() -> (Extension<Nowhere>, Problem) {
     let detail = "there are /metrics, /healthz and /readyz";
-    Problem::new(StatusCode::NOT_FOUND, "No such resource", detail)
+    let problem = Problem::new(StatusCode::NOT_FOUND, "No such resource", detail);
+    (Extension(Nowhere), problem)
 }
 
-pub(super) async fn no_such_method() -> Problem {
+pub(super) async fn no_such_method() -> (Extension<Nowhere>, Problem) {
     let title = "The resource has no such method";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, title, "")
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, title, "");
+    (Extension(Nowhere), problem)
 }

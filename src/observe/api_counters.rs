@@ -20,14 +20,12 @@ counted! {
         Guessing = "guessing",
         /// Whoever asked may not.
         NotAllowed = "not-allowed",
-        /// It could not be understood, or there is no such thing.
+        /// It could not be understood, or what it names is not there.
         Malformed = "malformed",
         /// There was too much to do.
         Busy = "busy",
         /// Something of ours went wrong.
         Failed = "failed",
-        /// It could not be heard: as many connections as allowed were open.
-        NoRoom = "no-room",
         /// Whoever listened to events did not keep up.
         SlowListener = "slow-listener",
     }

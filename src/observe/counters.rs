@@ -291,6 +291,8 @@ pub struct Totals {
     pub http: BTreeMap<&'static str, u64>,
     /// Requests to the admin API by how they ended.
     pub api: BTreeMap<&'static str, u64>,
+    /// What was refused over HTTP before anybody looked at it, by listener and reason.
+    pub http_refusals: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// What proxy listeners did, besides requests, replies, refusals and drops.
@@ -415,6 +417,12 @@ impl fmt::Display for Totals {
         if !self.api.is_empty() {
             f.write_str("; api")?;
             list(f, &self.api)?;
+        }
+        if !self.http_refusals.is_empty() {
+            f.write_str("; turned away")?;
+            for ((listener, reason), count) in &self.http_refusals {
+                write!(f, " {listener}-{reason}={count}")?;
+            }
         }
         if self.proxied == Proxied::default() {
             return Ok(());

@@ -20,8 +20,8 @@ counted! {
         Refused = "refused",
         /// The question could not be read.
         Malformed = "malformed",
-        /// Not at all: as many connections as allowed were open.
-        NoRoom = "no-room",
+        /// Its body did not come in time.
+        TooSlow = "too-slow",
     }
 }
 

@@ -209,6 +209,12 @@ impl Page<'_, '_> {
         self.counters("http_questions", help, "outcome", &totals.http)?;
         let help = "Requests to the admin API";
         self.counters("api_requests", help, "outcome", &totals.api)?;
+        let help = "Connections and requests over HTTP refused before anybody looked at them";
+        let refusals = totals.http_refusals.iter();
+        let refusals = refusals.map(|((listener, reason), count)| {
+            ([("listener", *listener), ("reason", *reason)], *count)
+        });
+        self.counts("http_refusals", help, refusals)?;
         let help = "Retransmissions absorbed, and responses sent again";
         self.counter("sip_repeats", help, totals.repeats)?;
         let help = "Calls answered statelessly because the transaction table was full";

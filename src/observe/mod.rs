@@ -11,6 +11,7 @@ mod counters;
 mod feed;
 mod histogram;
 mod http_counters;
+mod http_refusals;
 mod line_budget;
 mod log;
 mod mask;
@@ -33,6 +34,7 @@ pub use counters::{Counters, Proxied, Totals};
 pub use feed::{AnsweredBy, DecidedCall, Feed, FeedCounts, FeedEvent, Subscription, Told};
 pub use histogram::{Durations, Histogram};
 pub use http_counters::{HttpCounters, HttpOutcome};
+pub use http_refusals::{FaceRefusals, HttpFace, HttpRefusal, HttpRefusals};
 pub use line_budget::LineBudget;
 pub use log::{
     COUNTS, ENTERPRISE, FACILITY, Log, LogFormat, LogSettings, SyslogSettings, log_lines_dropped,

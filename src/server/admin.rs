@@ -14,8 +14,8 @@ use super::questions::{HttpThread, start};
 use super::worker::Order;
 use crate::api::{Audit, Parts, open};
 use crate::control::LocalDoor;
-use crate::http::{HttpListener, TurnedAway, Watched};
-use crate::observe::{ApiOutcome, MaskNumbers};
+use crate::http::{HttpListener, Watched};
+use crate::observe::{FaceRefusals, MaskNumbers};
 
 /// The admin API, while it is answered.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub(super) struct Staff {
     pub(super) desk: Arc<ServerDesk>,
     pub(super) watched: Watched,
     pub(super) mask: MaskNumbers,
+    pub(super) refusals: FaceRefusals,
 }
 
 impl Admin {
@@ -53,8 +54,7 @@ impl Admin {
             return Ok(admin);
         }
         let events = staff.desk.bench.events.clone();
-        let counters = Arc::clone(events.counters());
-        let turned_away = TurnedAway::new(move || counters.count(ApiOutcome::NoRoom));
+        let refusals = staff.refusals;
         let (router, attendant) = open(Parts {
             generations: Arc::clone(&staff.desk.bench.generations),
             drafts: (staff.desk.state.as_deref()).map(|state| state.join("drafts")),
@@ -82,13 +82,13 @@ impl Admin {
         };
         if let Some(path) = &config.socket {
             let door = LocalDoor::bind(path).map_err(StartError::Socket)?;
-            let listener = HttpListener::local(door, router.clone(), turned_away.clone());
+            let listener = HttpListener::local(door, router.clone(), refusals.clone());
             let thread = start("api", &at(path), listener, end())?;
             admin.threads.push(thread);
         }
         if let Some(address) = config.listen {
             let tls = certificates.api.clone();
-            let listener = HttpListener::bind(address, tls, router, turned_away)
+            let listener = HttpListener::bind(address, tls, router, refusals)
                 .map_err(|cause| StartError::Http { address, cause })?;
             let shown = address.to_string();
             let thread = start("api", &shown, listener, end())?;

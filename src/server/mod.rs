@@ -50,8 +50,8 @@ use crate::generations::{Asked, Generations, NoArchive, OpenError};
 use crate::hep::{Capture, CaptureEnd, HepCounters};
 use crate::http::Watched;
 use crate::observe::{
-    self, ApiCounters, CallLog, Counters, Feed, HttpCounters, ListenerName, Observer,
-    ObserverThread, PeerErrors, Process, Roster, Standing, Tallied, Totals,
+    self, ApiCounters, CallLog, Counters, Feed, HttpCounters, HttpFace, HttpRefusals, ListenerName,
+    Observer, ObserverThread, PeerErrors, Process, Roster, Standing, Tallied, Totals,
 };
 use crate::proxy::{
     Engine, FlowTransport, ProxyListener, ProxySettings, RedirectServer, RedirectSettings,
@@ -266,6 +266,7 @@ impl Server {
             questions: None,
             http_counters: config.http.as_ref().map(|_| Arc::default()),
             api_counters: Arc::clone(bench.events.counters()),
+            refusals: Arc::default(),
             metrics: None,
             desk: None,
             admin: None,
@@ -285,13 +286,16 @@ impl Server {
             let (store, orders) = (Arc::clone(&handle.store), watched.clone());
             let tls = certificates.http.clone();
             let calls = (call_log(config), shared.feed.clone());
-            let thread = questions::answer_questions(http, tls, store, calls, counters, orders)?;
+            let counted = (counters, handle.refusals.of(HttpFace::Questions));
+            let thread = questions::answer_questions(http, tls, store, calls, counted, orders)?;
             handle.questions = Some(thread);
         }
         if let Some(address) = config.metrics {
             let (shown, orders) = (handle.watched(), watched.clone());
             let tls = certificates.metrics.clone();
-            handle.metrics = Some(questions::show_metrics(address, tls, shown, orders)?);
+            let refusals = handle.refusals.of(HttpFace::Metrics);
+            let thread = questions::show_metrics(address, tls, shown, refusals, orders)?;
+            handle.metrics = Some(thread);
         }
         let changes = Changes::start(bench).map_err(StartError::System)?;
         handle.changes = Some(changes.clone());
@@ -301,6 +305,7 @@ impl Server {
             desk,
             watched: handle.watched(),
             mask: config.mask_numbers,
+            refusals: handle.refusals.of(HttpFace::Api),
         };
         handle.admin = Some(Admin::start(&config.api, staff, &certificates, &watched)?);
         Ok(handle)
@@ -376,6 +381,7 @@ pub struct ServerHandle {
     http_counters: Option<Arc<HttpCounters>>,
     metrics: Option<HttpThread>,
     api_counters: Arc<ApiCounters>,
+    refusals: Arc<HttpRefusals>,
     /// What the control socket and the admin API are answered with.
     desk: Option<Arc<ServerDesk>>,
     admin: Option<Admin>,
@@ -464,6 +470,7 @@ impl ServerHandle {
             &self.counters,
             self.http_counters.as_deref(),
             &self.api_counters,
+            &self.refusals,
         )
     }
 
@@ -471,12 +478,13 @@ impl ServerHandle {
     fn watched(&self) -> Watched {
         let (counters, store) = (self.counters.clone(), Arc::clone(&self.store));
         let (http, api) = (self.http_counters.clone(), Arc::clone(&self.api_counters));
+        let refusals = Arc::clone(&self.refusals);
         let (bench, orders) = (self.bench.clone(), self.orders.subscribe());
         let started_s = jiff::Timestamp::now().as_second();
         let calls = self.call_desk();
         let captured = self.captured.clone();
         Watched::new(move || Standing {
-            totals: totals(&counters, http.as_deref(), &api),
+            totals: totals(&counters, http.as_deref(), &api, &refusals),
             snapshot: store.snapshot(),
             calls: calls.as_ref().map(CallDesk::standing).unwrap_or_default(),
             takes_calls: *orders.borrow() == Order::Serve,
@@ -692,9 +700,15 @@ impl ServerHandle {
     }
 }
 
-fn totals(workers: &[Arc<Counters>], http: Option<&HttpCounters>, api: &ApiCounters) -> Totals {
+fn totals(
+    workers: &[Arc<Counters>],
+    http: Option<&HttpCounters>,
+    api: &ApiCounters,
+    refusals: &HttpRefusals,
+) -> Totals {
     let mut totals = Totals::of(workers.iter().map(|counters| &**counters));
     totals.api = api.totals();
+    totals.http_refusals = refusals.totals();
     totals.http = http.map(HttpCounters::totals).unwrap_or_default();
     totals
 }

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use super::StartError;
 use super::config::HttpConfig;
 use super::worker::Order;
-use crate::http::{Desk, HttpListener, TurnedAway, Watched, metrics, questions};
-use crate::observe::{CallLog, Feed, HttpCounters, HttpOutcome};
+use crate::http::{Desk, HttpListener, Watched, metrics, questions};
+use crate::observe::{CallLog, FaceRefusals, Feed, HttpCounters};
 use crate::system;
 use crate::tables::TableStore;
 use crate::transport::TlsListener;
@@ -30,14 +30,14 @@ pub(super) fn answer_questions(
     tls: Option<Arc<TlsListener>>,
     store: Arc<TableStore>,
     (calls, feed): (CallLog, Option<Feed>),
-    counters: Arc<HttpCounters>,
+    (counters, refusals): (Arc<HttpCounters>, FaceRefusals),
     mut orders: watch::Receiver<Order>,
 ) -> Result<HttpThread, StartError> {
     let desk = Desk::new(
         store,
         config.accounts.clone(),
         config.template.clone(),
-        Arc::clone(&counters),
+        counters,
         calls,
     )
     .told_to(feed);
@@ -46,7 +46,7 @@ pub(super) fn answer_questions(
         // A closed channel is an order to end.
         let _ = orders.wait_for(|order| *order != Order::Serve).await;
     };
-    let listener = bound(config.address, tls, router, counters)?;
+    let listener = bound(config.address, tls, router, refusals)?;
     start("http", &config.address.to_string(), listener, end)
 }
 
@@ -55,13 +55,13 @@ pub(super) fn show_metrics(
     address: SocketAddr,
     tls: Option<Arc<TlsListener>>,
     watched: Watched,
+    refusals: FaceRefusals,
     mut orders: watch::Receiver<Order>,
 ) -> Result<HttpThread, StartError> {
     let end = async move {
         let _ = orders.wait_for(|order| *order == Order::Stop).await;
     };
-    let counters = Arc::new(HttpCounters::new());
-    let listener = bound(address, tls, metrics(watched), counters)?;
+    let listener = bound(address, tls, metrics(watched), refusals)?;
     start("metrics", &address.to_string(), listener, end)
 }
 
@@ -99,9 +99,8 @@ fn bound(
     address: SocketAddr,
     tls: Option<Arc<TlsListener>>,
     router: axum::Router,
-    counters: Arc<HttpCounters>,
+    refusals: FaceRefusals,
 ) -> Result<HttpListener, StartError> {
-    let turned_away = TurnedAway::new(move || counters.count(HttpOutcome::NoRoom));
-    HttpListener::bind(address, tls, router, turned_away)
+    HttpListener::bind(address, tls, router, refusals)
         .map_err(|cause| StartError::Http { address, cause })
 }

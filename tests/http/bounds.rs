@@ -44,7 +44,10 @@ fn a_question_that_cannot_be_read_is_refused_with_what_is_wrong() {
         assert_eq!(found, status, "{path}: {text}");
         assert!(text.contains(said), "{path}: {text}");
     }
-    assert_eq!(asked.counted("malformed"), 5);
+    assert_eq!(
+        (asked.counted("malformed"), asked.refused("nowhere")),
+        (5, 3)
+    );
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn beyond_the_connections_allowed_peers_are_hung_up_on_and_counted() {
     let streams: Vec<TcpStream> = (0..1_030).map(|_| connect(&asked)).collect();
     // The last ones hear the end at once.
     assert_eq!(heard(streams.last().unwrap().try_clone().unwrap()), "");
-    assert_eq!(asked.counted("no-room"), 6);
+    assert_eq!(asked.refused("no-room"), 6);
     drop(streams);
     // Their places are free again, as soon as the server has heard that they are gone.
     let answered = (0..200).any(|_| {

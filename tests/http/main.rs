@@ -134,6 +134,12 @@ impl Asked {
         self.server.reload();
     }
 
+    /// What the listener refused before anybody looked at it.
+    fn refused(&self, reason: &'static str) -> u64 {
+        let refused = self.server.totals().http_refusals;
+        refused.get(&("http", reason)).copied().unwrap_or(0)
+    }
+
     fn counted(&self, outcome: &str) -> u64 {
         self.server.totals().http.get(outcome).copied().unwrap_or(0)
     }

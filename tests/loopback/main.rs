@@ -6,6 +6,7 @@ mod ca;
 mod capture;
 mod control;
 mod daemon;
+mod hostile_http;
 mod large;
 mod logs;
 mod metrics;

@@ -1,6 +1,7 @@
 //! Proxied calls with real sockets: a phone, the server, trunks.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use trunkline::server::{Config, ListenerConfig, Mode};
@@ -44,13 +45,29 @@ impl Trunk {
 
     /// What arrives within this time, if anything.
     pub(crate) fn heard_within(&self, wait: Duration) -> Option<String> {
+        self.hears(wait).map(|(text, _)| text)
+    }
+
+    fn hears(&self, wait: Duration) -> Option<(String, SocketAddr)> {
         self.socket.set_read_timeout(Some(wait)).unwrap();
         let mut room = [0; 65_536];
         let heard = self.socket.recv_from(&mut room);
         let long = Duration::from_secs(20);
         self.socket.set_read_timeout(Some(long)).unwrap();
-        let (length, _) = heard.ok()?;
-        Some(String::from_utf8_lossy(&room[..length]).into_owned())
+        let (length, from) = heard.ok()?;
+        Some((String::from_utf8_lossy(&room[..length]).into_owned(), from))
+    }
+
+    /// Takes every call and answers whatever comes, until the end.
+    pub(crate) fn answer_all(&self, ends: &AtomicBool) {
+        while !ends.load(Ordering::Relaxed) {
+            let Some((request, from)) = self.hears(Duration::from_millis(100)) else {
+                continue;
+            };
+            if !request.starts_with("ACK ") {
+                self.answer(&(request, from), 200);
+            }
+        }
     }
 
     /// Answers a request as a user agent does.
