@@ -36,6 +36,8 @@ pub struct Taken {
     pub sip: bool,
     /// The lines of decisions.
     pub decisions: bool,
+    /// The records of calls.
+    pub records: bool,
 }
 
 counted! {
@@ -83,11 +85,31 @@ struct Captured {
 
 enum What {
     Sip(Bytes),
-    Decision {
+    Told {
+        kind: Kind,
         call_id: Box<[u8]>,
         trunk_group: Box<str>,
-        line: Box<str>,
+        text: Box<str>,
     },
+}
+
+/// The record of a call, for [`Capture::record`].
+#[derive(Debug, Clone)]
+pub struct RecordCopy<'r> {
+    /// When it was over.
+    pub at: Timestamp,
+    /// Who called.
+    pub from: SocketAddr,
+    /// Where it went.
+    pub to: SocketAddr,
+    /// Whether it came on a connection; else as a datagram.
+    pub is_stream: bool,
+    /// Its Call-ID.
+    pub call_id: &'r str,
+    /// The trunk group it arrived on; empty where that is not known.
+    pub trunk_group: &'r str,
+    /// The record, as JSON.
+    pub json: String,
 }
 
 impl Capture {
@@ -147,12 +169,40 @@ impl Capture {
             from: flow.peer,
             to: flow.local,
             is_stream: flow.transport.is_reliable(),
-            what: What::Decision {
+            what: What::Told {
+                kind: Kind::Log,
                 call_id: call_id.into(),
                 trunk_group: group.into(),
-                line: line.into(),
+                text: line.into(),
             },
         });
+    }
+
+    /// Whether records of calls are wanted.
+    #[must_use]
+    pub const fn takes_records(&self) -> bool {
+        self.taken.records
+    }
+
+    /// A call is over: this is its record.
+    pub fn record(&self, record: RecordCopy<'_>) {
+        self.put(Captured {
+            at: record.at,
+            from: record.from,
+            to: record.to,
+            is_stream: record.is_stream,
+            what: What::Told {
+                kind: Kind::CallRecord,
+                call_id: record.call_id.as_bytes().into(),
+                trunk_group: record.trunk_group.into(),
+                text: record.json.into(),
+            },
+        });
+    }
+
+    /// So many more were lost before they came here.
+    pub fn lost(&self, more: u64) {
+        self.shared.add(HepResult::Dropped, more);
     }
 
     /// What is counted of it.
@@ -230,8 +280,12 @@ impl CaptureEnd {
 
 impl Shared {
     fn count(&self, result: HepResult) {
+        self.add(result, 1);
+    }
+
+    fn add(&self, result: HepResult, more: u64) {
         if let Some(count) = self.results.get(result.index()) {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(more, Ordering::Relaxed);
         }
     }
 }
@@ -240,7 +294,7 @@ impl Captured {
     fn bytes(&self) -> usize {
         match &self.what {
             What::Sip(message) => message.len(),
-            What::Decision { call_id, line, .. } => call_id.len() + line.len(),
+            What::Told { call_id, text, .. } => call_id.len() + text.len(),
         }
     }
 }
@@ -285,15 +339,18 @@ impl Sender {
     fn write(&mut self, copy: &Captured) -> bool {
         let (kind, payload, group) = match &copy.what {
             What::Sip(message) => (Kind::Sip, &message[..], None),
-            What::Decision {
-                line, trunk_group, ..
-            } => (Kind::Log, line.as_bytes(), Some(&**trunk_group)),
+            What::Told {
+                kind,
+                trunk_group,
+                text,
+                ..
+            } => (*kind, text.as_bytes(), Some(&**trunk_group)),
         };
         let read = matches!(kind, Kind::Sip).then(|| Message::parse_datagram(payload));
         let read = read.and_then(Result::ok);
         let call_id = match &copy.what {
             What::Sip(_) => read.as_ref().and_then(|message| message.call_id().ok()),
-            What::Decision { call_id, .. } => Some(&**call_id),
+            What::Told { call_id, .. } => Some(&**call_id),
         };
         let packet = Packet {
             at: copy.at,
@@ -302,7 +359,7 @@ impl Sender {
             is_stream: copy.is_stream,
             kind,
             correlation: call_id.unwrap_or_default(),
-            trunk_group: group,
+            trunk_group: group.filter(|group| !group.is_empty()),
             payload,
         };
         packet.write(&self.agent, &mut self.page).is_ok()

@@ -1,5 +1,5 @@
 //! Copies of what passes for a capture server, in HEPv3: every SIP message in and out, after
-//! decryption, and the line of every decision. Off unless it is configured.
+//! decryption, the line of every decision, the records of calls. Off unless it is configured.
 //!
 //! Messages under TLS are invisible to whoever listens on the network; only an end of the
 //! connection can show them.
@@ -10,5 +10,5 @@
 mod capture;
 mod packet;
 
-pub use capture::{Capture, CaptureEnd, HepCounters, HepResult, HepSettings, Taken};
+pub use capture::{Capture, CaptureEnd, HepCounters, HepResult, HepSettings, RecordCopy, Taken};
 pub use packet::{Agent, Kind, Packet, TooLong};

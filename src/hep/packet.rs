@@ -21,7 +21,7 @@ pub struct Packet<'p> {
     pub kind: Kind,
     /// By which packets of one call are joined: its Call-ID. Empty is left out.
     pub correlation: &'p [u8],
-    /// The trunk group of a call that was decided.
+    /// The trunk group a call arrived on.
     pub trunk_group: Option<&'p str>,
     /// What was said.
     pub payload: &'p [u8],
@@ -34,6 +34,8 @@ pub enum Kind {
     Sip,
     /// A line of a log.
     Log,
+    /// The record of a call, as JSON.
+    CallRecord,
 }
 
 /// Who captures: what is the same in all packets.
@@ -148,11 +150,13 @@ impl Packet<'_> {
 }
 
 impl Kind {
-    /// As capture servers know it: 100 is a log of theirs, of the numbers HEP leaves open.
+    /// As capture servers know it: 0x3c is a CDR; 100 is a log of theirs, of the numbers HEP
+    /// leaves open.
     const fn number(self) -> u8 {
         match self {
             Self::Sip => 1,
             Self::Log => 100,
+            Self::CallRecord => 0x3c,
         }
     }
 }

@@ -159,8 +159,9 @@ impl Config {
 
     /// Whether anybody wants to be told of calls: without it none is followed to its end.
     #[must_use]
-    pub const fn tells_calls(&self) -> bool {
-        self.records.live_calls || !self.records.sinks.is_empty()
+    pub fn tells_calls(&self) -> bool {
+        let has_copies = self.hep.as_ref().is_some_and(|hep| hep.taken.records);
+        self.records.live_calls || !self.records.sinks.is_empty() || has_copies
     }
 
     /// Reads the file. Paths in it are relative to the folder it stands in.

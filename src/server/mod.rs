@@ -394,6 +394,8 @@ struct Observing {
     observer: Observer,
     thread: ObserverThread,
     records: Records,
+    /// Copies records for a capture server.
+    copies: Option<JoinHandle<()>>,
     desk: CallDesk,
 }
 
@@ -526,9 +528,6 @@ impl ServerHandle {
             // A worker that panicked has said so, and has been reported when it ended.
             let _ = thread.join();
         }
-        if let Some(end) = self.capture_end.take() {
-            end.join();
-        }
         // The workers have drained: nobody needs a name any more, or watches.
         self.order(Order::Stop);
         let admin = self.admin.iter_mut().flat_map(|admin| &mut admin.threads);
@@ -543,6 +542,10 @@ impl ServerHandle {
         if let Some(observing) = &mut self.observing {
             observing.thread.join();
             observing.records.join();
+            let _ = observing.copies.take().map(JoinHandle::join);
+        }
+        if let Some(end) = self.capture_end.take() {
+            end.join();
         }
     }
 
@@ -557,12 +560,17 @@ impl ServerHandle {
         let config = shared.config;
         let records = Records::start(&config.records.sinks, &observer);
         let records = records.map_err(StartError::Records)?;
+        let capture = shared.capture.clone().filter(Capture::takes_records);
+        let copies = capture
+            .map(|capture| capturing::copy_records(capture, &observer, config.mask_numbers))
+            .transpose();
         shared.feed = Some(feed);
         self.observing = Some(Observing {
             desk: CallDesk::new(&observer, &records, config.mask_numbers),
             observer,
             thread,
             records,
+            copies: copies.map_err(StartError::Hep)?,
         });
         Ok(())
     }

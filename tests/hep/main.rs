@@ -190,6 +190,11 @@ fn packets_for_another_decoder_are_written() {
             trunk_group: Some("sbc"),
             ..packet("10.20.0.11:5060", "10.20.0.5:5060", b"trunkline route +44")
         },
+        Packet {
+            kind: Kind::CallRecord,
+            trunk_group: Some("sbc"),
+            ..packet("10.20.0.11:5060", "10.20.0.9:5060", b"{\"event\": \"end\"}")
+        },
     ];
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hep");
     std::fs::create_dir_all(&folder).unwrap();

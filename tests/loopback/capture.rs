@@ -9,7 +9,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
 use decoder::{Decoded, decode};
-use trunkline::hep::{Agent, Capture, HepSettings, Taken};
+use serde_json::{Value, json};
+use trunkline::hep::{Agent, Capture, HepSettings, RecordCopy, Taken};
 use trunkline::limits::{HEP_QUEUED_BYTES_MAX, HEP_QUEUED_MAX};
 use trunkline::proxy::FlowTransport;
 use trunkline::server::{Config, HepConfig, ListenerConfig};
@@ -18,7 +19,7 @@ use trunkline::transport::{OutletOver, OutletTo};
 use crate::Rig;
 use crate::ca::Ca;
 use crate::phone::Phone;
-use crate::proxy::{Trunk, moves_on, proxy};
+use crate::proxy::{Trunk, call, in_dialog, moves_on, proxy};
 use crate::tls::{call as over_tls, own_files};
 
 const ANY: &str = "127.0.0.1:0";
@@ -31,6 +32,7 @@ fn hep(address: SocketAddr, over: OutletOver) -> HepConfig {
         taken: Taken {
             sip: true,
             decisions: true,
+            records: false,
         },
     }
 }
@@ -192,6 +194,81 @@ fn a_redirected_call_and_its_decision_are_copied() {
     assert_eq!(packets[1].payload, packets[3].payload);
 }
 
+/// A call that is carried and hung up, one that is sent elsewhere, and an end whose beginning
+/// nobody saw: a record of each.
+#[test]
+fn the_record_of_every_call_is_copied() {
+    let (homer, trunk) = (Homer::new(), Trunk::new());
+    let rig = proxy(&[trunk.address()], 2, |config| {
+        homer.taken(config);
+        let taken = &mut config.hep.as_mut().unwrap().taken;
+        (taken.sip, taken.decisions, taken.records) = (false, false, true);
+        config.mask_numbers = trunkline::observe::MaskNumbers::Last4;
+        config
+            .listeners
+            .push(ListenerConfig::new(ANY.parse().unwrap()));
+    });
+    let [carried, asked] = rig.handle.local_addrs() else {
+        panic!("two listeners")
+    };
+    let phone = Phone::new(*carried);
+    let me = phone.socket.local_addr().unwrap();
+    call(&phone, "h1");
+    let invite = trunk.expect("INVITE ");
+    trunk.answer(&invite, 200);
+    let answer = phone.receive();
+    phone.send(in_dialog(&answer, "ACK", 1, me).as_bytes());
+    trunk.expect("ACK ");
+    phone.send(in_dialog(&answer, "BYE", 2, me).as_bytes());
+    let bye = trunk.expect("BYE ");
+    trunk.answer(&bye, 200);
+    phone.receive();
+    let packets = homer.next(1);
+    let [carried] = &packets[..] else {
+        panic!("one packet")
+    };
+    let record = record_of(carried);
+    assert_eq!(
+        (carried.kind, carried.protocol, carried.from, carried.to),
+        (0x3c, 17, me, trunk.address())
+    );
+    assert_eq!(carried.correlation.as_deref(), Some(&b"h1"[..]));
+    assert_eq!(carried.tags.as_deref(), Some(&b"pstn"[..]));
+    assert_eq!(
+        (&record["event"], &record["call_id"]),
+        (&json!("end"), &json!("h1"))
+    );
+    assert_eq!(record["called"], "*********8750");
+    assert_eq!(
+        (&record["trunk"], &record["end_by"]),
+        (&json!("t0"), &json!("caller"))
+    );
+    let ended: jiff::Timestamp = record["t_end"].as_str().unwrap().parse().unwrap();
+    assert!(ended.as_second().abs_diff(carried.second.into()) <= 1);
+    let phone = Phone::new(*asked);
+    phone.ask(&phone.invite("+442071838750", "h2"));
+    let packets = homer.next(1);
+    let record = record_of(&packets[0]);
+    assert_eq!(
+        (packets[0].kind, packets[0].to),
+        (0x3c, "0.0.0.0:0".parse().unwrap())
+    );
+    assert_eq!(packets[0].from, phone.socket.local_addr().unwrap());
+    assert_eq!(
+        (&record["event"], &record["sip_code"]),
+        (&json!("decided"), &json!(302))
+    );
+    let begun = Instant::now();
+    let _ = rig.handle.shutdown();
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+fn record_of(packet: &Decoded) -> Value {
+    let text = std::str::from_utf8(&packet.payload).unwrap();
+    assert!(text.starts_with('{') && text.ends_with('}'), "{text}");
+    serde_json::from_str(text).unwrap()
+}
+
 /// One that takes a connection and reads nothing, then goes, then comes back.
 #[test]
 fn a_capture_server_that_reads_nothing_or_is_gone_makes_no_call_wait() {
@@ -253,6 +330,7 @@ fn what_has_no_room_before_a_capture_server_is_dropped_and_counted() {
         taken: Taken {
             sip: true,
             decisions: true,
+            records: false,
         },
     };
     let flow = trunkline::proxy::Flow {
@@ -263,6 +341,15 @@ fn what_has_no_room_before_a_capture_server_is_dropped_and_counted() {
     };
     const MORE: usize = 500;
     let (long, short) = (vec![b'x'; 65_000], b"OPTIONS sip:a SIP/2.0\r\n");
+    let record = |json: &[u8]| RecordCopy {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        from: flow.peer,
+        to: flow.local,
+        is_stream: false,
+        call_id: "",
+        trunk_group: "",
+        json: String::from_utf8(json.to_vec()).unwrap(),
+    };
     let room = [
         (&long[..], HEP_QUEUED_BYTES_MAX / long.len()),
         (&short[..], HEP_QUEUED_MAX),
@@ -270,11 +357,16 @@ fn what_has_no_room_before_a_capture_server_is_dropped_and_counted() {
     for (message, fit) in room {
         let (capture, end) = Capture::start(&settings).unwrap();
         let began = Instant::now();
-        for _ in 0..fit + MORE {
-            capture.received(jiff::Timestamp::UNIX_EPOCH, &flow, message);
+        for n in 0..fit + MORE {
+            if n % 2 == 0 {
+                capture.received(jiff::Timestamp::UNIX_EPOCH, &flow, message);
+            } else {
+                capture.record(record(message));
+            }
         }
+        capture.lost(7);
         assert!(began.elapsed() < Duration::from_secs(10));
-        let dropped = capture.counters().totals()["dropped"];
+        let dropped = capture.counters().totals()["dropped"] - 7;
         // One may be in the hands of the thread.
         assert!(
             (MORE as u64 - 1..=MORE as u64).contains(&dropped),

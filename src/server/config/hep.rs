@@ -1,4 +1,4 @@
-//! `[hep]`: whom copies of messages and decisions go to.
+//! `[hep]`: whom copies of messages, decisions and call records go to.
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,7 @@ pub struct HepConfig {
 const CAPTURE_ID: u32 = 2001;
 pub(super) const SIP: &str = "sip";
 pub(super) const DECISION: &str = "decision";
+pub(super) const RECORDS: &str = "records";
 
 pub(super) fn read_hep(root: &mut Reader<'_>, folder: &Path) -> Option<HepConfig> {
     let mut table = root.table("hep")?;
@@ -36,11 +37,14 @@ pub(super) fn read_hep(root: &mut Reader<'_>, folder: &Path) -> Option<HepConfig
     let mut taken = Taken {
         sip: what.is_none(),
         decisions: what.is_none(),
+        // They have calls followed, which costs something: nobody gets them unasked.
+        records: false,
     };
     for text in what.into_iter().flatten() {
         match text.as_str() {
             SIP => taken.sip = true,
             DECISION => taken.decisions = true,
+            RECORDS => taken.records = true,
             _ => unknown(&table, &text),
         }
     }
@@ -57,9 +61,10 @@ pub(super) fn read_hep(root: &mut Reader<'_>, folder: &Path) -> Option<HepConfig
 
 fn unknown(table: &Reader<'_>, text: &Text) {
     let message = format!("there are no copies of {}", quoted(text.as_str()));
-    let help = match nearest(text.as_str(), [SIP, DECISION]) {
+    let kinds = [SIP, DECISION, RECORDS];
+    let help = match nearest(text.as_str(), kinds) {
         Some(meant) => format!("did you mean {}?", quoted(meant)),
-        None => format!("allowed: {}, {}", quoted(SIP), quoted(DECISION)),
+        None => format!("allowed: {}", kinds.map(quoted).join(", ")),
     };
     not_allowed(table, text.spot, message, &help);
 }

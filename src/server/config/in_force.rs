@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::config::Host;
 use toml::{Table, Value};
 
-use super::hep::{DECISION, SIP};
+use super::hep::{DECISION, RECORDS, SIP};
 use super::log::{FACILITIES, FORMATS};
 use super::{ApiConfig, Config, HepConfig, HttpConfig, ListenerConfig, Mode, RecordsConfig};
 use crate::observe::{LogSettings, MaskNumbers, SyslogSettings};
@@ -327,7 +327,11 @@ fn capture(hep: &HepConfig, table: &mut Entries) {
     outlet(to, table);
     table.put("capture_id", i64::from(*capture_id));
     table.maybe("password_file", password_file.as_deref().map(path));
-    let kinds = [(SIP, taken.sip), (DECISION, taken.decisions)];
+    let kinds = [
+        (SIP, taken.sip),
+        (DECISION, taken.decisions),
+        (RECORDS, taken.records),
+    ];
     let copied = kinds.iter().filter_map(|(kind, is)| is.then_some(*kind));
     table.put("what", copied.collect::<Vec<_>>());
 }
@@ -566,7 +570,7 @@ name = "homer.example.net"
 ca = "ca.pem"
 capture_id = 7
 password_file = "word"
-what = ["decision"]
+what = ["decision", "records"]
 [log]
 format = "syslog"
 [log.syslog]

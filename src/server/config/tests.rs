@@ -438,6 +438,29 @@ fn reads_where_records_go() {
 }
 
 #[test]
+fn reads_what_a_capture_server_gets() {
+    let hep = |what: &str| {
+        let text = format!("tables = \"t\"\n{LISTEN}[hep]\naddress = \"127.0.0.1:1\"\n{what}");
+        read(&text)
+    };
+    let plain = hep("").unwrap();
+    assert!(!plain.tells_calls());
+    let taken = plain.hep.unwrap().taken;
+    assert!(taken.sip && taken.decisions && !taken.records);
+    let records = hep("what = [\"records\"]\n").unwrap();
+    assert!(records.tells_calls());
+    let taken = records.hep.unwrap().taken;
+    assert!(!taken.sip && !taken.decisions && taken.records);
+    for (what, said) in [
+        ("[\"record\"]", "did you mean \"records\"?"),
+        ("[\"all\"]", "allowed: \"sip\", \"decision\", \"records\""),
+    ] {
+        let report = hep(&format!("what = {what}\n")).unwrap_err();
+        assert!(report.contains(said), "{said}:\n{report}");
+    }
+}
+
+#[test]
 fn says_what_is_wrong_with_a_sink() {
     for (sink, why) in [
         ("file = \"a\"", "name"),
