@@ -25,6 +25,8 @@ pub struct SinkStanding {
     pub failures: u64,
     /// Bytes of its spool.
     pub spool_bytes: u64,
+    /// Those it may have; 0 without one.
+    pub spool_bytes_max: u64,
     /// Records that wait in it.
     pub waiting: u64,
     /// When the oldest of them came, in milliseconds since 1970.

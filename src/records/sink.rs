@@ -229,6 +229,7 @@ impl Sink {
             missed: read(&self.missed),
             failures: read(&self.failures),
             spool_bytes: spool.bytes,
+            spool_bytes_max: spool.bytes_max,
             waiting: spool.waiting,
             oldest_ms: spool.oldest_ms,
         }

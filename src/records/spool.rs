@@ -71,6 +71,8 @@ pub struct NotKept<'r> {
 pub struct SpoolStanding {
     /// Bytes on disk.
     pub bytes: u64,
+    /// Those it may have.
+    pub bytes_max: u64,
     /// Records that wait.
     pub waiting: u64,
     /// When the oldest of them came, in milliseconds since 1970.
@@ -241,6 +243,7 @@ impl Spool {
         let state = self.state();
         SpoolStanding {
             bytes: state.bytes(),
+            bytes_max: state.settings.bytes_max,
             waiting: state.waiting(),
             oldest_ms: state.oldest_ms,
             delivered: state.mark.delivered,

@@ -92,12 +92,18 @@ fn every_metric_they_name_is_on_the_page() {
 }
 
 #[test]
-fn there_are_four_dashboards_and_each_panel_asks_for_something() {
+fn there_are_five_dashboards_and_each_panel_asks_for_something() {
     let boards = dashboards();
     let names: Vec<_> = boards.keys().collect();
     assert_eq!(
         names,
-        ["calls.json", "engine.json", "table.json", "trunks.json"]
+        [
+            "calls.json",
+            "engine.json",
+            "records.json",
+            "table.json",
+            "trunks.json"
+        ]
     );
     let mut uids = BTreeSet::new();
     for (file, board) in &boards {

@@ -72,6 +72,10 @@ impl Page<'_, '_> {
         self.of_sinks("records_spool_bytes", "Bytes of the spool", calls, |s| {
             s.spool_bytes
         })?;
+        let help = "Bytes the spool may have; 0 without one";
+        self.of_sinks("records_spool_max_bytes", help, calls, |s| {
+            s.spool_bytes_max
+        })?;
         let help = "Age of the oldest record in the spool";
         self.of_sinks("records_oldest_seconds", help, calls, |sink| {
             sink.oldest_s(now_ms).unwrap_or(0)
