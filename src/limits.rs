@@ -695,6 +695,10 @@ pub const API_EVENTS_WAITING_MAX: usize = 256;
 /// Who listens to events at a time.
 pub const API_LISTENERS_MAX: usize = 64;
 
+/// Who listens to calls at a time: each is told of every call, on the thread that keeps their
+/// list. People look on, not machines: those have records.
+pub const API_CALL_LISTENERS_MAX: usize = 16;
+
 /// How often who listens to events hears that the server is there, in milliseconds.
 pub const API_HEARTBEAT_MS: u64 = 15_000;
 /// Memory the allocator may keep beyond what is in use, in bytes, before it has to give it

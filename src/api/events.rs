@@ -27,7 +27,8 @@ use super::{Api, Role, masking};
 use crate::limits::{API_EVENTS_MAX, API_EVENTS_WAITING_MAX, API_HEARTBEAT_MS, API_LISTENERS_MAX};
 use crate::observe::{ApiCounters, ApiOutcome, MaskNumbers};
 
-const STREAM: &str = "text/event-stream";
+/// The type of a stream of events.
+pub(super) const STREAM: &str = "text/event-stream";
 
 pub(super) fn pages(pages: Pages) -> Pages {
     let last = "Where somebody was who comes again: what came since is told first";
@@ -200,14 +201,7 @@ impl Events {
             }
         }
         told.listeners.push(Listener { sender, mask });
-        let mut heartbeat = interval(Duration::from_millis(API_HEARTBEAT_MS));
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        heartbeat.reset();
-        Ok(Listening {
-            beginning: Some(beginning.into()),
-            waiting,
-            heartbeat,
-        })
+        Ok(Listening::new(beginning.into(), waiting))
     }
 
     /// The number of an event of ours behind which nothing is missing.
@@ -243,11 +237,25 @@ fn written(event: &Event, mask: MaskNumbers) -> Bytes {
     ))
 }
 
-/// The body of a stream.
-struct Listening {
+/// The body of a stream: its beginning, what comes to wait, and a heartbeat in between. It
+/// ends when nobody can send any more.
+pub(super) struct Listening {
     beginning: Option<Bytes>,
     waiting: Receiver<Bytes>,
     heartbeat: Interval,
+}
+
+impl Listening {
+    pub(super) fn new(beginning: Bytes, waiting: Receiver<Bytes>) -> Self {
+        let mut heartbeat = interval(Duration::from_millis(API_HEARTBEAT_MS));
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        heartbeat.reset();
+        Self {
+            beginning: Some(beginning),
+            waiting,
+            heartbeat,
+        }
+    }
 }
 
 impl HttpBody for Listening {
@@ -274,14 +282,18 @@ impl HttpBody for Listening {
     }
 }
 
+/// Whether a request asks for a stream.
+pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT);
+    accepted.is_some_and(|value| value.to_str().is_ok_and(|text| text.contains(STREAM)))
+}
+
 async fn events(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let accepted = text(header::ACCEPT).unwrap_or_default();
-    if !accepted.contains(STREAM) {
+    if !wants_stream(&headers) {
         let told = api.events.lock();
         let events = told.kept.iter().map(|(_, event)| event.clone());
         return Ok(Json(EventList {
@@ -293,7 +305,8 @@ async fn events(
         Role::Viewer => api.mask,
         Role::Operator | Role::Admin => MaskNumbers::None,
     };
-    let after = text(HeaderName::from_static("last-event-id"));
+    let after = headers.get(HeaderName::from_static("last-event-id"));
+    let after = after.and_then(|value| value.to_str().ok());
     let listening = api.events.listen(after, mask)?;
     let head = [
         (header::CONTENT_TYPE, STREAM),

@@ -6,6 +6,7 @@
 mod admission;
 mod asking;
 mod audit;
+mod call_stream;
 mod caller;
 mod calls;
 mod changes;
@@ -28,6 +29,7 @@ mod trunks;
 mod turns;
 
 pub use audit::Audit;
+pub use call_stream::CallStream;
 pub use caller::Role;
 pub use events::{EventKind, Events};
 pub use problem::finding;
@@ -40,6 +42,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use call_stream::CallListeners;
 use caller::Caller;
 use drafts::Drafts;
 use heavy::Heavy;
@@ -68,6 +71,8 @@ pub struct Parts {
     pub mask: MaskNumbers,
     /// What happens.
     pub events: Events,
+    /// What calls do; `None` where nobody follows them.
+    pub calls: Option<CallStream>,
     /// Where changes are written down.
     pub audit: Arc<Audit>,
     /// A folder for drafts, whose content is nobody else's; without one there are none.
@@ -82,6 +87,7 @@ struct Api {
     tokens: Vec<Token>,
     mask: MaskNumbers,
     events: Events,
+    call_listeners: CallListeners,
     counters: Arc<ApiCounters>,
     audit: Arc<Audit>,
     wrong_tokens: Mutex<Sources>,
@@ -115,6 +121,7 @@ pub fn open(parts: Parts) -> (Router, Attendant) {
         mask: parts.mask,
         counters: Arc::clone(parts.events.counters()),
         events: parts.events,
+        call_listeners: CallListeners::new(parts.calls),
         audit: parts.audit,
         wrong_tokens: Mutex::new(wrong_tokens),
         wrong_token_lines: LineBudget::new(),
@@ -167,6 +174,7 @@ impl Attendant {
 impl Drop for Attendant {
     fn drop(&mut self) {
         self.0.events.close();
+        self.0.call_listeners.close();
     }
 }
 

@@ -12,7 +12,7 @@ use super::config::ApiConfig;
 use super::desk::ServerDesk;
 use super::questions::{HttpThread, start};
 use super::worker::Order;
-use crate::api::{Audit, Parts, open};
+use crate::api::{Audit, CallStream, Parts, open};
 use crate::control::LocalDoor;
 use crate::http::{HttpListener, Watched};
 use crate::observe::{FaceRefusals, MaskNumbers};
@@ -31,6 +31,8 @@ pub(super) struct Staff {
     pub(super) watched: Watched,
     pub(super) mask: MaskNumbers,
     pub(super) refusals: FaceRefusals,
+    /// What calls do.
+    pub(super) calls: Option<CallStream>,
 }
 
 impl Admin {
@@ -63,6 +65,7 @@ impl Admin {
             tokens: config.tokens.clone(),
             mask: staff.mask,
             events,
+            calls: staff.calls,
             audit,
         });
         // Goes with the first of the listeners.

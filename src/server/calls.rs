@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
+use crate::api::CallStream;
 use crate::control::{Answer, LiveCall, Refused, SinkStatus};
 use crate::limits::CONTROL_CALLS_MAX;
-use crate::observe::{CallDetail, CallsStanding, MaskNumbers, Observer, SinkStanding};
-use crate::records::Records;
+use crate::observe::{CallDetail, CallsStanding, MaskNumbers, Observer, SinkStanding, Told};
+use crate::records::{Records, records_of};
 
 /// Where calls are asked about. A clone is the same desk.
 #[derive(Clone)]
@@ -82,7 +84,7 @@ impl CallDesk {
         Answer::Calls {
             count: live.count,
             calls: (live.calls.iter())
-                .map(|call| told(call, now, mask))
+                .map(|call| listed(call, now, mask))
                 .collect(),
         }
     }
@@ -94,7 +96,7 @@ pub(super) fn not_followed(serving: u64) -> Answer {
     Answer::Refused(Refused::new("not_followed", message, serving))
 }
 
-fn told(call: &CallDetail, now: Timestamp, mask: MaskNumbers) -> LiveCall {
+fn listed(call: &CallDetail, now: Timestamp, mask: MaskNumbers) -> LiveCall {
     let route = call.last_attempt().map(|attempt| &attempt.route);
     let answered_ms = call.at.as_millisecond() + i64::from(call.answer_ms);
     let up_ms = now.as_millisecond().saturating_sub(answered_ms);
@@ -114,6 +116,27 @@ fn told(call: &CallDetail, now: Timestamp, mask: MaskNumbers) -> LiveCall {
         generation: call.generation,
         call_id: call.call_id.to_string(),
     }
+}
+
+/// What calls do, for who listens.
+pub(super) fn stream(observer: &Observer) -> CallStream {
+    CallStream {
+        observer: observer.clone(),
+        tell,
+    }
+}
+
+/// A call that was answered, as it is listed; one that is over, as its record.
+fn tell(told: &Told, mask: MaskNumbers) -> (&'static str, Value) {
+    if let Told::Up(call) = told {
+        let listed = serde_json::to_value(listed(call, Timestamp::now(), mask));
+        return ("answered", listed.unwrap_or_default());
+    }
+    let mut over = Value::Null;
+    records_of(told, mask, false, |record| {
+        over = serde_json::to_value(record).unwrap_or_default();
+    });
+    ("over", over)
 }
 
 fn now_ms() -> u64 {

@@ -306,6 +306,7 @@ impl Server {
             watched: handle.watched(),
             mask: config.mask_numbers,
             refusals: handle.refusals.of(HttpFace::Api),
+            calls: handle.observer().map(calls::stream),
         };
         handle.admin = Some(Admin::start(&config.api, staff, &certificates, &watched)?);
         Ok(handle)

@@ -8,20 +8,38 @@ use trunkline::api::Role;
 use crate::Administered;
 use crate::client::{Client, Stream};
 
-struct Listening(BufReader<Box<dyn Stream>>);
+pub(crate) struct Listening(BufReader<Box<dyn Stream>>);
 
 impl Listening {
     fn open(client: &Client) -> Self {
+        Self::to("/events", client)
+    }
+
+    /// To a stream below `/api/v1`.
+    pub(crate) fn to(path: &str, client: &Client) -> Self {
+        Self::try_to(path, client).unwrap()
+    }
+
+    /// The same; `None` where it is refused.
+    pub(crate) fn try_to(path: &str, client: &Client) -> Option<Self> {
         let client = client.clone().header("Accept", "text/event-stream");
         let mut stream = client.connect();
-        let request = format!("{}\r\n", client.head("GET", "/events"));
+        let request = format!("{}\r\n", client.head("GET", path));
         stream.write_all(request.as_bytes()).unwrap();
         let mut listening = Self(BufReader::new(stream));
         let mut line = String::new();
         listening.0.read_line(&mut line).unwrap();
-        assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+        if !line.starts_with("HTTP/1.1 200") {
+            return None;
+        }
         while !listening.line().starts_with("retry") {}
-        listening
+        Some(listening)
+    }
+
+    /// Reads until there is nothing more.
+    pub(crate) fn ends(mut self) {
+        let mut line = String::new();
+        while self.0.read_line(&mut line).is_ok_and(|length| length > 0) {}
     }
 
     fn line(&mut self) -> String {
@@ -31,7 +49,7 @@ impl Listening {
     }
 
     /// The next event: its id, its name and what it says.
-    fn next(&mut self) -> (String, String, Value) {
+    pub(crate) fn next(&mut self) -> (String, String, Value) {
         let (mut id, mut event) = (String::new(), String::new());
         loop {
             let line = self.line();
@@ -97,10 +115,5 @@ fn who_listens_hears_of_every_change() {
     let begun = std::time::Instant::now();
     let _ = server.server.shutdown();
     assert!(begun.elapsed().as_secs() < 10);
-    let mut line = String::new();
-    while listening
-        .0
-        .read_line(&mut line)
-        .is_ok_and(|length| length > 0)
-    {}
+    listening.ends();
 }

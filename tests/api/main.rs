@@ -6,6 +6,7 @@ mod admission;
 #[expect(dead_code, reason = "what other tests do with certificates")]
 #[path = "../loopback/ca.rs"]
 mod ca;
+mod calls;
 mod changes;
 mod client;
 mod document;
@@ -14,8 +15,14 @@ mod events;
 mod hostile;
 mod looking;
 mod page;
+#[allow(dead_code)] // other tests use the rest of it
+#[path = "../loopback/phone.rs"]
+mod phone;
 mod tls;
+#[path = "../loopback/words.rs"]
+mod words;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use client::{Client, Reply};
@@ -23,6 +30,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use trunkline::api::{Role, Token, token_text};
 use trunkline::http::Secret;
+use trunkline::observe::Totals;
 use trunkline::server::{Config, Server, ServerHandle};
 
 /// The table of the tests.
@@ -150,6 +158,15 @@ impl Administered {
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Reply {
         self.local().send("POST", path, &body.to_string())
+    }
+
+    /// Where it listens for SIP.
+    pub(crate) fn sip_addr(&self) -> SocketAddr {
+        self.server.local_addrs()[0]
+    }
+
+    pub(crate) fn shutdown(self) -> Totals {
+        self.server.shutdown()
     }
 
     pub(crate) fn counted(&self, outcome: &str) -> u64 {

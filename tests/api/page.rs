@@ -59,7 +59,7 @@ fn example(block: &str) -> Example {
 
 /// Whether an answer is what is shown: `…` stands for anything, and for further members and
 /// items.
-fn fits(shown: &Value, found: &Value) -> bool {
+pub(crate) fn fits(shown: &Value, found: &Value) -> bool {
     const ANY: &str = "…";
     match (shown, found) {
         (Value::String(text), Value::String(found)) if text.contains(ANY) => has(text, found),
