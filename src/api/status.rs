@@ -15,6 +15,7 @@ use super::pages::{Page, Pages};
 use super::problem::Problem;
 use crate::control::{Answer, Request, Status};
 use crate::http::OPEN_METRICS;
+use crate::observe::COMMIT;
 
 pub(super) fn pages(pages: Pages) -> Pages {
     pages
@@ -71,6 +72,9 @@ struct Version {
     name: &'static str,
     /// Its version.
     version: &'static str,
+    /// The commit it was built from, where the build was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'static str>,
     /// Version of this interface.
     api: &'static str,
 }
@@ -89,6 +93,7 @@ async fn version() -> Json<Version> {
     Json(Version {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
+        commit: COMMIT,
         api: "v1",
     })
 }

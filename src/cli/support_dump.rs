@@ -4,6 +4,7 @@ use super::server::Server;
 use crate::control::{Answer, Reply, Request};
 use crate::doctor::{self, Asked};
 use crate::limits::{LOG_TAIL_BYTES_MAX, METRICS_BYTES_MAX};
+use crate::observe::COMMIT;
 use crate::server::Config;
 use crate::tables;
 use std::fs::{self, DirBuilder, File};
@@ -137,7 +138,10 @@ impl Dump<'_> {
 
 fn version() -> String {
     let system = fs::read_to_string("/proc/version").unwrap_or_default();
-    format!("trunkline {}\n{system}", env!("CARGO_PKG_VERSION"))
+    let commit = COMMIT
+        .map(|commit| format!(" ({commit})"))
+        .unwrap_or_default();
+    format!("trunkline {}{commit}\n{system}", env!("CARGO_PKG_VERSION"))
 }
 
 /// How much there is of a table, and what is wrong with it.

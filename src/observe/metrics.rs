@@ -13,7 +13,7 @@ use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
 use self::page::Page;
-use super::{CallsStanding, ChangesSeen, Process, Proxied, Tallied, Totals};
+use super::{COMMIT, CallsStanding, ChangesSeen, Process, Proxied, Tallied, Totals};
 use crate::routing::trunk::TrunkGroup;
 use crate::routing::{GroupId, RoutingTable, Snapshot, TrunkId};
 
@@ -131,8 +131,12 @@ impl Collector for Standing {
 
 impl Page<'_, '_> {
     fn process(&mut self, standing: &Standing) -> fmt::Result {
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        self.gauges("build_info", "The program", [(version, 1)])?;
+        let version = ("version", env!("CARGO_PKG_VERSION"));
+        let (name, help) = ("build_info", "The program");
+        match COMMIT {
+            Some(commit) => self.gauges(name, help, [([version, ("commit", commit)], 1)])?,
+            None => self.gauges(name, help, [([version], 1)])?,
+        }
         let help = "Whether new calls are taken";
         self.gauge("takes_calls", help, i64::from(standing.takes_calls))?;
         let help = "When the process began to serve, in seconds since 1970";

@@ -4,6 +4,7 @@
 //! drops and counts, counters are plain atomics of one worker each.
 
 mod api_counters;
+mod build;
 mod call_detail;
 mod call_line;
 mod changes;
@@ -27,6 +28,7 @@ mod tallies;
 mod trunk_turns;
 
 pub use api_counters::{ApiCounters, ApiOutcome};
+pub use build::COMMIT;
 pub use call_detail::{AttemptDetail, CallDetail, EndDetail, LoneEnd, NoBeginning, RouteDetail};
 pub use call_line::{CallLine, CallLog};
 pub use changes::{ChangeResult, Changes, ChangesSeen};

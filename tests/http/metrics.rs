@@ -20,6 +20,11 @@ fn metrics_say_how_the_server_stands() {
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }
+    let version = env!("CARGO_PKG_VERSION");
+    let commit = option_env!("TRUNKLINE_COMMIT").filter(|commit| !commit.is_empty());
+    let commit = commit.map_or(String::new(), |commit| format!(",commit=\"{commit}\""));
+    let built = format!("\ntrunkline_build_info{{version=\"{version}\"{commit}}} 1\n");
+    assert!(page.contains(&built), "{page}");
     assert!(
         page.contains("trunkline_table_info{generation=\"1\",sha256=\""),
         "{page}"
