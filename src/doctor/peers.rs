@@ -263,6 +263,11 @@ fn meet_all(
 ) -> Vec<Finding> {
     // Files that cannot be used have been told.
     let peers = Arc::new(TlsPeers::open(config.tls_peers.clone()).unwrap_or_default());
+    let of_host = |host: &str| {
+        let there = places.iter().filter(|place| place.trunk == host);
+        there.map(|place| place.address).collect::<Vec<_>>()
+    };
+    peers.locate(of_host);
     runtime.block_on(async {
         let mut met = JoinSet::new();
         for place in places {

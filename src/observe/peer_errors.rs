@@ -1,5 +1,6 @@
 //! What peers do wrong, told at a bounded rate.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -87,17 +88,25 @@ impl PeerErrors {
         told_of(reason.as_str(), held_back);
     }
 
-    /// A connection ended, or was not let in; the ordinary ends are nothing to tell of.
-    pub fn connection(&self, now: Instant, why: Ended, peer: SocketAddr, detail: Option<&str>) {
+    /// A connection ended, or was not let in; the ordinary ends are nothing to tell of. `trunks`
+    /// are the names of those that are there, and are asked for only where a line is written.
+    pub fn connection<'t>(
+        &self,
+        now: Instant,
+        (why, detail): (Ended, Option<&str>),
+        peer: SocketAddr,
+        trunks: impl FnOnce() -> Vec<&'t str>,
+    ) {
         if why.is_ordinary() {
             return;
         }
         let Some(held_back) = self.admit(CONNECTIONS + why.index(), now) else {
             return;
         };
+        let (why_text, trunks) = (why.as_str(), Listed(trunks()));
         match detail {
-            Some(detail) => tracing::warn!("{} peer={peer}: {detail}", why.as_str()),
-            None => tracing::warn!("{} peer={peer}", why.as_str()),
+            Some(detail) => tracing::warn!("{why_text} peer={peer}{trunks}: {detail}"),
+            None => tracing::warn!("{why_text} peer={peer}{trunks}"),
         }
         told_of(why.as_str(), held_back);
     }
@@ -122,10 +131,23 @@ impl PeerErrors {
     }
 }
 
+/// ` trunk=lon,man`; nothing where there are none.
+struct Listed<'t>(Vec<&'t str>);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, name) in self.0.iter().enumerate() {
+            let lead = if place == 0 { " trunk=" } else { "," };
+            write!(f, "{lead}{name}")?;
+        }
+        Ok(())
+    }
+}
+
 fn tell_refusal(
     status: u16,
     why: &str,
-    error: Option<impl std::fmt::Display>,
+    error: Option<impl fmt::Display>,
     method: MethodKind,
     source: SocketAddr,
 ) {

@@ -9,9 +9,10 @@ use arrayvec::ArrayVec;
 
 use super::facts::is_answerable;
 use super::flow::{FlowTransport, NoTarget, Target, asked_transport};
-use crate::limits::LOCATIONS_PER_NAME_MAX;
+use super::table_view::way_to;
+use crate::limits::{LOCATIONS_PER_NAME_MAX, TRUNKS_TOLD_MAX};
 use crate::routing::RoutingTable;
-use crate::routing::trunk::TargetUri;
+use crate::routing::trunk::{TargetUri, Trunk};
 use crate::sip::{Host, Scheme, Uri};
 
 /// What a URI asks of DNS whose host is a name.
@@ -118,6 +119,12 @@ impl NameQuery {
             transport,
             port: uri.port,
         })
+    }
+
+    /// Whether it is to be met over TLS, wherever it is.
+    #[must_use]
+    pub fn is_over_tls(&self) -> bool {
+        self.is_sips || self.transport == Some(FlowTransport::Tls)
     }
 
     /// What to ask first, of servers that speak one of `spoken`: RFC 3263 §4.1 and §4.2.
@@ -256,6 +263,34 @@ impl Locations {
     /// Forgets every name that is not among `names`, which are sorted.
     pub fn retain(&mut self, names: &[NameQuery]) {
         self.0.retain(|name, _| names.binary_search(name).is_ok());
+    }
+
+    /// Where a host is, by all that was asked about it.
+    pub fn of_host(&self, host: &str) -> impl Iterator<Item = SocketAddr> {
+        let queries = self.0.iter().filter(move |(query, _)| *query.host == *host);
+        queries.flat_map(|(_, found)| found.iter().map(|location| location.address))
+    }
+
+    /// The names of the trunks at an address, as far as is known; without any, of those that
+    /// have another port of it, for whoever connects to us does so from any. At most
+    /// [`TRUNKS_TOLD_MAX`].
+    #[must_use]
+    pub fn trunks_at<'t>(&self, table: &'t RoutingTable, peer: SocketAddr) -> Vec<&'t str> {
+        let is_at = |trunk: &Trunk, same: &dyn Fn(SocketAddr) -> bool| match way_to(trunk) {
+            Some((_, address)) => same(address),
+            None => trunk_query(&trunk.target)
+                .is_some_and(|query| self.get(&query).iter().any(|place| same(place.address))),
+        };
+        let names = |same: &dyn Fn(SocketAddr) -> bool| {
+            let trunks = table.trunks().iter().filter(|trunk| is_at(trunk, same));
+            let trunks = trunks.take(TRUNKS_TOLD_MAX);
+            trunks.map(|trunk| &*trunk.name).collect()
+        };
+        let there: Vec<_> = names(&|address| address == peer);
+        if there.is_empty() {
+            return names(&|address| address.ip() == peer.ip());
+        }
+        there
     }
 
     /// Where the name is; nowhere, as far as is known, when empty.

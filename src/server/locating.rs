@@ -20,6 +20,7 @@ use crate::limits::{
 use crate::proxy::{FlowTransport, Location, Locations, NameQuery};
 use crate::routing::RoutingTable;
 use crate::tables::TableStore;
+use crate::transport::TlsPeers;
 use crate::transport::resolver::{Found, NotFound, Resolver};
 
 /// What is known of names, as workers read it.
@@ -33,6 +34,7 @@ struct Locating {
     resolver: Arc<Resolver>,
     store: Arc<TableStore>,
     published: Published,
+    peers: Arc<TlsPeers>,
     table: Option<Arc<RoutingTable>>,
     names: BTreeMap<NameQuery, Name>,
     asked: JoinSet<(NameQuery, Result<Found, NotFound>)>,
@@ -47,13 +49,15 @@ struct Name {
     is_told: bool,
 }
 
-/// Starts the thread that asks. Returns when every name of the table has been asked for once,
-/// or after as long as one question may take: then the calls need not wait for the others.
+/// Starts the thread that asks, and tells the peers over TLS where they are. Returns when every
+/// name of the table has been asked for once, or after as long as one question may take: then
+/// the calls need not wait for the others.
 /// Without `servers` those of the system are asked.
 pub(super) fn start(
     store: Arc<TableStore>,
     servers: &[SocketAddr],
     spoken: Vec<FlowTransport>,
+    peers: Arc<TlsPeers>,
     orders: watch::Receiver<Order>,
 ) -> io::Result<(Published, std::thread::JoinHandle<()>)> {
     let published = Published::default();
@@ -63,6 +67,7 @@ pub(super) fn start(
         resolver,
         store,
         published: Arc::clone(&published),
+        peers,
         table: None,
         names: BTreeMap::new(),
         asked: JoinSet::new(),
@@ -203,6 +208,9 @@ impl Locating {
         change(&mut after);
         let is_changed = after != *before;
         if is_changed {
+            // Before any call goes there.
+            self.peers
+                .locate(|host| after.of_host(host).collect::<Vec<_>>());
             self.published.store(Arc::new(after));
         }
         is_changed

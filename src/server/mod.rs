@@ -596,7 +596,8 @@ impl ServerHandle {
         let spoken = spoken.map(|listener| listener.transport).collect();
         let (store, orders) = (Arc::clone(&self.store), self.orders.subscribe());
         let servers = &shared.config.dns_servers;
-        let (locations, thread) = locating::start(store, servers, spoken, orders)?;
+        let peers = Arc::clone(&shared.certificates.peers);
+        let (locations, thread) = locating::start(store, servers, spoken, peers, orders)?;
         shared.locations = locations;
         self.locating = Some(thread);
         Ok(())

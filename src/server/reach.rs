@@ -1,10 +1,11 @@
 //! Trunks the proxy listeners of a configuration cannot reach: told at the start, when
 //! somebody looks.
 
-use super::{Config, Mode};
+use super::{Config, Mode, is_proxy};
 use crate::limits::TRUNKS_TOLD_MAX;
-use crate::proxy::{FlowTransport, way_to};
+use crate::proxy::{FlowTransport, Locations, way_to};
 use crate::routing::RoutingTable;
+use crate::transport::PeerAt;
 
 /// Warns of trunks that are not reached.
 pub(super) fn warn(config: &Config, table: &RoutingTable) {
@@ -19,7 +20,7 @@ pub(super) fn unreached<'c>(
     config: &'c Config,
     table: &'c RoutingTable,
 ) -> impl Iterator<Item = String> + 'c {
-    table.trunks().iter().filter_map(|trunk| {
+    let of_addresses = table.trunks().iter().filter_map(|trunk| {
         let (transport, address) = way_to(trunk)?;
         let reaches = config.listeners.iter().any(|listener| {
             listener.mode == Mode::Proxy
@@ -27,8 +28,11 @@ pub(super) fn unreached<'c>(
                 && listener.address.is_ipv4() == address.is_ipv4()
         });
         let is_met = transport != FlowTransport::Tls
-            || config.tls_peers.iter().any(|peer| {
-                peer.ip == address.ip() && peer.port.is_none_or(|port| port == address.port())
+            || config.tls_peers.iter().any(|peer| match peer.at {
+                PeerAt::Address(ip, port) => {
+                    ip == address.ip() && port.is_none_or(|port| port == address.port())
+                }
+                PeerAt::Host(_) => false,
             });
         let (over, name) = (transport.as_str(), &trunk.name);
         match (reaches, is_met) {
@@ -41,5 +45,26 @@ pub(super) fn unreached<'c>(
                 "trunk {name} cannot be reached: no [[tls_peer]] has its address, {address}"
             )),
         }
-    })
+    });
+    of_addresses.chain(unmet_hosts(config, table))
+}
+
+/// Hosts that are met over TLS, of which nothing is said. Addresses they may have are known to
+/// whoever lists addresses.
+fn unmet_hosts(config: &Config, table: &RoutingTable) -> Vec<String> {
+    let is_said = |host: &str| {
+        config.tls_peers.iter().any(|peer| match &peer.at {
+            PeerAt::Address(..) => true,
+            PeerAt::Host(said) => **said == *host,
+        })
+    };
+    let queries = Locations::names_of(table).into_iter();
+    let over_tls = queries.filter(|query| query.is_over_tls());
+    let unmet = over_tls.filter(|query| is_proxy(config) && !is_said(&query.host));
+    unmet
+        .map(|query| {
+            let host = &query.host;
+            format!("trunks at {host} cannot be reached: no [[tls_peer]] has their address, {host}")
+        })
+        .collect()
 }

@@ -88,14 +88,14 @@ impl StreamTask {
                     }
                     self.worker.counters.connection(why);
                     let now = Instant::now().into_std();
-                    (self.worker.errors).connection(now, why, flow.peer, detail.as_deref());
+                    let what = (why, detail.as_deref());
+                    (self.worker.errors).connection(now, what, flow.peer, Vec::new);
                 }
                 Some(Heard::Refused { peer, why, detail }) => {
                     self.worker.counters.connection(why);
                     let now = Instant::now().into_std();
-                    self.worker
-                        .errors
-                        .connection(now, why, peer, detail.as_deref());
+                    let what = (why, detail.as_deref());
+                    (self.worker.errors).connection(now, what, peer, Vec::new);
                 }
                 Some(Heard::Opened(_)) => {}
             }

@@ -28,5 +28,6 @@ pub use listener::{UdpListener, Unsent};
 pub use outbox::Outbox;
 pub use outlet::{Outlet, OutletOver, OutletTo};
 pub use tls::{
-    Authority, CertificateFacts, Clients, ListenerTls, PeerTls, TlsFileError, TlsListener, TlsPeers,
+    Authority, CertificateFacts, Clients, ListenerTls, PeerAt, PeerTls, TlsFileError, TlsListener,
+    TlsPeers,
 };

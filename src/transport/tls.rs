@@ -8,7 +8,7 @@ mod peers;
 
 pub use facts::CertificateFacts;
 pub use files::TlsFileError;
-pub use peers::{Authority, PeerTls, TlsPeers};
+pub use peers::{Authority, PeerAt, PeerTls, TlsPeers};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, OtherError,
-    ServerConfig, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName,
+    Error, OtherError, PeerIncompatible, ServerConfig, SignatureScheme,
 };
 
 use super::Ended;
@@ -244,6 +244,10 @@ fn explained(error: &Error) -> String {
         NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Other,
         UnknownIssuer,
     };
+    use PeerIncompatible::{
+        ServerDoesNotSupportTls12Or13, SignatureAlgorithmsExtensionRequired,
+        SupportedVersionsExtensionRequired, Tls12NotOffered, Tls12NotOfferedOrEnabled,
+    };
     let text = match error {
         Error::NoCertificatesPresented => "it showed no certificate",
         Error::InvalidCertificate(what) => match what {
@@ -263,6 +267,17 @@ fn explained(error: &Error) -> String {
             _ => return format!("its certificate cannot be used: {what}"),
         },
         Error::InvalidMessage(_) => "it does not speak TLS",
+        Error::PeerIncompatible(
+            ServerDoesNotSupportTls12Or13
+            // TLS 1.2 may leave that out, and nobody who speaks it does.
+            | SignatureAlgorithmsExtensionRequired
+            | SupportedVersionsExtensionRequired
+            | Tls12NotOffered
+            | Tls12NotOfferedOrEnabled,
+        )
+        | Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            "it speaks neither TLS 1.2 nor 1.3"
+        }
         Error::AlertReceived(alert) => return format!("it ended the handshake: {alert:?}"),
         Error::InconsistentKeys(_) => "the key belongs to another certificate",
         _ => return error.to_string(),

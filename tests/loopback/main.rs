@@ -20,6 +20,7 @@ mod slow_peers;
 mod tcp;
 mod tcp_proxy;
 mod tls;
+mod tls_names;
 mod tls_proxy;
 mod trunk_orders;
 mod wire;

@@ -17,7 +17,7 @@ use crate::{Rig, write};
 
 /// What a name server does with questions.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mood {
+pub(crate) enum Mood {
     Answers,
     Fails,
     IsSilent,
@@ -25,13 +25,13 @@ enum Mood {
 
 /// A name server for one zone; it ends with the process.
 pub(crate) struct NameServer {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     questions: Arc<AtomicUsize>,
     zone: Arc<Mutex<(Mood, Vec<Record>)>>,
 }
 
 impl NameServer {
-    fn start(mood: Mood, records: Vec<Record>) -> Self {
+    pub(crate) fn start(mood: Mood, records: Vec<Record>) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let zone = Arc::new(Mutex::new((mood, records)));
@@ -62,7 +62,7 @@ impl NameServer {
         Self::start(Mood::Answers, records)
     }
 
-    fn is_now(&self, mood: Mood, records: Vec<Record>) {
+    pub(crate) fn is_now(&self, mood: Mood, records: Vec<Record>) {
         *self.zone.lock().unwrap() = (mood, records);
     }
 }
@@ -88,12 +88,12 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
-fn srv(owner: &str, priority: u16, at: SocketAddr) -> Record {
+pub(crate) fn srv(owner: &str, priority: u16, at: SocketAddr) -> Record {
     let server = SRV::new(priority, 10, at.port(), name("host.example.test."));
     Record::from_rdata(name(owner), 1, RData::SRV(server))
 }
 
-fn host() -> Record {
+pub(crate) fn host() -> Record {
     let address = RData::A(A(Ipv4Addr::LOCALHOST));
     Record::from_rdata(name("host.example.test."), 1, address)
 }

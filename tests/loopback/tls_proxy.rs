@@ -11,7 +11,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use trunkline::proxy::FlowTransport;
 use trunkline::server::{ListenerConfig, Mode};
-use trunkline::transport::{Authority, Clients, ListenerTls, PeerTls};
+use trunkline::transport::{Authority, Clients, ListenerTls, PeerAt, PeerTls};
 
 use crate::phone::Phone;
 use crate::proxy::{Trunk, in_dialog, lines, response, trunks_toml};
@@ -22,13 +22,13 @@ use crate::{Rig, write};
 type TlsWire = Wire<StreamOwned<ServerConnection, TcpStream>>;
 
 /// A trunk that shows this certificate; with `asks` it wants one of that CA.
-struct TlsTrunk {
+pub(crate) struct TlsTrunk {
     listener: TcpListener,
     config: Arc<ServerConfig>,
 }
 
 impl TlsTrunk {
-    fn new(shown: &Identity, asks: Option<&Ca>) -> Self {
+    pub(crate) fn new(shown: &Identity, asks: Option<&Ca>) -> Self {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -48,11 +48,11 @@ impl TlsTrunk {
         }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 
-    fn accept(&self) -> TlsWire {
+    pub(crate) fn accept(&self) -> TlsWire {
         let stream = self.listener.accept().unwrap().0;
         let own = prepared(&stream);
         let session = ServerConnection::new(Arc::clone(&self.config)).unwrap();
@@ -60,7 +60,7 @@ impl TlsTrunk {
     }
 
     /// Takes one connection and nothing from it, in a thread: what it hears of plain text.
-    fn overhear(self) -> JoinHandle<String> {
+    pub(crate) fn overhear(self) -> JoinHandle<String> {
         std::thread::spawn(move || self.accept().receive_rest())
     }
 }
@@ -84,8 +84,7 @@ fn before(tls: SocketAddr, udp: &Trunk, ca: &Ca, change: impl FnOnce(&mut PeerTl
             streams.tls = Some(own_files(&folder));
             config.listeners.push(streams);
             let mut peer = PeerTls {
-                ip: tls.ip(),
-                port: None,
+                at: PeerAt::Address(tls.ip(), None),
                 name: "trunk.carrier.test".try_into().unwrap(),
                 authority: Authority::File(folder.join("ca.pem")),
                 own: None,
@@ -171,7 +170,7 @@ fn a_trunk_nobody_has_said_what_to_believe_of_gets_no_call() {
     let way_out = Trunk::new();
     let trunk = TlsTrunk::new(&ca.issue("trunk.carrier.test"), None);
     let rig = before(trunk.address(), &way_out, &ca, |peer, _| {
-        peer.port = Some(1);
+        peer.at = PeerAt::Address(trunk.address().ip(), Some(1));
     });
     let phone = Phone::new(rig.address());
     phone.ask(&phone.invite("+442071838750", "m1"));
@@ -257,8 +256,7 @@ fn reusing(trunk: SocketAddr, ca: &Ca) -> Rig {
             });
             config.listeners.push(streams);
             config.tls_peers.push(PeerTls {
-                ip: trunk.ip(),
-                port: None,
+                at: PeerAt::Address(trunk.ip(), None),
                 name: "trunk.carrier.test".try_into().unwrap(),
                 authority: Authority::File(authorities),
                 own: None,

@@ -13,7 +13,7 @@ use crate::observe::{LogSettings, MaskNumbers, SyslogSettings};
 use crate::records::{
     FileSettings, Format, PostgresSettings, PostgresTls, SinkSettings, Target, WhenFull,
 };
-use crate::transport::{Authority, Clients, ListenerTls, OutletOver, OutletTo, PeerTls};
+use crate::transport::{Authority, Clients, ListenerTls, OutletOver, OutletTo, PeerAt, PeerTls};
 
 /// What stands for the hash of an account's secret: who reads a configuration that was passed on
 /// has nothing to try secrets against.
@@ -182,17 +182,17 @@ fn api(api: &ApiConfig, table: &mut Entries) {
 
 fn tls_peer(peer: &PeerTls) -> Value {
     let PeerTls {
-        ip,
-        port,
+        at,
         name,
         authority,
         own,
         wildcards,
     } = peer;
     let mut table = Entries::default();
-    let address = match port {
-        Some(port) => std::net::SocketAddr::new(*ip, *port).to_string(),
-        None => ip.to_string(),
+    let address = match at {
+        PeerAt::Address(ip, Some(port)) => std::net::SocketAddr::new(*ip, *port).to_string(),
+        PeerAt::Address(ip, None) => ip.to_string(),
+        PeerAt::Host(host) => host.to_string(),
     };
     table.put("address", address);
     table.put("name", &*name.to_str());
@@ -499,6 +499,8 @@ wildcards = true
 [[tls_peer]]
 address = "2001:db8::1"
 name = "192.0.2.9"
+[[tls_peer]]
+address = "SIP.teams.example"
 [proxy]
 secret_file = "secret"
 calls_max = 77

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::{DnsName, ServerName};
 
 use super::listen::not_allowed;
 use crate::limits::TLS_NAMES_MAX;
 use crate::proxy::FlowTransport;
 use crate::tables::diagnostic::{Code, Diagnostic, quoted};
 use crate::tables::toml_reader::{Reader, Text};
-use crate::transport::{Authority, Clients, ListenerTls, PeerTls};
+use crate::transport::{Authority, Clients, ListenerTls, PeerAt, PeerTls};
 
 /// What stands in a listener only with `transport = "tls"`.
 pub(super) const LISTENER_KEYS: [&str; 5] =
@@ -112,22 +112,27 @@ fn read_peer(
     known: &[(PeerTls, Text)],
 ) -> Option<(PeerTls, Text)> {
     let address = table.required_string("address");
-    let name = table.required_string("name");
+    let name = table.string("name");
     let authority = table.string("ca");
     let certificate = table.string("certificate");
     let key = table.string("key");
     let wildcards = table.boolean("wildcards");
-    let address = address.and_then(|text| Some((read_peer_address(&table, &text)?, text)));
-    let name = name.and_then(|text| read_name(&table, &text));
+    let address = address.and_then(|text| Some((read_peer_at(&table, &text)?, text)));
+    let name = match (&name, &address) {
+        (Some(text), _) => read_name(&table, text),
+        (None, Some((PeerAt::Host(host), _))) => ServerName::try_from(host.to_string()).ok(),
+        (None, _) => {
+            table.require("name");
+            None
+        }
+    };
     match (&certificate, &key) {
         (Some(_), None) => table.require("key"),
         (None, Some(_)) => table.require("certificate"),
         _ => {}
     }
-    if let Some(((ip, port), text)) = &address {
-        let twice = known
-            .iter()
-            .find(|(peer, _)| peer.ip == *ip && peer.port == *port);
+    if let Some((at, text)) = &address {
+        let twice = known.iter().find(|(peer, _)| peer.at == *at);
         if let Some((_, first)) = twice {
             let message = format!("two TLS peers have the address {}", quoted(&text.value));
             table.report(
@@ -138,10 +143,9 @@ fn read_peer(
         }
     }
     table.finish();
-    let ((ip, port), text) = address?;
+    let (at, text) = address?;
     let peer = PeerTls {
-        ip,
-        port,
+        at,
         name: name?,
         authority: read_authority(authority, folder),
         own: certificate
@@ -160,21 +164,34 @@ pub(super) fn read_authority(ca: Option<Text>, folder: &Path) -> Authority {
     }
 }
 
-/// `"203.0.113.7"`, `"203.0.113.7:5061"`, `"[2001:db8::7]:5061"`.
-fn read_peer_address(table: &Reader<'_>, text: &Text) -> Option<(IpAddr, Option<u16>)> {
+/// `"203.0.113.7"`, `"203.0.113.7:5061"`, `"[2001:db8::7]:5061"`, `"sip.carrier.example"`.
+fn read_peer_at(table: &Reader<'_>, text: &Text) -> Option<PeerAt> {
     let value = text.as_str();
-    let found = match (value.parse::<IpAddr>(), value.parse::<SocketAddr>()) {
-        (Ok(ip), _) => Some((ip, None)),
-        (_, Ok(address)) => Some((address.ip(), Some(address.port()))),
-        _ => None,
-    };
-    if found.is_none() {
-        let message = format!("{} is not an address", quoted(value));
-        let help = "allowed: the IP address of a trunk, with or without a port, such as \
-                    \"203.0.113.7\" or \"[2001:db8::7]:5061\"";
-        not_allowed(table, text.spot, message, help);
+    if let Ok(ip) = value.parse::<IpAddr>() {
+        return Some(PeerAt::Address(ip, None));
     }
-    found
+    if let Ok(address) = value.parse::<SocketAddr>() {
+        return Some(PeerAt::Address(address.ip(), Some(address.port())));
+    }
+    let is_plain = |name: &DnsName<'_>| !name.as_ref().bytes().all(is_of_an_address);
+    match ServerName::try_from(value) {
+        Ok(ServerName::DnsName(name)) if is_plain(&name) => {
+            let host = value.trim_end_matches('.').to_ascii_lowercase();
+            Some(PeerAt::Host(host.into()))
+        }
+        _ => {
+            let message = format!("{} is not an address", quoted(value));
+            let help = "allowed: the IP address of a trunk, with or without a port, such as \
+                        \"203.0.113.7\" or \"[2001:db8::7]:5061\", or its host name";
+            not_allowed(table, text.spot, message, help);
+            None
+        }
+    }
+}
+
+/// What an IPv4 address is made of: `203.0.113.700` is no host.
+const fn is_of_an_address(byte: u8) -> bool {
+    byte.is_ascii_digit() || byte == b'.'
 }
 
 fn read_names(table: &Reader<'_>, texts: &[Text]) -> Vec<ServerName<'static>> {

@@ -1,6 +1,8 @@
 //! The proxy's messages on connections: what came, what leaves, and what follows from a
 //! connection that ends.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 
 use super::super::streams::sent_by;
@@ -9,7 +11,7 @@ use crate::limits::DATAGRAM_BATCH_MAX;
 use crate::proxy::{Flow, Now};
 use crate::routing::Snapshot;
 use crate::sip::Message;
-use crate::transport::{Heard, NotTaken};
+use crate::transport::{Ended, Heard, NotTaken};
 
 impl ProxyTask {
     /// Takes what came of connections, at most a batch. Returns how much there was.
@@ -37,26 +39,32 @@ impl ProxyTask {
                     unsent,
                     ..
                 } => {
-                    self.worker.counters.connection(why);
-                    let (peer, detail) = (flow.peer, detail.as_deref());
-                    self.worker
-                        .errors
-                        .connection(now.instant, why, peer, detail);
+                    self.connection_ended(now, (why, detail.as_deref()), flow.peer, snapshot);
                     for bytes in unsent {
                         self.given_back(now, flow, bytes, snapshot, work);
                     }
                 }
                 Heard::Refused { peer, why, detail } => {
-                    self.worker.counters.connection(why);
-                    let detail = detail.as_deref();
-                    self.worker
-                        .errors
-                        .connection(now.instant, why, peer, detail);
+                    self.connection_ended(now, (why, detail.as_deref()), peer, snapshot);
                 }
                 Heard::Opened(_) => {}
             }
         }
         DATAGRAM_BATCH_MAX
+    }
+
+    /// Counts and tells that a connection is over, or never was.
+    fn connection_ended(
+        &self,
+        now: Now,
+        what: (Ended, Option<&str>),
+        peer: SocketAddr,
+        snapshot: &Snapshot,
+    ) {
+        self.worker.counters.connection(what.0);
+        let locations = self.locations.load();
+        let trunks = || locations.trunks_at(&snapshot.table, peer);
+        (self.worker.errors).connection(now.instant, what, peer, trunks);
     }
 
     fn message(

@@ -28,13 +28,11 @@ use super::files::{self, TlsFileError};
 use super::{explained, failure, names, provider};
 use crate::limits::TLS_HANDSHAKE_MS_MAX;
 
-/// How one address is met over TLS.
+/// How one peer is met over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerTls {
-    /// Its address.
-    pub ip: IpAddr,
-    /// Its port; any without one.
-    pub port: Option<u16>,
+    /// Where it is.
+    pub at: PeerAt,
     /// The name its certificate must be for; asked for by it, too (SNI).
     pub name: ServerName<'static>,
     /// Whose word is believed.
@@ -43,6 +41,16 @@ pub struct PeerTls {
     pub own: Option<(PathBuf, PathBuf)>,
     /// Whether a wildcard in its certificate is believed: RFC 5922 §7.2 says no.
     pub wildcards: bool,
+}
+
+/// Where a peer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerAt {
+    /// At an address; at any port of it without one.
+    Address(IpAddr, Option<u16>),
+    /// Wherever DNS says that this host is; in small letters. RFC 5922 §4: its certificate has
+    /// to be for the host that was asked for, not for the server that DNS names.
+    Host(Box<str>),
 }
 
 /// Whose word is believed.
@@ -59,12 +67,13 @@ pub enum Authority {
 pub struct TlsPeers {
     files: Vec<PeerTls>,
     current: ArcSwap<Vec<Peer>>,
+    /// Where the hosts are, with their places among the peers.
+    located: ArcSwap<Vec<(SocketAddr, usize)>>,
 }
 
 #[derive(Debug)]
 struct Peer {
-    ip: IpAddr,
-    port: Option<u16>,
+    at: PeerAt,
     name: ServerName<'static>,
     wildcards: bool,
     config: Arc<ClientConfig>,
@@ -79,7 +88,25 @@ impl TlsPeers {
     /// The first file that cannot be used.
     pub fn open(files: Vec<PeerTls>) -> Result<Self, TlsFileError> {
         let current = ArcSwap::from_pointee(read(&files)?);
-        Ok(Self { files, current })
+        Ok(Self {
+            files,
+            current,
+            located: ArcSwap::default(),
+        })
+    }
+
+    /// The hosts are now where `places` says. An address that several have is the first one's.
+    pub fn locate<P: IntoIterator<Item = SocketAddr>>(&self, places: impl Fn(&str) -> P) {
+        let hosts = (self.files.iter().enumerate()).filter_map(|(place, peer)| match &peer.at {
+            PeerAt::Host(host) => Some((host, place)),
+            PeerAt::Address(..) => None,
+        });
+        let located = hosts.flat_map(|(host, place)| {
+            places(host)
+                .into_iter()
+                .map(move |address| (address, place))
+        });
+        self.located.store(Arc::new(located.collect()));
     }
 
     /// Reads the files again, for connections that are opened from now on.
@@ -114,7 +141,7 @@ impl TlsPeers {
         certificate: &CertificateDer<'_>,
     ) -> bool {
         let all = self.current.load();
-        of(&all, peer)
+        self.of(&all, peer)
             .is_some_and(|peer| names::check(certificate, &peer.name, peer.wildcards).is_ok())
     }
 
@@ -153,16 +180,23 @@ impl TlsPeers {
         peer: SocketAddr,
     ) -> Option<(TlsConnector, ServerName<'static>)> {
         let all = self.current.load();
-        let found = of(&all, peer)?;
+        let found = self.of(&all, peer)?;
         let connector = TlsConnector::from(Arc::clone(&found.config));
         Some((connector, found.name.clone()))
     }
-}
 
-/// An entry with its port before one without.
-fn of(all: &[Peer], peer: SocketAddr) -> Option<&Peer> {
-    let with = |port| all.iter().find(|p| p.ip == peer.ip() && p.port == port);
-    with(Some(peer.port())).or_else(|| with(None))
+    /// An entry with its port before one without, and both before a host.
+    fn of<'p>(&self, all: &'p [Peer], peer: SocketAddr) -> Option<&'p Peer> {
+        let with = |port| {
+            let at = PeerAt::Address(peer.ip(), port);
+            all.iter().find(move |p| p.at == at)
+        };
+        with(Some(peer.port())).or_else(|| with(None)).or_else(|| {
+            let located = self.located.load();
+            let (_, place) = located.iter().find(|(address, _)| *address == peer)?;
+            all.get(*place)
+        })
+    }
 }
 
 fn read(files: &[PeerTls]) -> Result<Vec<Peer>, TlsFileError> {
@@ -200,8 +234,7 @@ fn peer(files: &PeerTls) -> Result<Peer, TlsFileError> {
         }
     };
     Ok(Peer {
-        ip: files.ip,
-        port: files.port,
+        at: files.at.clone(),
         name: files.name.clone(),
         wildcards: files.wildcards,
         config: Arc::new(config),
