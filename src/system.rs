@@ -4,6 +4,10 @@
 
 #![allow(unsafe_code)] // The only place; every other module is held to the crate's `deny`.
 
+mod folder;
+
+pub use folder::files_below;
+
 use std::ffi::CString;
 use std::io;
 use std::mem::{size_of, zeroed};

@@ -33,7 +33,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "transaction", pure: true,  total: true,  may_use: &["limits", "sip"] },
     // Of sip the reader of addresses only: a trunk's address is a SIP URI.
     Layer { module: "tables",      pure: false, total: true,  may_use: &["limits", "system", "routing", "plan", "sip::uri", "sip::Uri", "sip::Host", "sip::Scheme"] },
-    Layer { module: "generations", pure: false, total: true,  may_use: &["limits", "ledger", "routing", "tables"] },
+    Layer { module: "generations", pure: false, total: true,  may_use: &["limits", "system", "ledger", "routing", "tables"] },
     Layer { module: "control",     pure: false, total: true,  may_use: &["limits", "system", "ledger"] },
     // Text in, text out, and what it is compared with.
     Layer { module: "import",      pure: true,  total: true,  may_use: &["limits", "routing"] },

@@ -1,6 +1,5 @@
 //! One number: what its rows say, where its calls go, and where they went.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -17,7 +16,7 @@ use super::problem::Problem;
 use super::reading::{Asked, Value};
 use crate::generations::Generations;
 use crate::http::{Answer, Question, decided};
-use crate::ledger::Generation;
+use crate::ledger;
 use crate::limits::API_HISTORY_TABLES_MAX;
 use crate::routing::number::Number;
 use crate::routing::{RoutingTable, Snapshot};
@@ -208,44 +207,22 @@ fn calls(snapshot: &Arc<Snapshot>, number: &Number) -> Vec<CallOutcome> {
 
 fn spans(generations: &Generations, number: &Number, limit: usize) -> Result<Vec<Span>, Problem> {
     let ledger = generations.ledger();
-    let mut spans: Vec<Span> = Vec::new();
-    let mut until = None;
-    // A table that served twice is read once.
-    let mut known: BTreeMap<&str, Vec<CallOutcome>> = BTreeMap::new();
-    for generation in ledger.generations().iter().rev().take(limit) {
-        let since = format!("{:.0}", generation.at);
-        let ended = until.replace(since.clone());
-        let calls = match known.get(&*generation.sha256) {
-            Some(calls) => calls.clone(),
-            None => {
-                let table = table_of(generations, generation.number)?;
-                calls_of(table, number)
-            }
-        };
-        known.insert(&generation.sha256, calls.clone());
-        let Generation {
-            number,
-            by,
-            message,
-            ..
-        } = generation.clone();
-        match spans.last_mut() {
-            Some(span) if span.calls == calls => {
-                (span.first, span.since) = (number, since);
-                (span.by, span.message) = (by, message);
-            }
-            _ => spans.push(Span {
-                first: number,
-                last: number,
-                since,
-                until: ended,
-                by,
-                message,
-                calls,
-            }),
-        }
-    }
-    Ok(spans)
+    let newest = ledger.generations().iter().rev().take(limit);
+    let spans = ledger::spans(newest, None, |generation| {
+        let table = table_of(generations, generation.number)?;
+        Ok::<_, Problem>(calls_of(table, number))
+    })?;
+    let stamp = |at| format!("{at:.0}");
+    let told = spans.into_iter().map(|span| Span {
+        first: span.first.number,
+        last: span.last.number,
+        since: stamp(span.first.at),
+        until: span.until.map(stamp),
+        by: span.first.by.clone(),
+        message: span.first.message.clone(),
+        calls: span.done,
+    });
+    Ok(told.collect())
 }
 
 fn calls_of(table: RoutingTable, number: &Number) -> Vec<CallOutcome> {

@@ -4,12 +4,11 @@ use super::route::of_number;
 use super::route_text::outcome;
 use super::server::{self, Server};
 use crate::control::{Answer, Request};
-use crate::ledger::Generation;
+use crate::ledger::{self, Generation};
 use crate::routing::explanation::Report;
 use crate::tables;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -104,42 +103,29 @@ impl Numbered {
     ) -> Result<Vec<Span>, Failure> {
         let on = self.on.as_ref().map(|text| self.time(text, server));
         let on = on.transpose()?;
-        let mut spans: Vec<Span> = Vec::new();
-        let mut until: Option<String> = None;
-        // A table that served twice is read once.
-        let mut known: BTreeMap<&str, Vec<Call>> = BTreeMap::new();
-        for generation in generations {
-            let since = format!("{:.0}", generation.at);
-            let ended = until.replace(since.clone());
-            let is_later = on.is_some_and(|on| generation.at > on);
-            if is_later {
-                continue;
+        // The one that served then, or all.
+        let (until, shown) = match on {
+            None => (None, generations),
+            Some(on) => {
+                let place = generations.iter().position(|g| g.at <= on);
+                let (newer, rest) = generations.split_at(place.unwrap_or(generations.len()));
+                (newer.last().map(|g| g.at), rest.get(..1).unwrap_or(rest))
             }
-            let calls = match known.get(&*generation.sha256) {
-                Some(calls) => calls.clone(),
-                None => self.calls(number, server, generation, on)?,
-            };
-            known.insert(&generation.sha256, calls.clone());
-            match spans.last_mut() {
-                Some(span) if span.calls == calls => {
-                    (span.first, span.since) = (generation.number, since);
-                }
-                _ => spans.push(Span {
-                    first: generation.number,
-                    last: generation.number,
-                    since,
-                    until: ended,
-                    calls,
-                }),
-            }
-            if on.is_some() {
-                break;
-            }
-        }
+        };
+        let calls = |generation: &Generation| self.calls(number, server, generation, on);
+        let spans = ledger::spans(shown, until, calls)?;
         if spans.is_empty() {
             return Err(anyhow::anyhow!("nothing that is kept served then").into());
         }
-        Ok(spans)
+        let stamp = |at| format!("{at:.0}");
+        let told = spans.into_iter().map(|span| Span {
+            first: span.first.number,
+            last: span.last.number,
+            since: stamp(span.first.at),
+            until: span.until.map(stamp),
+            calls: span.done,
+        });
+        Ok(told.collect())
     }
 
     fn time(&self, text: &str, server: &Server) -> Result<Timestamp, Failure> {

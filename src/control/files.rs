@@ -2,10 +2,11 @@
 
 use super::protocol::{Answer, Reply};
 use crate::ledger::Generation;
-use crate::limits::{CONTROL_PIECE_BYTES, TABLE_FILES_MAX};
+use crate::limits::CONTROL_PIECE_BYTES;
+use crate::system::files_below;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Reads the files below `folder` and gives the lines that tell them to `send`, until it
 /// says no.
@@ -18,7 +19,7 @@ pub(super) fn tell(
     if !send(line(Answer::Files { generation })) {
         return Ok(());
     }
-    for name in names(folder)? {
+    for name in files_below(folder)? {
         let mut file = File::open(folder.join(&name))?;
         // Characters of several bytes may lie across two pieces.
         let mut held = Vec::new();
@@ -50,28 +51,6 @@ pub(super) fn tell(
 
 fn line(answer: Answer) -> String {
     Reply::from(answer).line()
-}
-
-/// Names of all files below a folder, in order, with `/` between their parts.
-fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let mut found = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(inside) = folders.pop() {
-        for entry in fs::read_dir(folder.join(&inside))? {
-            let entry = entry?;
-            let path = inside.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                folders.push(path);
-            } else if let Some(name) = path.to_str() {
-                found.push(name.to_owned());
-            }
-            if found.len() + folders.len() > 2 * TABLE_FILES_MAX {
-                return Err(io::Error::from(io::ErrorKind::InvalidData));
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Writes a piece of a file below `folder`. A name that leads out of it is an error.

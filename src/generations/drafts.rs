@@ -2,13 +2,11 @@
 
 use super::{Asked, Denied, Generations, lock};
 use crate::ledger::{Cause, Ledger};
-use crate::limits::TABLE_FILES_MAX;
+use crate::system::files_below;
 use crate::tables::source::Sources;
 use crate::tables::{Accepted, Reload};
-use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 impl Generations {
     /// Serves the table in `folder`, a draft made of the table with this hash. It serves in
@@ -59,28 +57,4 @@ impl Generations {
             draft != bytes(&was) && draft.as_deref() != now.map(|file| file.bytes())
         })
     }
-}
-
-/// Names of all files below a folder, with `/` between their parts.
-///
-/// # Errors
-/// What the system said, or there are more files than a table has.
-pub fn files_below(folder: &Path) -> io::Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(inside) = folders.pop() {
-        for entry in fs::read_dir(folder.join(&inside))? {
-            let entry = entry?;
-            let path = inside.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                folders.push(path);
-            } else if let Some(name) = path.to_str() {
-                found.insert(name.to_owned());
-            }
-            if found.len() + folders.len() > 2 * TABLE_FILES_MAX {
-                return Err(io::Error::from(io::ErrorKind::InvalidData));
-            }
-        }
-    }
-    Ok(found)
 }

@@ -14,9 +14,9 @@ mod orders;
 #[cfg(test)]
 mod tests;
 
+pub use crate::system::files_below;
 pub use archive::NoArchive;
 pub use clocks::clocks;
-pub use drafts::files_below;
 pub use opening::{OpenError, Opened};
 pub use orders::NotOrdered;
 

@@ -10,10 +10,12 @@ mod generation;
 #[cfg(test)]
 mod laws;
 mod order;
+mod spans;
 
 pub use deadline::{Boot, Clocks, Deadline};
 pub use generation::{Cause, Counts, Generation};
 pub use order::{OrderKind, Orders, TrunkOrder};
+pub use spans::{Span, spans};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
