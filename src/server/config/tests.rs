@@ -337,8 +337,12 @@ fn tells_every_mistake_about_connections() {
             "two TLS peers have the address",
         ),
         (
-            format!("{udp}{}", peer.replace("203.0.113.7", "sip.example")),
+            format!("{udp}{}", peer.replace("203.0.113.7", "203.0.113.700")),
             "is not an address",
+        ),
+        (
+            format!("{udp}{0}{0}", peer.replace("203.0.113.7", "SIP.example")),
+            "two TLS peers have the address",
         ),
         (format!("{udp}{peer}key = \"x\"\n"), "\"certificate\""),
         (
@@ -353,6 +357,12 @@ fn tells_every_mistake_about_connections() {
         let report = read(&text).unwrap_err();
         assert!(report.contains(said), "{said}:\n{report}");
     }
+    let host = read(&format!("{udp}[[tls_peer]]\naddress = \"SIP.Example.\"\n")).unwrap();
+    let [peer] = &host.tls_peers[..] else {
+        panic!("one peer")
+    };
+    assert_eq!(peer.at, PeerAt::Host("sip.example".into()));
+    assert_eq!(peer.name, "sip.example".try_into().unwrap());
     let both = read(&format!("{udp}{}", LISTEN.replace("udp", "tcp"))).unwrap();
     assert_eq!(both.listeners.len(), 2);
 }
