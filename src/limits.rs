@@ -430,6 +430,10 @@ pub const ACCEPT_REST_MS: u64 = 100;
 /// there are descriptors for who comes.
 pub const ACCEPT_FREES: usize = 64;
 
+/// Milliseconds such a connection must have been there: enough for a TLS handshake and a first
+/// message from anywhere on earth.
+pub const FREED_AFTER_MS_MIN: u64 = 500;
+
 /// Connections that wait in the system's queue for a worker to take them.
 pub const ACCEPT_QUEUE_MAX: i32 = 1_024;
 

@@ -78,7 +78,8 @@ impl ServerHandle {
         let rest = shared.gates.iter().zip(&shared.certificates.listeners);
         let all = config.listeners.iter().zip(rest);
         for (socket, (listener, (gate, tls))) in sockets.into_iter().zip(all) {
-            let (gate, tls) = (Arc::clone(gate), tls.clone());
+            let gates = (Arc::clone(gate), Arc::clone(&shared.gates));
+            let tls = tls.clone();
             let local = socket.local_addr()?;
             match (listener.mode, socket) {
                 (Mode::Proxy, Bound::Datagrams(socket)) => {
@@ -86,7 +87,7 @@ impl ServerHandle {
                 }
                 (Mode::Proxy, Bound::Streams(socket)) => {
                     let place = u16::try_from(doors.len()).unwrap_or(u16::MAX);
-                    connections.listen(place, socket, gate, tls, self.is_known())?;
+                    connections.listen(place, socket, gates, tls, self.is_known())?;
                     if listener.alias {
                         connections.reuse(place);
                     }
@@ -104,7 +105,7 @@ impl ServerHandle {
                     // One listener, which answers only: nobody looks for its connections.
                     let peers = Arc::clone(&shared.certificates.peers);
                     let mut connections = Connections::new(number, Arc::default(), peers);
-                    connections.listen(0, socket, gate, tls, self.is_known())?;
+                    connections.listen(0, socket, gates, tls, self.is_known())?;
                     tasks.streams.push(StreamTask {
                         connections,
                         is_known: self.is_known(),

@@ -28,7 +28,7 @@ pub(super) struct Shared<'c> {
     pub(super) proxy_listeners: Vec<ProxyListener>,
     pub(super) unanswered: Unanswered,
     /// One for each listener.
-    pub(super) gates: Vec<Arc<Gate>>,
+    pub(super) gates: Arc<[Arc<Gate>]>,
     pub(super) certificates: Arc<Certificates>,
     pub(super) directory: Arc<Directory>,
     /// Where the trunks' names are.

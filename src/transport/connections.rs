@@ -148,8 +148,8 @@ impl Connections {
     }
 
     /// Accepts connections on a socket of [`super::tcp::bind`] from now on, for the
-    /// listener at this place; under TLS where there is `tls`. For a call inside the
-    /// runtime.
+    /// listener at this place, which has this gate of all there are; under TLS where there is
+    /// `tls`. For a call inside the runtime.
     ///
     /// # Errors
     /// What the system said.
@@ -157,7 +157,7 @@ impl Connections {
         &mut self,
         place: u16,
         socket: std::net::TcpListener,
-        gate: Arc<Gate>,
+        (gate, all_gates): (Arc<Gate>, Arc<[Arc<Gate>]>),
         tls: Option<Arc<TlsListener>>,
         is_known: IsKnown,
     ) -> io::Result<()> {
@@ -165,6 +165,7 @@ impl Connections {
         let door = Door {
             place,
             gate,
+            all_gates,
             tls,
             is_known,
             numbers: Arc::clone(&self.numbers),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +26,8 @@ pub type IsKnown = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 pub(super) struct Door {
     pub(super) place: u16,
     pub(super) gate: Arc<Gate>,
+    /// Of all listeners, its own too: descriptors are of the process.
+    pub(super) all_gates: Arc<[Arc<Gate>]>,
     pub(super) tls: Option<Arc<TlsListener>>,
     pub(super) is_known: IsKnown,
     pub(super) numbers: Arc<AtomicU64>,
@@ -40,7 +42,10 @@ impl Door {
                 Ok((stream, peer)) => self.came(stream, peer).await,
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(_) => {
-                    self.gate.free(ACCEPT_FREES);
+                    let now = Instant::now();
+                    for gate in &*self.all_gates {
+                        gate.free(ACCEPT_FREES, now);
+                    }
                     // Without a rest this would be a loop: who waits, waits on.
                     let peer = SocketAddr::from(([0; 4], 0));
                     refuse(&self.tell, peer, (Ended::NoDescriptor, None)).await;

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::Ended;
 use crate::limits::{
-    CONNECTIONS_LEAVING_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, STRANGER_CONNECTIONS_MAX,
-    TLS_HANDSHAKES_MAX,
+    CONNECTIONS_LEAVING_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, FREED_AFTER_MS_MIN,
+    STRANGER_CONNECTIONS_MAX, TLS_HANDSHAKES_MAX,
 };
 use crate::proxy::one_owner;
 
@@ -34,8 +35,8 @@ struct Inside {
     handshakes: Queue,
 }
 
-/// Who can be asked to leave, the oldest first.
-type Queue = BTreeMap<u64, Arc<Notify>>;
+/// Who can be asked to leave, the oldest first, and since when each is there.
+type Queue = BTreeMap<u64, (Arc<Notify>, Instant)>;
 
 /// The right of one connection to be there; given back when it is dropped.
 #[derive(Debug)]
@@ -79,7 +80,8 @@ impl Gate {
         inside.strangers += usize::from(!is_known);
         inside.by_source.insert(source, of_source + 1);
         let (number, leave) = inside.ticket();
-        inside.unproven.insert(number, Arc::clone(&leave));
+        let since = Instant::now();
+        inside.unproven.insert(number, (Arc::clone(&leave), since));
         Ok(Pass {
             gate: Arc::clone(self),
             number,
@@ -95,12 +97,15 @@ impl Gate {
     pub(super) fn handshake(&self) -> Handshake<'_> {
         let mut inside = self.inside();
         if inside.handshakes.len() >= TLS_HANDSHAKES_MAX
-            && let Some((_, oldest)) = inside.handshakes.pop_first()
+            && let Some((_, (oldest, _))) = inside.handshakes.pop_first()
         {
             oldest.notify_one();
         }
         let (number, leave) = inside.ticket();
-        inside.handshakes.insert(number, Arc::clone(&leave));
+        let since = Instant::now();
+        inside
+            .handshakes
+            .insert(number, (Arc::clone(&leave), since));
         Handshake {
             gate: self,
             number,
@@ -108,12 +113,17 @@ impl Gate {
         }
     }
 
-    /// Has so many that have brought nothing leave, the oldest first: the system has no
-    /// descriptor for another connection.
-    pub(super) fn free(&self, count: usize) {
+    /// Has so many that have brought nothing for a while leave, the oldest first: the system
+    /// has no descriptor for another connection. Who has only just come may be about to speak,
+    /// and of a listener that few come to it would be the oldest.
+    pub(super) fn free(&self, count: usize, now: Instant) {
+        const WHILE: Duration = Duration::from_millis(FREED_AFTER_MS_MIN);
         let mut inside = self.inside();
         for _ in 0..count {
-            if inside.make_room().is_err() {
+            let oldest = inside.unproven.first_key_value();
+            let is_silent = oldest
+                .is_some_and(|(_, (_, since))| now.saturating_duration_since(*since) >= WHILE);
+            if !is_silent || inside.make_room().is_err() {
                 return;
             }
         }
@@ -141,7 +151,7 @@ impl Inside {
         if self.leaving >= CONNECTIONS_LEAVING_MAX {
             return Err(Ended::Full);
         }
-        let (_, oldest) = self.unproven.pop_first().ok_or(Ended::Full)?;
+        let (_, (oldest, _)) = self.unproven.pop_first().ok_or(Ended::Full)?;
         oldest.notify_one();
         self.leaving += 1;
         Ok(())
@@ -247,6 +257,27 @@ mod tests {
         let mut asked = std::pin::pin!(asked);
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         asked.as_mut().poll(&mut context).is_ready()
+    }
+
+    /// A flood on one listener took all descriptors, and the only caller of another one, in its
+    /// handshake, was sent away as that one's oldest.
+    #[test]
+    fn who_has_only_just_come_gives_no_descriptor_back() {
+        let gate = Arc::new(Gate::default());
+        let passes = [0, 1, 2].map(|n| gate.admit(numbered(n), true).unwrap());
+        passes[0].prove();
+        let now = Instant::now();
+        gate.free(8, now);
+        assert!(
+            !passes
+                .iter()
+                .any(|pass| has_to_leave(pass.asked_to_leave()))
+        );
+        gate.free(1, now + Duration::from_millis(FREED_AFTER_MS_MIN));
+        let leaving = passes
+            .each_ref()
+            .map(|pass| has_to_leave(pass.asked_to_leave()));
+        assert_eq!(leaving, [false, true, false]);
     }
 
     #[test]
