@@ -45,18 +45,23 @@ is_bound() {
 }
 
 # free_ports COUNT: the first of so many ports in a row that nobody has, be it for a connection
-# that is over (TIME_WAIT). They are below those the system gives to connections.
+# that is over (TIME_WAIT), and that was not given before, for it may not be bound yet. They
+# are below those the system gives to connections.
 free_ports() {
     local local_address port first
     declare -A used=()
     while read -r _ local_address _; do
         used[$((16#${local_address##*:}))]=1
     done < <(tail -qn +2 /proc/net/{udp,udp6,tcp,tcp6} 2>/dev/null)
+    if [[ -e $work/given_ports ]]; then
+        while read -r port; do used[$port]=1; done <"$work/given_ports"
+    fi
     for _ in {1..1000}; do
         first=$((20000 + RANDOM % 12000))
         for ((port = first; port < first + $1; port++)); do
             [[ ${used[$port]:-} ]] && continue 2
         done
+        seq "$first" $((first + $1 - 1)) >>"$work/given_ports"
         echo "$first"
         return
     done

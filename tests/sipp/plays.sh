@@ -153,12 +153,12 @@ update.caller() {
     talks
     in_dialog UPDATE 2 "X-Side: caller" "$(with caller)"; response 200 of_trunk body_of_trunk
     request UPDATE came_along body_of_trunk; ok "$(with caller)"
-    says_goodbye 3
+    settles; says_goodbye 3
 }
 update.trunk() {
     answers
     request UPDATE came_along body_of_caller; ok "$(with trunk)"
-    back UPDATE 1 "X-Side: trunk" "$(with trunk)"; response 200 came_back body_of_caller
+    settles; back UPDATE 1 "X-Side: trunk" "$(with trunk)"; response 200 came_back body_of_caller
     hangs_up
 }
 
@@ -198,12 +198,12 @@ blind-transfer.caller() {
     in_dialog REFER 2 "Refer-To: <sip:$target_did@127.0.0.1:$proxy>"; response 202 of_trunk
     request NOTIFY came_along is_sipfrag; ok
     request NOTIFY came_along is_sipfrag; ok
-    says_goodbye 3
+    settles; says_goodbye 3
 }
 blind-transfer.trunk() {
     answers
     request REFER came_along refers; in_dialog_now=yes answer "202 Accepted"
-    notify 1 "SIP/2.0 100 Trying"; response 200 came_back
+    settles; notify 1 "SIP/2.0 100 Trying"; response 200 came_back
     mark "$play.referred"; pause 600
     notify 2 "SIP/2.0 200 OK"; response 200 came_back
     hangs_up
@@ -232,7 +232,7 @@ attended-transfer.caller() {
     response 202 of_trunk
     request NOTIFY came_along is_sipfrag; ok
     request NOTIFY came_along is_sipfrag; ok
-    says_goodbye 3
+    settles; says_goodbye 3
 }
 attended-transfer.trunk() { blind-transfer.trunk; }
 attended-transfer.transferee() { transferee "Replaces: $consultation_id;to-tag=trunk;from-tag=caller"; }
@@ -240,7 +240,7 @@ attended-transfer.target() {
     did=$target_did
     request INVITE keep next=takes-over test=again is_forwarded body_of_caller remember replaces
     ringing; picked_up; request ACK came_along
-    pause 2000; back BYE 1; response 200 next=end came_back
+    pause 6000; back BYE 1; response 200 next=end came_back
     label takes-over
     ringing; picked_up; request ACK came_along; hangs_up
 }

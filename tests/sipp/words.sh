@@ -320,4 +320,7 @@ hangs_up() { request BYE came_along; ok; }
 trying() { response 100 came_back; }
 hears_ringing() { trying; response 180 of_trunk_recorded; }
 talks() { invite; hears_ringing; response 200 keep of_trunk_with_body; ack 1; }
+# After an answer of one's own, before a request of one's own: they are two transactions, and
+# nothing keeps the later from overtaking.
+settles() { pause 500; }
 says_goodbye() { in_dialog BYE "$1"; response 200 of_trunk; }
