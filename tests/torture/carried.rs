@@ -8,7 +8,7 @@ use trunkline::proxy::{Engine, Flow, FlowTransport, Input, Output, ProxyListener
 use trunkline::sip::Message;
 use trunkline::transaction::Timers;
 
-use super::rfc;
+use super::{Verdict, rfc};
 
 const PROXY: &str = "192.0.2.1:5060";
 const TRUNK: &str = "192.0.2.200:5060";
@@ -94,6 +94,28 @@ fn a_proxy_refuses_what_a_redirect_server_refuses_and_carries_the_rest() {
             (expected, said) => {
                 panic!("{what}: {said:?}, where a redirect server says {expected:?}")
             }
+        }
+    }
+}
+
+#[test]
+fn a_proxy_gives_every_message_of_ours_its_verdict() {
+    let source: SocketAddr = "192.0.2.77:5066".parse().unwrap();
+    let messages = super::messages();
+    for (name, verdict) in super::VERDICTS {
+        let sent = sent(&messages[*name], source);
+        let first = sent.first().map(|(_, bytes)| {
+            let answer = Message::parse_datagram(bytes).unwrap();
+            answer.status().map(|status| status.code())
+        });
+        match verdict {
+            Verdict::Answered(status) => assert_eq!(first, Some(Some(*status)), "{name}"),
+            Verdict::Response | Verdict::Silent => assert_eq!(first, None, "{name}"),
+            // It goes on, or is no request that a proxy takes: its own answer, but no 400.
+            Verdict::Accepted => assert!(
+                matches!(first, Some(Some(100 | 200 | 404 | 405 | 420 | 481 | 483))),
+                "{name}: {first:?}"
+            ),
         }
     }
 }
