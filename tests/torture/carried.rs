@@ -3,8 +3,13 @@
 
 use std::hash::RandomState;
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use trunkline::proxy::{Engine, Flow, FlowTransport, Input, Output, ProxyListener, ProxySettings};
+use proptest::prelude::*;
+use trunkline::proxy::{
+    Engine, Flow, FlowTransport, Input, Output, ProxyListener, ProxySettings, fuzz_proxy,
+};
+use trunkline::routing::Snapshot;
 use trunkline::sip::Message;
 use trunkline::transaction::Timers;
 
@@ -13,18 +18,17 @@ use super::{Verdict, rfc};
 const PROXY: &str = "192.0.2.1:5060";
 const TRUNK: &str = "192.0.2.200:5060";
 
-/// What a proxy sends when this datagram comes, and to whom. One each: some share their
-/// branch, and would be retransmissions.
-fn sent(bytes: &[u8], source: SocketAddr) -> Vec<(SocketAddr, Vec<u8>)> {
-    let table = rfc::TABLE.replace("next.example.net", "192.0.2.200");
-    let snapshot = rfc::snapshot_of(&table);
-    let now = rfc::now();
+fn snapshot() -> Snapshot {
+    rfc::snapshot_of(&rfc::TABLE.replace("next.example.net", "192.0.2.200"))
+}
+
+fn settings(epoch: Instant) -> ProxySettings {
     let local = PROXY.parse().unwrap();
-    let settings = ProxySettings {
+    ProxySettings {
         worker: 0,
         secret: *b"known to us only",
         key: RandomState::new(),
-        epoch: now.instant,
+        epoch,
         timers: Timers::default(),
         listeners: vec![ProxyListener {
             name: "".into(),
@@ -34,7 +38,15 @@ fn sent(bytes: &[u8], source: SocketAddr) -> Vec<(SocketAddr, Vec<u8>)> {
         }],
         server_header: None,
         calls_max: 10,
-    };
+    }
+}
+
+/// What a proxy sends when this datagram comes, and to whom. One each: some share their
+/// branch, and would be retransmissions.
+fn sent(bytes: &[u8], source: SocketAddr) -> Vec<(SocketAddr, Vec<u8>)> {
+    let (snapshot, now) = (snapshot(), rfc::now());
+    let settings = settings(now.instant);
+    let local = settings.listeners[0].local;
     let mut engine = Engine::new(settings, &snapshot);
     let flow = Flow {
         listener: 0,
@@ -117,5 +129,46 @@ fn a_proxy_gives_every_message_of_ours_its_verdict() {
                 "{name}: {first:?}"
             ),
         }
+    }
+}
+
+/// A step of a play, as [`fuzz_proxy`] reads it.
+fn step() -> impl Strategy<Value = Vec<u8>> {
+    let files: Vec<_> = super::messages()
+        .into_values()
+        .chain(rfc::all().map(|(_, bytes)| bytes))
+        .filter(|bytes| bytes.len() < 3_000)
+        .collect();
+    let lengthy = |bytes: Vec<u8>| {
+        let length = u16::try_from(bytes.len()).unwrap().to_le_bytes();
+        [&length[..], &bytes].concat()
+    };
+    let damage = || {
+        let some = proptest::collection::vec(any::<u8>(), 0..6).prop_map(lengthy);
+        prop_oneof![3 => Just(vec![0, 0]), 1 => some]
+    };
+    let came = (any::<u8>(), prop::sample::select(files).prop_map(lengthy));
+    prop_oneof![
+        4 => came.prop_map(|(from, bytes)| [&[0, from][..], &bytes].concat()),
+        6 => (any::<[u8; 2]>(), damage())
+            .prop_map(|([to, status], damage)| [&[1, to, status][..], &damage].concat()),
+        2 => (any::<u8>(), damage()).prop_map(|(of, damage)| [&[2, of][..], &damage].concat()),
+        3 => any::<u8>().prop_map(|time| vec![3, time]),
+        1 => any::<u8>().prop_map(|of| vec![4, of]),
+        3 => (any::<[u8; 2]>(), damage())
+            .prop_map(|([of, method], damage)| [&[5, of, method][..], &damage].concat()),
+        1 => any::<u8>().prop_map(|of| vec![6, of]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_play_ends_and_breaks_no_law(steps in proptest::collection::vec(step(), 1..40)) {
+        let sources = ["192.0.2.77:5066", "192.0.2.9:5060", "198.51.100.66:9"];
+        let sources = sources.map(|source| source.parse().unwrap());
+        let now = rfc::now();
+        fuzz_proxy(settings(now.instant), &sources, &snapshot(), now, &steps.concat());
     }
 }
