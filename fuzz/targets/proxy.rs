@@ -28,6 +28,12 @@ fn rig() -> Rig {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/table");
     let table = trunkline::tables::load(&folder).table.unwrap();
     let local = "192.0.2.200:5060".parse().unwrap();
+    let listener = |transport| ProxyListener {
+        name: "".into(),
+        transport,
+        local,
+        advertised: local,
+    };
     let instant = Instant::now();
     Rig {
         snapshot: Snapshot::new(Arc::new(table)),
@@ -37,12 +43,7 @@ fn rig() -> Rig {
             key: RandomState::new(),
             epoch: instant,
             timers: Timers::default(),
-            listeners: vec![ProxyListener {
-                name: "".into(),
-                transport: FlowTransport::Udp,
-                local,
-                advertised: local,
-            }],
+            listeners: vec![listener(FlowTransport::Udp), listener(FlowTransport::Tcp)],
             server_header: None,
             calls_max: 10,
         },
@@ -60,6 +61,12 @@ fn rig() -> Rig {
 
 fuzz_target!(|play: &[u8]| {
     RIG.with_borrow(|rig| {
-        fuzz_proxy(rig.settings.clone(), &rig.sources, &rig.snapshot, rig.now, play);
+        fuzz_proxy(
+            rig.settings.clone(),
+            &rig.sources,
+            &rig.snapshot,
+            rig.now,
+            play,
+        );
     });
 });

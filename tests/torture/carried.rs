@@ -24,18 +24,19 @@ fn snapshot() -> Snapshot {
 
 fn settings(epoch: Instant) -> ProxySettings {
     let local = PROXY.parse().unwrap();
+    let listener = |transport| ProxyListener {
+        name: "".into(),
+        transport,
+        local,
+        advertised: local,
+    };
     ProxySettings {
         worker: 0,
         secret: *b"known to us only",
         key: RandomState::new(),
         epoch,
         timers: Timers::default(),
-        listeners: vec![ProxyListener {
-            name: "".into(),
-            transport: FlowTransport::Udp,
-            local,
-            advertised: local,
-        }],
+        listeners: vec![listener(FlowTransport::Udp), listener(FlowTransport::Tcp)],
         server_header: None,
         calls_max: 10,
     }
@@ -149,7 +150,9 @@ fn step() -> impl Strategy<Value = Vec<u8>> {
     };
     let came = (any::<u8>(), prop::sample::select(files).prop_map(lengthy));
     prop_oneof![
-        4 => came.prop_map(|(from, bytes)| [&[0, from][..], &bytes].concat()),
+        4 => (any::<bool>(), came).prop_map(|(over_tcp, (from, bytes))| {
+            [&[if over_tcp { 7 } else { 0 }, from][..], &bytes].concat()
+        }),
         6 => (any::<[u8; 2]>(), damage())
             .prop_map(|([to, status], damage)| [&[1, to, status][..], &damage].concat()),
         2 => (any::<u8>(), damage()).prop_map(|(of, damage)| [&[2, of][..], &damage].concat()),

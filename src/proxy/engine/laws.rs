@@ -17,6 +17,8 @@ use crate::sip::{HeaderName, Message, Reply, StatusCode};
 const STEPS_MAX: usize = 64;
 /// Messages of either direction that later steps may come back to.
 const REMEMBERED_MAX: usize = 64;
+/// Kinds of steps.
+const KINDS: u8 = 7;
 /// Timers that run after the last step; each request has a dozen at most.
 const ROUNDS_MAX: usize = 100_000;
 
@@ -26,7 +28,8 @@ const ROUNDS_MAX: usize = 100_000;
 /// can be read, goes to one host and is no amplifier; and when time has passed, no request
 /// is in progress.
 ///
-/// A step is a byte for what is done, a byte for to what, and what it needs.
+/// A step is a byte for what is done and by which of our listeners, a byte for to what, and
+/// what it needs.
 ///
 /// # Panics
 /// When a law is broken.
@@ -37,13 +40,14 @@ pub fn fuzz_proxy(
     now: Now,
     play: &[u8],
 ) {
-    let local = settings.listeners.first().map(|listener| listener.local);
-    let Some(local) = local else { return };
+    let listeners = settings.listeners.iter();
+    let doors = listeners.map(|listener| (listener.transport, listener.local));
+    let doors = doors.collect();
     let mut stage = Stage {
         engine: Engine::new(settings, snapshot),
         snapshot,
         now,
-        local,
+        doors,
         sources,
         came: Vec::new(),
         went: Vec::new(),
@@ -84,44 +88,45 @@ struct Stage<'s> {
     engine: Engine,
     snapshot: &'s Snapshot,
     now: Now,
-    local: SocketAddr,
+    /// Our listeners.
+    doors: Vec<(FlowTransport, SocketAddr)>,
     sources: &'s [SocketAddr],
-    /// What came, and from whom.
-    came: Vec<(SocketAddr, Vec<u8>)>,
-    /// What we sent, and to whom.
-    went: Vec<(SocketAddr, Bytes)>,
+    /// What came, and how.
+    came: Vec<(Flow, Vec<u8>)>,
+    /// What we sent, and where.
+    went: Vec<(Flow, Bytes)>,
     asked: u32,
 }
 
 impl Stage<'_> {
     fn step(&mut self, what: u8, which: u8, play: &mut Play<'_>) {
-        match what % 7 {
+        match what % KINDS {
             0 => {
                 let bytes = play.bytes();
-                if let Some(source) = nth(self.sources, which) {
-                    self.comes(*source, bytes);
+                if let Some(flow) = self.flow(what / KINDS, which) {
+                    self.comes(flow, bytes);
                 }
             }
             1 => {
                 let status = StatusCode::new(100 + u16::from(play.byte().unwrap_or_default()) * 3);
                 let damage = play.bytes();
-                let answer = (nth(&self.went, which))
-                    .zip(status)
-                    .and_then(|((to, bytes), status)| Some((*to, answer_to(bytes, status)?)));
-                if let Some((from, bytes)) = answer {
-                    self.comes(from, &damaged(bytes, damage));
+                let answer = nth(&self.requests(b""), which).zip(status).and_then(
+                    |((flow, bytes), status)| Some((*flow, answer_to(bytes, flow.peer, status)?)),
+                );
+                if let Some((flow, bytes)) = answer {
+                    self.comes(flow, &damaged(bytes, damage));
                 }
             }
             2 => {
                 let damage = play.bytes();
-                if let Some((source, bytes)) = nth(&self.came, which).cloned() {
-                    self.comes(source, &damaged(bytes, damage));
+                if let Some((flow, bytes)) = nth(&self.came, which).cloned() {
+                    self.comes(flow, &damaged(bytes, damage));
                 }
             }
             3 => self.passes(Duration::from_millis(u64::from(which) * 250)),
             4 => {
-                if let Some((to, bytes)) = nth(&self.went, which).cloned() {
-                    let bytes = &bytes;
+                if let Some((flow, bytes)) = nth(&self.went, which).cloned() {
+                    let (to, bytes) = (flow.peer, &bytes);
                     self.input(Input::SendFailed { to, bytes }, None);
                 }
             }
@@ -137,37 +142,58 @@ impl Stage<'_> {
                 let method = nth(&method, play.byte().unwrap_or_default()).copied();
                 let damage = play.bytes();
                 self.asked += 1;
-                let asked = (nth(&self.went, which))
+                let asked = nth(&self.requests(b"INVITE "), which)
                     .zip(method)
-                    .and_then(|((_, invite), method)| inside(invite, method, self.asked));
-                if let (Some(bytes), Some(source)) = (asked, nth(self.sources, which)) {
-                    self.comes(*source, &damaged(bytes, damage));
+                    .and_then(|((to, invite), method)| inside(invite, to.peer, method, self.asked));
+                // Mostly of who called, for others are refused.
+                let caller = match what / KINDS % 4 {
+                    3 => self.flow(which, which),
+                    _ => self.came.first().map(|(flow, _)| *flow),
+                };
+                if let Some((bytes, flow)) = asked.zip(caller) {
+                    self.comes(flow, &damaged(bytes, damage));
                 }
             }
             _ => {
-                let cancel = nth(&self.came, which).map(|(source, bytes)| {
+                let cancel = nth(&self.came, which).map(|(flow, bytes)| {
                     let text = String::from_utf8_lossy(bytes).replace("INVITE", "CANCEL");
-                    (*source, text.into_bytes())
+                    (*flow, text.into_bytes())
                 });
-                if let Some((source, bytes)) = cancel {
-                    self.comes(source, &bytes);
+                if let Some((flow, bytes)) = cancel {
+                    self.comes(flow, &bytes);
                 }
             }
         }
     }
 
-    fn comes(&mut self, source: SocketAddr, bytes: &[u8]) {
+    /// Requests we sent that begin so.
+    fn requests(&self, begin: &[u8]) -> Vec<(Flow, Bytes)> {
+        let asks = |bytes: &Bytes| bytes.starts_with(begin) && !bytes.starts_with(b"SIP/");
+        let requests = self.went.iter().filter(|(_, bytes)| asks(bytes));
+        requests.cloned().collect()
+    }
+
+    /// From one of the sources to one of the listeners.
+    fn flow(&self, door: u8, source: u8) -> Option<Flow> {
+        let listener = door.checked_rem(u8::try_from(self.doors.len()).ok()?)?;
+        let (transport, local) = *self.doors.get(usize::from(listener))?;
+        Some(Flow {
+            listener: u16::from(listener),
+            transport,
+            local,
+            peer: *nth(self.sources, source)?,
+        })
+    }
+
+    fn comes(&mut self, flow: Flow, bytes: &[u8]) {
         let bytes = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
         if self.came.len() < REMEMBERED_MAX {
-            self.came.push((source, bytes.to_vec()));
+            self.came.push((flow, bytes.to_vec()));
         }
-        let flow = Flow {
-            listener: 0,
-            transport: FlowTransport::Udp,
-            local: self.local,
-            peer: source,
-        };
-        self.input(Input::Received { flow, bytes }, Some((source, bytes.len())));
+        // Who has a connection has shown that its address is its own.
+        let may_be_forged = !flow.transport.is_reliable();
+        let came = may_be_forged.then_some((flow.peer, bytes.len()));
+        self.input(Input::Received { flow, bytes }, came);
     }
 
     fn input(&mut self, input: Input<'_>, came: Option<(SocketAddr, usize)>) {
@@ -183,7 +209,7 @@ impl Stage<'_> {
                 told_bytes += bytes.len();
             }
             if self.went.len() < REMEMBERED_MAX {
-                self.went.push((flow.peer, bytes));
+                self.went.push((flow, bytes));
             }
         }
         if let Some((source, length)) = came
@@ -234,12 +260,13 @@ fn nth<T>(all: &[T], which: u8) -> Option<&T> {
 }
 
 /// The answer of who got this request; with what makes a dialog.
-fn answer_to(request: &[u8], status: StatusCode) -> Option<Vec<u8>> {
+fn answer_to(request: &[u8], far: SocketAddr, status: StatusCode) -> Option<Vec<u8>> {
     let request = Message::parse_datagram(request).ok()?;
     request.method()?;
     let routes = request.all(HeaderName::RecordRoute);
     let routes = routes.map(|route| (&b"Record-Route"[..], route));
-    let contact = (&b"Contact"[..], &b"<sip:far@192.0.2.1>"[..]);
+    let contact = format!("<sip:far@{far}>");
+    let contact = (&b"Contact"[..], contact.as_bytes());
     let mut out = Vec::new();
     Reply::new(&request, status)
         .to_tag(b"far")
@@ -248,12 +275,12 @@ fn answer_to(request: &[u8], status: StatusCode) -> Option<Vec<u8>> {
 }
 
 /// A request of the caller inside the dialog of an INVITE we sent, along our Record-Route.
-fn inside(invite: &[u8], method: &[u8], number: u32) -> Option<Vec<u8>> {
+fn inside(invite: &[u8], far: SocketAddr, method: &[u8], number: u32) -> Option<Vec<u8>> {
     let invite = Message::parse_datagram(invite).ok()?;
     let field = |name| invite.first(name).map(String::from_utf8_lossy);
     let method = String::from_utf8_lossy(method);
     let text = format!(
-        "{method} sip:far@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKin{number}\r\n\
+        "{method} sip:far@{far} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKin{number}\r\n\
          Route: {}\r\nFrom: {}\r\nTo: {};tag=far\r\nCall-ID: {}\r\nCSeq: {number} {method}\r\n\
          Contact: <sip:near@192.0.2.9>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
         field(HeaderName::RecordRoute)?,
