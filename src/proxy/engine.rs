@@ -4,6 +4,7 @@ mod accepted;
 mod answers;
 mod calls;
 mod contexts;
+mod laws;
 mod places;
 mod requests;
 mod timers;
@@ -38,6 +39,8 @@ use crate::transaction::{Action, Actions, ByKey, Timers, TransactionKey, Transpo
 
 pub(super) use answers::retry_after_s;
 use contexts::Contexts;
+#[doc(hidden)]
+pub use laws::fuzz_proxy;
 use places::PlacesOut;
 use timers::TimerQueue;
 

@@ -9,7 +9,7 @@ use crate::sip::{HeaderName, Message, NameAddr, ParseErrorKind, StatusCode};
 
 /// Whatever comes, what is sent is a response that parses, echoes Via, From, To, Call-ID
 /// and CSeq, goes to one host and is no amplifier; a redirect has Contacts that parse, with
-/// falling q, and a datagram that comes again gets the same bytes again.
+/// falling q, and a datagram that comes again gets the same bytes again, foreseen or not.
 ///
 /// Answers the status, if there was an answer.
 ///
@@ -22,6 +22,8 @@ pub fn fuzz_redirect(
     snapshot: &Snapshot,
 ) -> Option<StatusCode> {
     let mut out = vec![0xff; 3];
+    // One alone is not looked at ahead.
+    server.foresee(&[*datagram, *datagram], snapshot);
     let fate = server.handle(now, datagram, snapshot, &mut out);
     let (to, status) = match fate {
         Fate::Answer {

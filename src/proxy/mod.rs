@@ -48,6 +48,8 @@ mod validation;
 mod words;
 
 pub use branch::{dialog_owner, request_owner, response_owner, speaks_of_an_invite};
+#[doc(hidden)]
+pub use engine::fuzz_proxy;
 pub use engine::{Engine, Input, Output, ProxySettings};
 #[cfg(feature = "server")]
 pub(crate) use event::counted;

@@ -118,7 +118,7 @@ fn who_listens_hears_of_every_call_when_it_is_answered_and_over() {
     // The end of the server is the end of the stream.
     let begun = Instant::now();
     let _ = server.shutdown();
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     listening.ends();
 }
 

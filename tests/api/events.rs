@@ -114,6 +114,6 @@ fn who_listens_hears_of_every_change() {
     // The end of the server is the end of the stream.
     let begun = std::time::Instant::now();
     let _ = server.server.shutdown();
-    assert!(begun.elapsed().as_secs() < 10);
+    assert!(begun.elapsed().as_secs() < 60);
     listening.ends();
 }

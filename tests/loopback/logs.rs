@@ -230,7 +230,7 @@ fn a_log_that_nobody_takes_makes_nobody_wait() {
     let stopped = Instant::now();
     crate::daemon::signal(&process, "TERM");
     assert!(process.wait().unwrap().success());
-    assert!(stopped.elapsed() < Duration::from_secs(15));
+    assert!(stopped.elapsed() < Duration::from_secs(60));
 }
 
 fn to_syslog(folder: TempDir, to: &str, lines: Receiver<String>) -> Daemon {

@@ -174,7 +174,7 @@ fn answers_to_probes_find_the_worker_that_asks() {
 fn a_stopping_proxy_takes_no_new_calls_and_finishes_those_it_has() {
     let trunk = Trunk::new();
     let rig = proxy(&[trunk.address()], 2, |config| {
-        config.drain_timeout = Duration::from_secs(20);
+        config.drain_timeout = Duration::from_secs(60);
     });
     let address = rig.address();
     let ringing = Phone::new(address);
@@ -209,7 +209,7 @@ fn a_stopping_proxy_takes_no_new_calls_and_finishes_those_it_has() {
     assert!(ringing.receive().starts_with("SIP/2.0 200 "));
     let answered = Instant::now();
     let totals = stopping.join().unwrap();
-    assert!(answered.elapsed() < Duration::from_secs(5));
+    assert!(answered.elapsed() < Duration::from_secs(20));
     assert_eq!(totals.refusals["draining"], refused, "{totals}");
 }
 
@@ -225,7 +225,7 @@ fn a_stop_waits_no_longer_than_it_may() {
     let _ = rig.handle.shutdown();
     let took = begun.elapsed();
     assert!(
-        took >= Duration::from_millis(300) && took < Duration::from_secs(5),
+        took >= Duration::from_millis(300) && took < Duration::from_secs(20),
         "{took:?}"
     );
 }
@@ -233,7 +233,10 @@ fn a_stop_waits_no_longer_than_it_may() {
 #[test]
 fn a_second_interrupt_ends_a_proxy_now() {
     let trunk = Trunk::new();
-    let mut daemon = proxy_daemon(&trunk, "127.0.0.1:0", "");
+    let folder = tables();
+    write_trunks(folder.path(), &trunk);
+    let slow_to_stop = format!("drain_timeout = \"60s\"\n{}", config("127.0.0.1:0", ""));
+    let mut daemon = Daemon::run(folder, &slow_to_stop);
     let phone = Phone::new(daemon.address);
     call(&phone, "rings");
     daemon.signal("INT");
@@ -241,7 +244,7 @@ fn a_second_interrupt_ends_a_proxy_now() {
     daemon.signal("INT");
     let begun = Instant::now();
     assert_eq!(daemon.exit_code(), Some(130));
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 /// A call that is up keeps no state here, and its route set is known again by the secret

@@ -219,9 +219,13 @@ name     = "Everything"
 route_to = ["sbc"]
 "#;
 
-pub(crate) fn snapshot() -> Snapshot {
+fn snapshot() -> Snapshot {
+    snapshot_of(TABLE)
+}
+
+pub(crate) fn snapshot_of(table: &str) -> Snapshot {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("routing.toml"), TABLE).unwrap();
+    std::fs::write(folder.path().join("routing.toml"), table).unwrap();
     let loaded = tables::load(folder.path());
     Snapshot::new(Arc::new(
         loaded

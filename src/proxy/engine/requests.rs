@@ -79,12 +79,7 @@ impl Engine {
         }
         let head = match broken.map_or_else(|| message.read_request(), Err) {
             Ok(head) => head,
-            Err(error) => {
-                return match Unfit::malformed(error) {
-                    Some(unfit) => self.refuse(&asked, unfit),
-                    None => self.dropped(ProxyDrop::Junk, flow.peer),
-                };
-            }
+            Err(error) => return self.refuse_malformed(&asked, error, broken.is_some()),
         };
         if method == Method::Cancel {
             return self.cancel(&asked);
@@ -334,6 +329,22 @@ impl Engine {
             });
         }
         Ok(())
+    }
+
+    /// RFC 3261 §16.3: what cannot be read is answered, if whom to answer can be.
+    fn refuse_malformed(&mut self, asked: &Asked<'_, '_>, error: ParseError, is_salvaged: bool) {
+        let Some(unfit) = Unfit::malformed(error) else {
+            return self.dropped(ProxyDrop::Junk, asked.flow.peer);
+        };
+        // What is wrong may be the Via: salvaged, it still says whom to answer.
+        let salvaged = (!is_salvaged)
+            .then(|| Message::salvage(asked.message.bytes()))
+            .flatten();
+        let asked = Asked {
+            message: salvaged.as_ref().unwrap_or(asked.message),
+            ..*asked
+        };
+        self.refuse(&asked, unfit);
     }
 
     /// Refuses without keeping anything: a repetition gets the same answer again
