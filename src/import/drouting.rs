@@ -69,7 +69,9 @@ pub fn drouting(
             "" => Some(Vec::new()),
             text => Number::parse(text.as_bytes()).map(|number| number.as_bytes().to_vec()),
         };
-        let Some(number) = number.filter(|number| number != b"+") else {
+        let Some(number) =
+            number.filter(|number| Number::parse(number).is_none_or(|number| can_begin(&number)))
+        else {
             leave_out(format!("the rule is left out: {text_of:?} is not a prefix"));
             continue;
         };
@@ -142,6 +144,12 @@ fn read_gateways(text: &str, findings: &mut Vec<Finding>) -> BTreeMap<String, Ga
         gateways.insert(cell(cells, id).to_owned(), gateway);
     }
     gateways
+}
+
+/// Whether a row can have all numbers that begin so: behind a `+` stand digits.
+fn can_begin(number: &Number) -> bool {
+    let global = number.as_bytes().strip_prefix(b"+");
+    global.is_none_or(|rest| !rest.is_empty() && rest.iter().all(u8::is_ascii_digit))
 }
 
 /// An address as a table has it: a host and how to reach it, and what of it is left out.
@@ -360,7 +368,7 @@ pub fn rates(text: &str, findings: &mut Vec<Finding>) -> String {
     let mut decks: BTreeMap<&str, BTreeMap<Vec<u8>, f64>> = BTreeMap::new();
     for (line, cells) in read.rows.iter().take(IMPORT_ROWS_MAX) {
         let text = cell(cells, prefix);
-        let number = Number::parse(text.as_bytes()).filter(|number| number.as_bytes() != b"+");
+        let number = Number::parse(text.as_bytes()).filter(can_begin);
         // A sign of a currency may stand on either side.
         let price = cell(cells, rate).trim_matches(['$', '€', '£', ' ']);
         let price: Option<f64> = price.replace(',', ".").parse().ok();

@@ -33,17 +33,17 @@ pub fn fuzz_import(bytes: &[u8], mut load: impl FnMut(&[File]) -> Tried) {
         b'n' => {
             let listed = lists::read(&text, &mut findings);
             let listed = without_repeats(listed, &mut findings);
-            loads(&mut load, list_of(&did_csv(&listed, Some("g"))));
+            loads(&mut load, &list_of(&did_csv(&listed, Some("g"))));
         }
         b'r' => {
             let csv = drouting::rates(&text, &mut findings);
             // The carriers are groups of whoever has the table.
-            loads(&mut load, list_of(&with_group(&csv, "g")));
+            loads(&mut load, &list_of(&with_group(&csv, "g")));
         }
         b's' => {
             let toml = drouting::dispatcher(&text, &mut findings);
             if toml.contains("[trunk.") {
-                loads(&mut load, vec![(String::from("routing.toml"), toml + ANY)]);
+                loads(&mut load, &[(String::from("routing.toml"), toml + ANY)]);
             }
         }
         _ => {
@@ -55,7 +55,7 @@ pub fn fuzz_import(bytes: &[u8], mut load: impl FnMut(&[File]) -> Tried) {
             told_with_lines(&of_rules, rules);
             told_with_lines(&of_gateways, gateways);
             if files.iter().any(|(_, text)| text.contains("[trunk.")) {
-                loads(&mut load, files);
+                loads(&mut load, &files);
             }
         }
     }
@@ -96,8 +96,8 @@ fn told_with_lines(findings: &[Finding], text: &str) {
     }
 }
 
-fn loads(load: &mut impl FnMut(&[File]) -> Tried, files: Vec<File>) {
-    let tried = load(&files);
+fn loads(load: &mut impl FnMut(&[File]) -> Tried, files: &[File]) {
+    let tried = load(files);
     assert!(tried.table.is_some(), "{}\n{files:?}", tried.report);
 }
 

@@ -338,6 +338,7 @@ mod tests {
             (r#"{"entities":[],"total":0}"#, 0, &[]),
             ("[{\"number\":\"+4410\"},\n{\"number\":", 0, &[2]),
             ("[1, 2]", 0, &[1]),
+            (r#"[{"number":"+#41"}]"#, 0, &[1]),
         ] {
             let (rows, said) = said_of(text);
             assert_eq!((rows.lines().count(), &*said), (count, lines), "{text}");

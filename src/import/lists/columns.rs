@@ -2,6 +2,7 @@
 
 use super::Listed;
 use crate::import::Finding;
+use crate::import::cover::value;
 use crate::routing::Number;
 
 /// Said of a list without one of them.
@@ -182,7 +183,7 @@ fn global(text: &str, line: u32, findings: &mut Vec<Finding>) -> Result<Number, 
     let (bare, parameters) = bare.split_once(';').unwrap_or((bare, ""));
     let number = Number::parse_visual(bare.as_bytes());
     let number = number
-        .filter(|number| number.is_global() && number.len() > 1)
+        .filter(|number| value(number).is_some())
         .ok_or_else(|| format!("{text:?} is not an international number with +"))?;
     if !parameters.is_empty() {
         let message = format!("{text:?} is read as {number}: calls are routed by that");
