@@ -131,6 +131,12 @@ fn read_gateways(text: &str, findings: &mut Vec<Finding>) -> BTreeMap<String, Ga
         if let Some(left_out) = left_out {
             findings.push(Finding::new(*line, left_out));
         }
+        let prefix = cell(cells, prefix);
+        if !prefix.is_empty() && Number::parse(prefix.as_bytes()).is_none() {
+            let message = format!("the gateway is left out: {prefix:?} is no part of a number");
+            findings.push(Finding::new(*line, message));
+            continue;
+        }
         if !matches!(cell(cells, state), "" | "0") {
             let message = "the gateway is out of service there, and in service here";
             findings.push(Finding::new(*line, message));
@@ -139,7 +145,7 @@ fn read_gateways(text: &str, findings: &mut Vec<Finding>) -> BTreeMap<String, Ga
             line: *line,
             address: uri,
             strip: cell(cells, strip).parse().unwrap_or(0),
-            prefix: cell(cells, prefix).to_owned(),
+            prefix: prefix.to_owned(),
         };
         gateways.insert(cell(cells, id).to_owned(), gateway);
     }
