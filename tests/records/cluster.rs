@@ -1,6 +1,7 @@
 //! A PostgreSQL of the test's own, on a Unix socket: as Debian has it, run as nobody where we
 //! are root, for it refuses to be.
 
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,10 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::ca::Identity;
+
 const NOBODY: u32 = 65_534;
+const PORT: u16 = 5432;
 const TABLE: &str = include_str!("../../docs/records.sql");
 
 pub(crate) struct Cluster {
@@ -16,6 +20,8 @@ pub(crate) struct Cluster {
     programs: PathBuf,
     process: Option<Child>,
     runtime: tokio::runtime::Runtime,
+    /// Where it takes TLS and a password, too.
+    locked: Option<u16>,
 }
 
 impl Cluster {
@@ -36,6 +42,7 @@ impl Cluster {
             programs: programs(),
             process: None,
             runtime,
+            locked: None,
         };
         let made = cluster
             .command("initdb")
@@ -65,10 +72,37 @@ impl Cluster {
 
     /// For the configuration.
     pub(crate) fn way(&self) -> String {
+        let port = self.locked.unwrap_or(PORT);
         format!(
-            "host={} user=trunkline dbname=postgres",
+            "host={} port={port} user=trunkline dbname=postgres",
             self.folder.path().display()
         )
+    }
+
+    /// Has it take connections over TCP as well: under TLS, with this certificate, and with
+    /// this password. Returns the port.
+    pub(crate) fn lock(&mut self, identity: &Identity, password: &str) -> u16 {
+        self.ask(&format!("ALTER USER trunkline PASSWORD '{password}'"));
+        self.stop();
+        let data = self.folder.path().join("data");
+        let write = |name: &str, text: &str| {
+            let path = data.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if is_root() {
+                chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        };
+        write("server.crt", &identity.chain);
+        write("server.key", &identity.key);
+        let who = "local all all trust\nhostssl all trunkline 127.0.0.1/32 scram-sha-256\n";
+        write("pg_hba.conf", who);
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        self.locked = Some(port);
+        self.start();
+        port
     }
 
     pub(crate) const fn is_up(&self) -> bool {
@@ -84,14 +118,17 @@ impl Cluster {
                 .arg(self.folder.path().join("data"))
                 .arg("-k")
                 .arg(self.folder.path())
-                .args([
-                    "-c",
-                    "listen_addresses=",
-                    "-c",
-                    "fsync=off",
-                    "-c",
-                    "max_wal_size=4GB",
-                ])
+                .args(["-c", "fsync=off", "-c", "max_wal_size=4GB"])
+                .args(match self.locked {
+                    Some(port) => vec![
+                        String::from("-c"),
+                        String::from("listen_addresses=127.0.0.1"),
+                        String::from("-c"),
+                        String::from("ssl=on"),
+                        format!("-p{port}"),
+                    ],
+                    None => vec![String::from("-c"), String::from("listen_addresses=")],
+                })
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
+#[path = "../loopback/ca.rs"]
+#[allow(dead_code)] // other tests use the rest of it
+mod ca;
 mod cluster;
 mod database;
+mod locked;
 mod pages;
 #[path = "../loopback/phone.rs"]
 #[allow(dead_code)] // other tests use the rest of it
