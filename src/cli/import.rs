@@ -1,11 +1,9 @@
 //! `trunkline import`: configurations of other machines as tables.
 
-use super::reconcile::read_list;
 use super::scratch::Scratch;
 use crate::export;
 use crate::import::{self, File, Finding, Names, Original, drouting, lists, proof};
-use crate::limits::{IMPORT_PASSES_MAX, TABLE_FILE_BYTES_MAX};
-use crate::tables::diagnostic::{Code, Severity};
+use crate::limits::TABLE_FILE_BYTES_MAX;
 use crate::tables::{self, Loaded};
 use anyhow::{Context as _, bail};
 use std::fmt::Write as _;
@@ -151,7 +149,8 @@ impl Exported {
 ///
 /// Columns are known by their names: TelephoneNumber (Get-CsPhoneNumberAssignment | Export-Csv),
 /// phoneNumber or startPhoneNumber and endPhoneNumber (Genesys), first and last (carriers),
-/// Prefix and Tag (AudioCodes dial plan). Exits with 1 when a row could not be read.
+/// Prefix and Tag (AudioCodes dial plan). JSON is read too: the pages of didpools and dids of the
+/// Genesys Cloud API, or ConvertTo-Json. Exits with 1 when a row could not be read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   trunkline import numbers teams-export.csv --group teams > table/dids/teams.csv
@@ -167,7 +166,11 @@ struct Numbers {
 
 impl Numbers {
     fn import(&self) -> anyhow::Result<ExitCode> {
-        let (listed, is_whole) = read_list(&self.file)?;
+        let (text, mut findings) = read(&self.file)?;
+        let listed = lists::read(&text, &mut findings);
+        let listed = lists::without_repeats(listed, &mut findings);
+        let is_whole = findings.is_empty();
+        print_findings(&self.file, findings);
         let written = lists::did_csv(&listed, self.group.as_deref());
         // A closed pipe is no reason to complain.
         let _ = std::io::stdout().write_all(written.as_bytes());
@@ -287,37 +290,20 @@ pub(super) fn read(file: &Path) -> anyhow::Result<(String, Vec<Finding>)> {
     Ok(import::text_of(&bytes))
 }
 
-/// The table without rows that can never decide: a table with one would be refused, and in the
-/// original they do nothing either.
+/// The table, loaded, without rows that can never decide.
 fn settled(
     original: &mut Original,
     findings: &mut Vec<Finding>,
 ) -> anyhow::Result<(Vec<File>, Names, Loaded)> {
     let scratch = Scratch::new().context("no room for a copy of the table")?;
-    let folder = scratch.path();
-    let mut passes = 0;
-    loop {
-        passes += 1;
-        let mut said = Vec::new();
-        let (files, names) = original.write(&mut said);
-        if let Err(error) = write_files(folder, &files) {
-            break Err(error);
-        }
-        let toml = files.first().map_or("", |(_, text)| text);
-        let loaded = tables::load(folder);
-        let lines: Vec<u32> = loaded
-            .report
-            .diagnostics
-            .iter()
-            .filter(|found| found.code == Code::NeverDecides && found.severity == Severity::Error)
-            .filter_map(|found| imported_line(toml, found.place()?.line))
-            .collect();
-        if lines.is_empty() || passes >= IMPORT_PASSES_MAX {
-            findings.extend(said);
-            break Ok((files, names, loaded));
-        }
-        original.leave_out(&lines, findings);
-    }
+    let mut last = None;
+    let (files, names) = import::settled(original, findings, |files| {
+        write_files(scratch.path(), files)?;
+        let loaded = last.insert(tables::load(scratch.path()));
+        anyhow::Ok(loaded.report.dead_rules())
+    })?;
+    let loaded = last.context("the table was not loaded")?;
+    Ok((files, names, loaded))
 }
 
 fn write_files(folder: &Path, files: &[File]) -> anyhow::Result<()> {
@@ -328,13 +314,6 @@ fn write_files(folder: &Path, files: &[File]) -> anyhow::Result<()> {
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     }
     Ok(())
-}
-
-/// The line of the original that a line of a rule came from.
-fn imported_line(toml: &str, line: u32) -> Option<u32> {
-    let before = toml.lines().take(line as usize);
-    let head = before.filter(|line| line.starts_with("[[rule]]")).last()?;
-    head.rsplit("line ").next()?.parse().ok()
 }
 
 pub(super) fn print_findings(file: &Path, mut findings: Vec<Finding>) {

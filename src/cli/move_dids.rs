@@ -23,7 +23,7 @@ use std::process::ExitCode;
   trunkline move --dids wave-3.csv --to teams
   trunkline reload --confirm 300 --message 'wave 3'")]
 pub(super) struct Move {
-    /// The numbers: a list with TelephoneNumber, number, or first and last
+    /// The numbers: a list with TelephoneNumber, number, or first and last; CSV or JSON
     #[arg(long, value_name = "FILE")]
     dids: PathBuf,
     /// Trunk group they go to

@@ -69,7 +69,9 @@ pub fn drouting(
             "" => Some(Vec::new()),
             text => Number::parse(text.as_bytes()).map(|number| number.as_bytes().to_vec()),
         };
-        let Some(number) = number.filter(|number| number != b"+") else {
+        let Some(number) =
+            number.filter(|number| Number::parse(number).is_none_or(|number| can_begin(&number)))
+        else {
             leave_out(format!("the rule is left out: {text_of:?} is not a prefix"));
             continue;
         };
@@ -109,8 +111,8 @@ fn say_groups(read: &Rows, groups: Option<usize>, findings: &mut Vec<Finding>) {
 fn read_gateways(text: &str, findings: &mut Vec<Finding>) -> BTreeMap<String, Gateway> {
     let read = Rows::read(text);
     let id = read.column(&["gwid", "id"]);
-    let [address, strip, prefix] =
-        [&["address"][..], &["strip"], &["pri_prefix"]].map(|names| read.column(names));
+    let [address, strip, prefix, state] =
+        [&["address"][..], &["strip"], &["pri_prefix"], &["state"]].map(|names| read.column(names));
     let mut gateways = BTreeMap::new();
     if id.is_none() || address.is_none() {
         findings.push(Finding::new(
@@ -121,25 +123,61 @@ fn read_gateways(text: &str, findings: &mut Vec<Finding>) -> BTreeMap<String, Ga
     }
     for (line, cells) in read.rows.iter().take(IMPORT_ROWS_MAX) {
         let address = cell(cells, address);
-        let bare = address.strip_prefix("sip:").unwrap_or(address);
-        let host = bare.split(';').next().unwrap_or_default();
-        let is_plain = bare
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !b"\"\\<>".contains(&b));
-        if !audiocodes::is_host(host) || !is_plain {
+        let Some((uri, left_out)) = uri_of(address) else {
             let message = format!("the gateway is left out: {address:?} is not an address");
             findings.push(Finding::new(*line, message));
             continue;
+        };
+        if let Some(left_out) = left_out {
+            findings.push(Finding::new(*line, left_out));
+        }
+        let prefix = cell(cells, prefix);
+        if !prefix.is_empty() && Number::parse(prefix.as_bytes()).is_none() {
+            let message = format!("the gateway is left out: {prefix:?} is no part of a number");
+            findings.push(Finding::new(*line, message));
+            continue;
+        }
+        if !matches!(cell(cells, state), "" | "0") {
+            let message = "the gateway is out of service there, and in service here";
+            findings.push(Finding::new(*line, message));
         }
         let gateway = Gateway {
             line: *line,
-            address: format!("sip:{bare}"),
+            address: uri,
             strip: cell(cells, strip).parse().unwrap_or(0),
-            prefix: cell(cells, prefix).to_owned(),
+            prefix: prefix.to_owned(),
         };
         gateways.insert(cell(cells, id).to_owned(), gateway);
     }
     gateways
+}
+
+/// Whether a row can have all numbers that begin so: behind a `+` stand digits.
+fn can_begin(number: &Number) -> bool {
+    let global = number.as_bytes().strip_prefix(b"+");
+    global.is_none_or(|rest| !rest.is_empty() && rest.iter().all(u8::is_ascii_digit))
+}
+
+/// An address as a table has it: a host and how to reach it, and what of it is left out.
+fn uri_of(address: &str) -> Option<(String, Option<String>)> {
+    let (scheme, bare) = match address.strip_prefix("sips:") {
+        Some(bare) => ("sips:", bare),
+        None => ("sip:", address.strip_prefix("sip:").unwrap_or(address)),
+    };
+    let (host, parameters) = bare.split_once(';').unwrap_or((bare, ""));
+    let known: &[&str] = match scheme {
+        "sips:" => &["transport=tcp", "transport=tls"],
+        _ => &["transport=udp", "transport=tcp", "transport=tls"],
+    };
+    let is_known = |parameter: &&str| known.iter().any(|k| k.eq_ignore_ascii_case(parameter));
+    let mut transport = parameters.split(';').filter(is_known);
+    let uri = match transport.next() {
+        Some(transport) => format!("{scheme}{host};{}", transport.to_ascii_lowercase()),
+        None => format!("{scheme}{host}"),
+    };
+    let is_whole = parameters.is_empty() || uri.eq_ignore_ascii_case(&format!("{scheme}{bare}"));
+    let left_out = (!is_whole).then(|| format!("of {address:?} only {uri} is taken"));
+    audiocodes::is_host(host).then_some((uri, left_out))
 }
 
 /// The rules of each prefix: priority, line, gateways and a remark.
@@ -248,25 +286,23 @@ pub fn dispatcher(text: &str, findings: &mut Vec<Finding>) -> String {
         let mut words = text.split_whitespace();
         let Some(set) = words.next() else { continue };
         let (set, address) = (set.parse::<u32>().ok(), words.next());
-        let host = address.and_then(|address| {
-            let bare = address
-                .strip_prefix("sip:")
-                .or(address.strip_prefix("sips:"))?;
-            bare.split(';').next()
-        });
-        let is_plain = |address: &&str| !address.contains(['"', '\\', '<', '>']);
-        let (Some(set), Some(address), true) = (
-            set,
-            address.filter(is_plain),
-            host.is_some_and(audiocodes::is_host),
-        ) else {
+        let address = address.filter(|text| text.starts_with("sip:") || text.starts_with("sips:"));
+        let (Some(set), Some((address, left_out))) = (set, address.and_then(uri_of)) else {
             findings.push(Finding::new(
                 line,
                 "not a set and the address of a destination",
             ));
             continue;
         };
-        let _flags = words.next();
+        if let Some(left_out) = left_out {
+            findings.push(Finding::new(line, left_out));
+        }
+        let flags: Option<u32> = words.next().and_then(|word| word.parse().ok());
+        // 1 is inactive, 4 disabled.
+        if flags.is_some_and(|flags| flags & 5 != 0) {
+            let message = "the destination is out of service there, and in service here";
+            findings.push(Finding::new(line, message));
+        }
         let priority = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
         let attributes = words.next().unwrap_or_default().split(';');
         let weight = attributes.filter_map(|pair| pair.split_once('='));
@@ -274,7 +310,7 @@ pub fn dispatcher(text: &str, findings: &mut Vec<Finding>) -> String {
         let weight = weight.filter_map(|(_, value)| value.parse().ok()).next();
         let trunks = sets.entry(set).or_default();
         match trunks.len() < TRUNKS_PER_GROUP_MAX {
-            true => trunks.push((priority, line, weight, address.to_owned())),
+            true => trunks.push((priority, line, weight, address)),
             false => findings.push(Finding::new(line, "more destinations than a group has")),
         }
     }
@@ -306,9 +342,28 @@ pub fn dispatcher(text: &str, findings: &mut Vec<Finding>) -> String {
 pub fn rates(text: &str, findings: &mut Vec<Finding>) -> String {
     let read = Rows::read(text);
     let [prefix, carrier, rate] = [
-        &["prefix", "code", "dialcode", "destination_code"][..],
-        &["carrier", "trunk_group", "supplier", "gateway"],
-        &["rate", "price", "cost"],
+        &[
+            "prefix",
+            "code",
+            "dialcode",
+            "destination_code",
+            "dial_prefix",
+        ][..],
+        &[
+            "carrier",
+            "trunk_group",
+            "supplier",
+            "gateway",
+            "vendor",
+            "provider",
+        ],
+        &[
+            "rate",
+            "price",
+            "cost",
+            "rate_per_minute",
+            "price_per_minute",
+        ],
     ]
     .map(|names| read.column(names));
     if prefix.is_none() || carrier.is_none() || rate.is_none() {
@@ -319,8 +374,10 @@ pub fn rates(text: &str, findings: &mut Vec<Finding>) -> String {
     let mut decks: BTreeMap<&str, BTreeMap<Vec<u8>, f64>> = BTreeMap::new();
     for (line, cells) in read.rows.iter().take(IMPORT_ROWS_MAX) {
         let text = cell(cells, prefix);
-        let number = Number::parse(text.as_bytes()).filter(|number| number.as_bytes() != b"+");
-        let price: Option<f64> = cell(cells, rate).replace(',', ".").parse().ok();
+        let number = Number::parse(text.as_bytes()).filter(can_begin);
+        // A sign of a currency may stand on either side.
+        let price = cell(cells, rate).trim_matches(['$', '€', '£', ' ']);
+        let price: Option<f64> = price.replace(',', ".").parse().ok();
         let price = price.filter(|price| price.is_finite() && *price >= 0.0);
         let carrier = cell(cells, carrier);
         match (number, price, carrier) {

@@ -1,10 +1,18 @@
 //! Number lists of other systems: Teams, Genesys Cloud, carriers, the dial plan of an SBC.
 
+mod columns;
+mod json;
+mod repeats;
+
+pub use repeats::without_repeats;
+
 use super::Finding;
 use super::dial_plan::{self, Prefix, TooMuch};
 use super::notation::Item;
+use super::rows::line_of;
 use crate::limits::{DID_ROWS_MAX, IMPORT_ROWS_MAX};
 use crate::routing::Number;
+use columns::Columns;
 
 /// Numbers that stand in one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,74 +29,39 @@ pub struct Listed {
     pub name: String,
 }
 
-/// Names of columns without what is no letter, in lower case.
-const NUMBER: &[&str] = &[
-    "telephonenumber",
-    "number",
-    "phonenumber",
-    "didnumber",
-    "did",
-    "lineuri",
-];
-const FIRST: &[&str] = &["startphonenumber", "first", "start", "from", "rangestart"];
-const LAST: &[&str] = &["endphonenumber", "last", "end", "to", "rangeend"];
-const PATTERN: &[&str] = &["prefix"];
-const TAG: &[&str] = &["tag", "trunkgroup"];
-const NAME: &[&str] = &[
-    "name",
-    "comment",
-    "displayname",
-    "assignedpstntargetid",
-    "ownername",
-];
-
-/// Reads a list with a header, comma, semicolon or tab between columns. A Teams list
-/// (`TelephoneNumber`), Genesys DIDs (`startPhoneNumber`, `endPhoneNumber` or `phoneNumber`),
-/// carrier blocks (`first`, `last`), a dial plan (`Prefix`, `Tag`). What cannot be read is said,
-/// with its line.
+/// Reads a list: text with a header, comma, semicolon or tab between columns, or JSON with an
+/// object for each row. A Teams list (`TelephoneNumber`), Genesys DIDs (`startPhoneNumber`,
+/// `endPhoneNumber` or `phoneNumber`), carrier blocks (`first`, `last`), a dial plan (`Prefix`,
+/// `Tag`). Lines above the header are passed over. What cannot be read is said, with its line.
 #[must_use]
 pub fn read(text: &str, findings: &mut Vec<Finding>) -> Vec<Listed> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // The first line of what Windows PowerShell exports.
-    let (text, before) = match text.split_once('\n') {
-        Some((first, rest)) if first.starts_with("#TYPE") => (rest, 1),
-        _ => (text, 0),
+    if text.trim_start().starts_with(['{', '[']) {
+        return json::read(text, findings);
+    }
+    let Some(head) = Head::of(text) else {
+        findings.push(Finding::new(1, columns::NONE));
+        return Vec::new();
     };
-    let head = text.lines().next().unwrap_or_default();
-    let count = |delimiter: u8| head.bytes().filter(|byte| *byte == delimiter).count();
-    let delimiter = [b',', b';', b'\t']
-        .into_iter()
-        .max_by_key(|d| (count(*d), *d == b','));
     let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter.unwrap_or(b','))
+        .delimiter(head.delimiter)
         .flexible(true)
         .has_headers(true)
-        .from_reader(text.as_bytes());
-    let columns = match reader.headers() {
-        Ok(header) => Columns::of(header),
-        Err(error) => {
-            findings.push(Finding::new(before + 1, error.to_string()));
-            return Vec::new();
-        }
-    };
-    if !columns.can_be_read() {
-        let message = "no column with numbers: TelephoneNumber, number, startPhoneNumber and \
-                       endPhoneNumber, first and last, or Prefix";
-        findings.push(Finding::new(before + 1, message));
-        return Vec::new();
-    }
+        .from_reader(head.rest.as_bytes());
     let mut listed = Vec::new();
     let mut plan = Plan::default();
+    let mut last_line = head.before + 1;
     for record in reader.records() {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
                 let line = error.position().map_or(1, csv::Position::line);
-                findings.push(Finding::new(before + line as u32, error.to_string()));
+                findings.push(Finding::new(head.before + line as u32, error.to_string()));
                 continue;
             }
         };
-        let line = before + record.position().map_or(0, csv::Position::line) as u32;
+        let line = head.before + line_of(head.rest, &record);
+        last_line = line;
         if record.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         }
@@ -96,17 +69,67 @@ pub fn read(text: &str, findings: &mut Vec<Finding>) -> Vec<Listed> {
             findings.push(Finding::new(line, format!("more than {DID_ROWS_MAX} rows")));
             break;
         }
-        if columns.is_plan() {
-            plan.add(&columns, &record, line, findings);
+        if head.columns.is_plan() {
+            plan.add(&head.columns, &record, line, findings);
             continue;
         }
-        match columns.row(&record, line) {
-            Ok(rows) => listed.extend(rows),
+        match head.columns.row(&record, line, findings) {
+            Ok(row) => listed.push(row),
             Err(why) => findings.push(Finding::new(line, why)),
         }
     }
+    if !text
+        .bytes()
+        .filter(|byte| *byte == b'"')
+        .count()
+        .is_multiple_of(2)
+    {
+        let message = "a quote in this row or above it is not closed: the lines up to the next \
+                       quote were read as one cell";
+        findings.push(Finding::new(last_line, message));
+    }
     listed.extend(plan.written_out(findings));
     listed
+}
+
+/// Lines in which a header is looked for: above it stand a title, the type PowerShell writes,
+/// or the delimiter Excel asks for (`sep=;`).
+const HEAD_LINES: usize = 20;
+
+/// The header of a list and what stands from it on.
+struct Head<'t> {
+    columns: Columns,
+    delimiter: u8,
+    rest: &'t str,
+    /// How many lines stand above.
+    before: u32,
+}
+
+impl<'t> Head<'t> {
+    fn of(text: &'t str) -> Option<Self> {
+        let mut rest = text;
+        for (line, before) in text.split_inclusive('\n').zip(0..).take(HEAD_LINES) {
+            let count = |delimiter: u8| line.bytes().filter(|byte| *byte == delimiter).count();
+            let delimiters = [b',', b';', b'\t'].into_iter();
+            let delimiter = delimiters.max_by_key(|d| (count(*d), *d == b','))?;
+            let mut reader = csv::ReaderBuilder::new()
+                .delimiter(delimiter)
+                .has_headers(false)
+                .from_reader(line.as_bytes());
+            let header = reader.records().flatten().next();
+            let columns = header.map(|header| Columns::of(&header));
+            if let Some(columns) = columns.filter(Columns::can_be_read) {
+                return Some(Self {
+                    columns,
+                    delimiter,
+                    rest,
+                    before,
+                });
+            }
+            rest = rest.get(line.len()..).unwrap_or_default();
+        }
+        None
+    }
 }
 
 /// Rules of a dial plan, of which the one that fits best decides.
@@ -175,102 +198,6 @@ impl Plan {
     }
 }
 
-/// Which column says what.
-struct Columns {
-    number: Option<usize>,
-    first: Option<usize>,
-    last: Option<usize>,
-    pattern: Option<usize>,
-    tag: Option<usize>,
-    name: Option<usize>,
-}
-
-impl Columns {
-    fn of(header: &csv::StringRecord) -> Self {
-        let names: Vec<String> = header
-            .iter()
-            .map(|name| {
-                name.chars()
-                    .filter(|c| c.is_ascii_alphabetic())
-                    .collect::<String>()
-            })
-            .map(|name| name.to_ascii_lowercase())
-            .collect();
-        // The first of the names, in their order, that there is.
-        let find = |known: &[&str]| {
-            known
-                .iter()
-                .find_map(|known| names.iter().position(|name| name == known))
-        };
-        Self {
-            number: find(NUMBER),
-            first: find(FIRST),
-            last: find(LAST),
-            pattern: find(PATTERN),
-            tag: find(TAG),
-            name: find(NAME),
-        }
-    }
-
-    const fn can_be_read(&self) -> bool {
-        self.number.is_some()
-            || self.pattern.is_some()
-            || (self.first.is_some() && self.last.is_some())
-    }
-
-    const fn is_plan(&self) -> bool {
-        self.pattern.is_some() && self.number.is_none() && self.first.is_none()
-    }
-
-    fn cell<'r>(&self, record: &'r csv::StringRecord, at: Option<usize>) -> &'r str {
-        at.and_then(|at| record.get(at)).unwrap_or_default().trim()
-    }
-
-    fn row(&self, record: &csv::StringRecord, line: u32) -> Result<Vec<Listed>, String> {
-        let cell = |at: Option<usize>| self.cell(record, at);
-        let listed = |first, last| Listed {
-            line,
-            first,
-            last,
-            tag: cell(self.tag).to_owned(),
-            name: cell(self.name).to_owned(),
-        };
-        if let (Some(_), Some(_)) = (self.first, self.last) {
-            let (first, last) = (global(cell(self.first))?, global(cell(self.last))?);
-            return match first.len() == last.len() && first <= last {
-                true => Ok(vec![listed(first, Some(last))]),
-                false => Err(format!("{first} to {last} is not a range")),
-            };
-        }
-        if self.number.is_some() {
-            let text = cell(self.number);
-            if let Some((first, last)) = text.split_once(" to ") {
-                let (first, last) = (global(first)?, global(last)?);
-                return match first.len() == last.len() && first <= last {
-                    true => Ok(vec![listed(first, Some(last))]),
-                    false => Err(format!("{first} to {last} is not a range")),
-                };
-            }
-            let number = global(text)?;
-            return Ok(vec![listed(number, Some(number))]);
-        }
-        Err(String::from("the row has no number"))
-    }
-}
-
-/// An international number, also as a `tel:` URI.
-fn global(text: &str) -> Result<Number, String> {
-    let text = text.trim();
-    let bare = text.strip_prefix("tel:").unwrap_or(text);
-    if bare.contains(';') {
-        return Err(format!("{text:?} has parameters; a number list has none"));
-    }
-    let number = Number::parse_visual(bare.as_bytes());
-    number
-        .filter(|number| number.is_global() && number.len() > 1)
-        .ok_or_else(|| format!("{text:?} is not an international number with +"))
-}
-
 fn ends(item: &Item) -> Option<(Number, Option<Number>)> {
     match item {
         Item::Prefix(symbols) => Some((Number::parse(symbols)?, None)),
@@ -319,7 +246,103 @@ mod tests {
     fn csv_of(text: &str, group: Option<&str>) -> (String, Vec<Finding>) {
         let mut findings = Vec::new();
         let listed = read(text, &mut findings);
+        let listed = without_repeats(listed, &mut findings);
         (did_csv(&listed, group), findings)
+    }
+
+    fn said_of(text: &str) -> (String, Vec<u32>) {
+        let (csv, findings) = csv_of(text, Some("g"));
+        let lines = findings.iter().map(|finding| finding.line).collect();
+        let rows = csv
+            .strip_prefix("number,trunk_group,comment\n")
+            .unwrap_or_default();
+        (rows.to_owned(), lines)
+    }
+
+    /// What tools write above, around and beside the numbers.
+    #[test]
+    fn lists_as_tools_write_them() {
+        for (text, rows, lines) in [
+            (
+                "#TYPE Selected.Microsoft.Teams\r\n\"TelephoneNumber\",\"NumberType\",\"Tag\"\r\n\
+                 \"+442079460123\",\"DirectRouting\",\"London,HQ\"\r\n",
+                "+442079460123,g,\n",
+                &[][..],
+            ),
+            (
+                "sep=;\nfirst;last;comment\n=\"+442079460000\";'+442079460009;a\n+442079461000;;b\n",
+                "+442079460000 to +442079460009,g,a\n+442079461000,g,b\n",
+                &[],
+            ),
+            (
+                "Numbers of the carrier\n\nExported on a Monday\nNumber\tComment\n\
+                 +44 20 7946 0000 - +44 20 7946 0009\tblock\n\u{202a}+442079460123\u{202c}\tone\n",
+                "+442079460000 to +442079460009,g,block\n+442079460123,g,one\n",
+                &[],
+            ),
+            (
+                "TelephoneNumber\nTEL:+442079460123;ext=7\n+442079460123;ext=8\n",
+                "+442079460123,g,\n",
+                &[2, 3, 3],
+            ),
+            (
+                "startPhoneNumber,endPhoneNumber,state\n+4410,+4419,active\n+4420,+4429,deleted\n+4418,+4421,active\n",
+                "+4410 to +4419,g,\n+4420 to +4421,g,\n",
+                &[3, 4],
+            ),
+            (
+                "number,comment\n+4410,\"a\n+4411\n",
+                "+4410,g,a +4411\n",
+                &[2],
+            ),
+        ] {
+            let (had, said) = said_of(text);
+            assert_eq!((&*had, &*said), (rows, lines), "{text}");
+        }
+    }
+
+    /// Empty lines and line ends of another system are lines too.
+    #[test]
+    fn the_lines_of_complaints_are_those_of_the_file() {
+        for end in ["\n", "\r\n"] {
+            let text = "title\n\nnumber\n\n\nbad\n+4410\n  \n\nworse\n";
+            assert_eq!(said_of(&text.replace('\n', end)).1, [6, 10]);
+        }
+    }
+
+    #[test]
+    fn lists_as_json() {
+        let page = r#"{"entities": [
+  {"id": "1", "phoneNumber": "+442079460001", "owner": {"id": "x", "name": "Bob"}, "ownerType": "USER"},
+  {"id": "2", "startPhoneNumber": "+442079460100", "endPhoneNumber": "+442079460199", "description": "pool {[\"",
+   "state": "active", "divisions": [{"number": "+1"}]},
+  {"id": "3", "state": "active"}
+], "pageSize": 3, "pageNumber": 1, "total": 7}"#;
+        let numbers = "+442079460001,g,Bob\n+442079460100 to +442079460199,g,\"pool {[\"\"\"\n";
+        assert_eq!(said_of(page), (numbers.to_owned(), vec![5, 1]));
+        let next = r#"{"entities": [{"number": "+442079460002", "assigned": false},
+ {"number": "+442079460003"}, {"number": "+442079460004"}, {"number": "+442079460005"}], "total": 7}"#;
+        let (rows, lines) = said_of(&format!("{page}\n{next}\n"));
+        assert_eq!((rows.lines().count(), lines), (6, vec![5]));
+        for (text, count, lines) in [
+            (
+                r#"[{"TelephoneNumber":"+4410","NumberType":{"value":1}}]"#,
+                1,
+                &[][..],
+            ),
+            (
+                r#"{"startPhoneNumber":"+4410","endPhoneNumber":"+4419"}"#,
+                1,
+                &[],
+            ),
+            (r#"{"entities":[],"total":0}"#, 0, &[]),
+            ("[{\"number\":\"+4410\"},\n{\"number\":", 0, &[2]),
+            ("[1, 2]", 0, &[1]),
+            (r#"[{"number":"+#41"}]"#, 0, &[1]),
+        ] {
+            let (rows, said) = said_of(text);
+            assert_eq!((rows.lines().count(), &*said), (count, lines), "{text}");
+        }
     }
 
     #[test]
@@ -349,9 +372,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_said_with_its_line() {
-        let text = "number\n+442079460123\n4.42E+11\n02079460123\n+442079460123;ext=1\n+44 to +4\n";
+        let text = "number\n+442079460123\n4.42E+11\n02079460123\n+442079460124;ext=1\n+44 to +4\n";
         let (csv, findings) = csv_of(text, Some("g"));
-        assert_eq!(csv.lines().count(), 2);
+        assert_eq!(csv.lines().count(), 3);
         let lines: Vec<u32> = findings.iter().map(|finding| finding.line).collect();
         assert_eq!(lines, [3, 4, 5, 6]);
         assert_eq!(csv_of("who,what\n1,2\n", None).1.len(), 1);
@@ -359,7 +382,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in "(TelephoneNumber|Prefix|first,last)\n\\PC{0,80}") {
+        fn no_text_panics(text in "(TelephoneNumber|Prefix|first,last|\\{\"entities\":)\n\\PC{0,80}") {
             let _ = csv_of(&text, None);
         }
     }

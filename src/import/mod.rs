@@ -10,16 +10,20 @@ pub mod cover;
 mod dial_plan;
 pub mod drouting;
 mod ini;
+mod laws;
 pub mod lists;
 mod notation;
 mod original;
 pub mod proof;
 pub mod reconcile;
 mod rows;
+mod settled;
 mod text;
 mod write;
 
+pub use laws::{Tried, fuzz_import};
 pub use original::{Original, Target};
+pub use settled::settled;
 pub use text::text_of;
 pub use write::{File, Names, import};
 

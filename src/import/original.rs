@@ -17,8 +17,9 @@ pub struct Original {
     pub(super) inbound: Vec<Change>,
     /// Outbound manipulations, top to bottom.
     pub(super) outbound: Vec<Change>,
-    /// Release causes on which a call moves to its next route.
-    pub(super) causes: Vec<String>,
+    /// Release causes on which a call moves to its next route: sets that groups name, and one
+    /// for the groups that name none.
+    pub(super) reasons: Vec<Reasons>,
     /// The plan whose tags rows ask for; empty without one.
     pub(super) plan: DialPlan,
     /// Which group a call arrives on, top to bottom.
@@ -86,6 +87,19 @@ pub(super) struct Group {
     pub(super) dial_plan: String,
     /// Tags that lead to it.
     pub(super) tags: Vec<Tag>,
+    /// The set of alternative reasons it names; empty for that of all.
+    pub(super) reasons: String,
+}
+
+/// A set of alternative reasons.
+#[derive(Debug)]
+pub(super) struct Reasons {
+    pub(super) name: String,
+    /// None for the table that all groups share.
+    pub(super) index: Option<u32>,
+    pub(super) line: u32,
+    /// SIP statuses, and the classes 4, 5 and 6.
+    pub(super) causes: Vec<u16>,
 }
 
 /// Stands before the name of a set of groups, which is a group here.
@@ -223,6 +237,22 @@ impl Original {
             .find(|group| group.tags.contains(tag))
     }
 
+    /// The set of alternative reasons of this name; without one, that of all groups.
+    pub(super) fn reasons_named(&self, name: &str) -> Option<&Reasons> {
+        self.reasons.iter().find(|reasons| match name {
+            "" => reasons.index.is_none(),
+            name => reasons.index.is_some() && reasons.name == name,
+        })
+    }
+
+    /// Whether a final response of a group moves a call to its next route. One of 408 does,
+    /// listed or not.
+    pub(super) fn moves_on(&self, group: &Group, status: u16) -> bool {
+        let reasons = self.reasons_named(&group.reasons);
+        let causes = reasons.map_or(&[][..], |reasons| &reasons.causes);
+        status == 408 || causes.contains(&status) || causes.contains(&(status / 100))
+    }
+
     /// Tables of the file that were not looked at, and have nothing to do with routing.
     #[must_use]
     pub fn not_read(&self) -> &[String] {
@@ -240,6 +270,27 @@ impl Original {
             Some(row) => manipulation::apply(std::slice::from_ref(&row.step), number).number,
             None => number,
         }
+    }
+
+    /// Leaves out the routing by tags where no tag of any number leads to a group.
+    pub(super) fn leave_out_unassigned(&mut self, findings: &mut Vec<Finding>) {
+        let mut items = self.plan.items.iter().enumerate();
+        if items.any(|(at, items)| !items.is_empty() && self.assigned(Some(at)).is_some()) {
+            return;
+        }
+        self.rows.retain_mut(|row| {
+            let before = row.targets.len();
+            row.targets.retain(|target| *target != Target::Assigned);
+            if row.targets.len() < before {
+                let message = format!(
+                    "routing row {} {:?} is left out: no tag of a number leads to a group with \
+                     an address",
+                    row.index, row.name
+                );
+                findings.push(Finding::new(row.line, message));
+            }
+            !row.targets.is_empty()
+        });
     }
 
     /// Says which tags lead nowhere: calls to their numbers go nowhere here too.

@@ -13,6 +13,7 @@ use crate::routing::dial_plan::is_emergency;
 use crate::routing::manipulation;
 use crate::routing::prefix_map::{PrefixMap, Remaining};
 use crate::routing::rule::{Action, Destination, NumberCondition};
+use crate::routing::{Availability, Ending, Next, Search, Stop, next_route};
 use crate::routing::{Caller, GroupId, Number, RoutingTable, RuleId};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -42,6 +43,7 @@ pub fn compare(original: &Original, names: &Names, table: &RoutingTable) -> Proo
     };
     proof.routes(original, names, table);
     proof.changes(original, names, table);
+    proof.reasons(original, names, table);
     proof
 }
 
@@ -137,6 +139,45 @@ impl Proof {
             for (changes, is_inbound) in [(&original.inbound, true), (&original.outbound, false)] {
                 for of_called in [true, false] {
                     self.change(table, id, &group.name, changes, is_inbound, of_called);
+                }
+            }
+        }
+    }
+
+    /// Which final responses of a group move a call on: of the groups that rules lead to.
+    fn reasons(&mut self, original: &Original, names: &Names, table: &RoutingTable) {
+        let availability = Availability::of(table);
+        for group in original
+            .groups
+            .iter()
+            .filter(|group| original.is_target(group))
+        {
+            let id = table.group_named(names.of(&group.name));
+            let Some(here) = id.and_then(|id| table.group(id)) else {
+                continue;
+            };
+            let policy = table.alternative_routing(here);
+            let came = |status| {
+                let search = Search {
+                    routes: &[],
+                    tried: 0,
+                    progressed: false,
+                    emergency: false,
+                };
+                let next = next_route(policy, Ending::status(status, None), search, &availability);
+                next == Next::Stop(Stop::NoneLeft)
+            };
+            for status in 300..700 {
+                self.compared += 1;
+                let wanted = original.moves_on(group, status);
+                if wanted != came(status) {
+                    let [there, here] = match wanted {
+                        true => ["moves a call on", "ends the search"],
+                        false => ["ends the search", "moves a call on"],
+                    };
+                    let name = &group.name;
+                    self.differences
+                        .push(format!("{name}: {status} {there} there and {here} here"));
                 }
             }
         }

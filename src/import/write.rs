@@ -2,7 +2,7 @@
 
 use super::lists::cell;
 use super::notation::{Item, Notation};
-use super::original::{Address, Change, Original, Row, SET, Tag, Target};
+use super::original::{Address, Change, Group, Original, Reasons, Row, SET, Tag, Target};
 use super::{Finding, audiocodes};
 use crate::limits::{MANIPULATION_STEPS_MAX, TRUNKS_PER_GROUP_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 pub struct Names {
     /// Trunk group by IP group.
     pub(super) groups: BTreeMap<String, String>,
+    /// Alternative routing by alternative reasons set; that of groups without one is empty.
+    pub(super) reasons: BTreeMap<String, String>,
 }
 
 const HEAD: &str = "# Imported from an AudioCodes ini file. Lines are those of that file.\n";
@@ -25,20 +27,7 @@ impl Original {
         self.write_groups(&names, &mut toml, findings);
         self.write_arrivals(&names, &mut toml);
         self.write_changes(&names, &mut toml);
-        if !self.causes.is_empty() {
-            let causes = ["trunk-timeout", "transport-error", "408"].map(String::from);
-            let causes: BTreeSet<String> = causes.into_iter().chain(self.causes.clone()).collect();
-            let causes: Vec<String> = causes.into_iter().collect();
-            let _ = writeln!(
-                toml,
-                "\n# SBCAlternativeRoutingReasons; silence always moves a call on"
-            );
-            let _ = writeln!(
-                toml,
-                "[alternative_routing.imported]\nnext_route_on = {}",
-                list(&causes)
-            );
-        }
+        self.write_reasons(&names, &mut toml);
         let lists = self.lists(&names);
         for list in &lists {
             let _ = writeln!(
@@ -156,11 +145,21 @@ impl Original {
             let name = unique(&plain(own), &mut taken);
             names.groups.insert(group.name.clone(), name);
         }
+        let mut taken = BTreeSet::new();
+        names
+            .reasons
+            .insert(String::new(), unique("imported", &mut taken));
+        for group in &self.groups {
+            if !names.reasons.contains_key(&group.reasons) {
+                let name = unique(&plain(&group.reasons), &mut taken);
+                names.reasons.insert(group.reasons.clone(), name);
+            }
+        }
         names
     }
 
     /// Whether calls arrive on or are sent to a group.
-    fn is_used(&self, group: &super::original::Group) -> bool {
+    fn is_used(&self, group: &Group) -> bool {
         let named = |row: &Row| {
             row.from.contains(&group.name)
                 || row.targets.iter().any(|target| target.name() == group.name)
@@ -243,14 +242,56 @@ impl Original {
                     let _ = writeln!(toml, "{word:<11} = [{name}]");
                 }
             }
-            let routed = self.rows.iter().flat_map(|row| &row.targets);
-            let is_target = |t: &Target| {
-                t.name() == group.name || (*t == Target::Assigned && !group.tags.is_empty())
-            };
-            if !self.causes.is_empty() && routed.into_iter().any(is_target) {
-                toml.push_str("alternative_routing = \"imported\"\n");
+            if self.is_target(group) {
+                let reasons = quote(names.of_reasons(&group.reasons));
+                let _ = writeln!(toml, "alternative_routing = {reasons}");
             }
             toml.push_str(&sections);
+        }
+    }
+
+    /// Whether a rule may send calls to a group.
+    pub(super) fn is_target(&self, group: &Group) -> bool {
+        let mut routed = self.rows.iter().flat_map(|row| &row.targets);
+        routed.any(|target| {
+            target.name() == group.name || (*target == Target::Assigned && !group.tags.is_empty())
+        })
+    }
+
+    /// What moves a call on, for each set that a group names, and for the others.
+    fn write_reasons(&self, names: &Names, toml: &mut String) {
+        let used = self.groups.iter().filter(|group| self.is_used(group));
+        let used = used.filter(|group| self.is_target(group));
+        let used: BTreeSet<&str> = used.map(|group| &*group.reasons).collect();
+        for set in used {
+            let reasons = self.reasons_named(set);
+            let causes = reasons.map_or(&[][..], |reasons| &reasons.causes);
+            let text = |cause: &u16| match cause {
+                class @ 4..=6 => format!("{class}xx"),
+                status => status.to_string(),
+            };
+            let silence = ["trunk-timeout", "transport-error", "408"].map(String::from);
+            let causes: BTreeSet<String> =
+                silence.into_iter().chain(causes.iter().map(text)).collect();
+            let causes: Vec<String> = causes.into_iter().collect();
+            let whose = match reasons {
+                Some(Reasons {
+                    index: Some(_),
+                    line,
+                    ..
+                }) => {
+                    format!("Alternative reasons set {}, line {line}", one_line(set))
+                }
+                Some(_) => String::from("SBCAlternativeRoutingReasons"),
+                None => String::from("No alternative reasons"),
+            };
+            let _ = writeln!(toml, "\n# {whose}; silence always moves a call on");
+            let _ = writeln!(
+                toml,
+                "[alternative_routing.{}]\nnext_route_on = {}",
+                key(names.of_reasons(set)),
+                list(&causes)
+            );
         }
     }
 
@@ -308,6 +349,11 @@ impl Names {
     /// The trunk group of an IP group.
     pub(super) fn of(&self, group: &str) -> &str {
         self.groups.get(group).map_or("", |name| name)
+    }
+
+    /// The alternative routing of an alternative reasons set.
+    fn of_reasons(&self, set: &str) -> &str {
+        self.reasons.get(set).map_or("", |name| name)
     }
 }
 

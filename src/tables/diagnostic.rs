@@ -475,6 +475,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// Lines of rules that are refused because they can never decide.
+    #[must_use]
+    pub fn dead_rules(&self) -> Vec<u32> {
+        let refused = self
+            .diagnostics
+            .iter()
+            .filter(|found| found.code == Code::NeverDecides && found.severity == Severity::Error);
+        let lines = refused.filter_map(|found| Some(found.place()?.line));
+        lines.collect()
+    }
+
     /// Whether the table must be refused.
     #[must_use]
     pub const fn has_errors(&self) -> bool {

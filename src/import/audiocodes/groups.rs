@@ -3,6 +3,7 @@
 use super::plans::tags;
 use super::{IniRow, Reader, Table, is_host, transport};
 use crate::import::original::{Address, Group, SET};
+use std::collections::BTreeSet;
 
 impl Reader<'_, '_> {
     pub(super) fn groups(&mut self) {
@@ -28,16 +29,10 @@ impl Reader<'_, '_> {
                 by_address: table.value(row, "ClassifyByProxySet") == "1",
                 dial_plan: table.value(row, "SBCDialPlanName").to_owned(),
                 tags: tags(table.value(row, "Tags")),
+                reasons: table.value(row, "SBCAltRouteReasonsSetName").to_owned(),
             });
             if !matches!(table.value(row, "CallSetupRulesSetId"), "" | "-1") {
                 let message = "its call setup rules cannot be said here and are left out";
-                self.say(row.line, message);
-            }
-            let reasons = table.value(row, "SBCAltRouteReasonsSetName");
-            if !reasons.is_empty() {
-                let message = format!(
-                    "its alternative reasons set {reasons:?} is left out: write what moves a call on as alternative_routing"
-                );
                 self.say(row.line, message);
             }
         }
@@ -121,6 +116,7 @@ impl Reader<'_, '_> {
             other => return Err(format!("its policy {other} cannot be said here")),
         };
         let mut addresses = Vec::new();
+        let mut reasons = BTreeSet::new();
         for (members, member) in self.table("IPGroupSetMember") {
             let of = members.value(member, "IPGroupSetId");
             if of != index && (of.is_empty() || of != own_name) {
@@ -139,6 +135,7 @@ impl Reader<'_, '_> {
                     "its member {name:?} has outbound manipulations of its own"
                 ));
             }
+            reasons.insert(group.reasons.clone());
             let weight = members
                 .number(member, "Weight")
                 .filter(|weight| *weight > 0);
@@ -147,6 +144,10 @@ impl Reader<'_, '_> {
                 ..address.clone()
             }));
         }
+        if reasons.len() > 1 {
+            return Err("its members have different alternative reasons".into());
+        }
+        let reasons = reasons.pop_first().unwrap_or_default();
         Ok(Group {
             name: set_name(own_name),
             line: row.line,
@@ -155,6 +156,7 @@ impl Reader<'_, '_> {
             by_address: false,
             dial_plan: String::new(),
             tags: tags(table.value(row, "Tags")),
+            reasons,
         })
     }
 }

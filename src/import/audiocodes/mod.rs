@@ -7,6 +7,7 @@ mod arrivals;
 mod changes;
 mod groups;
 mod plans;
+mod reasons;
 mod routes;
 
 use super::Finding;
@@ -183,8 +184,9 @@ pub(super) fn read(text: &str, findings: &mut Vec<Finding>) -> Original {
     reader.dial_plan();
     reader.routes();
     reader.arrivals();
-    reader.causes();
+    reader.reasons();
     reader.others();
+    reader.original.leave_out_unassigned(reader.findings);
     reader.original.say_dead_tags(reader.findings);
     reader.original
 }
@@ -235,7 +237,7 @@ impl<'t> Reader<'t, '_> {
         for table in self.tables.iter().filter(|table| !table.rows.is_empty()) {
             let name = &*table.name;
             let is = |known: &&str| known.eq_ignore_ascii_case(name);
-            if READ.iter().any(is) {
+            if READ.iter().any(is) || Self::is_of_reasons(table) {
                 continue;
             }
             let rows = table.rows.len();
@@ -249,25 +251,6 @@ impl<'t> Reader<'t, '_> {
         }
         self.original.not_read.sort();
         self.original.not_read.dedup();
-    }
-
-    fn causes(&mut self) {
-        for (table, row) in self.table("SBCAlternativeRoutingReasons") {
-            let cause = table.number(row, "ReleaseCause");
-            match cause {
-                Some(class @ 4..=6) => self.original.causes.push(format!("{class}xx")),
-                Some(status @ 300..=699) => self.original.causes.push(status.to_string()),
-                _ => {
-                    let cause = table.value(row, "ReleaseCause");
-                    self.say(
-                        row.line,
-                        format!("release cause {cause:?} is left out: not a SIP status"),
-                    );
-                }
-            }
-        }
-        self.original.causes.sort();
-        self.original.causes.dedup();
     }
 }
 
@@ -295,11 +278,54 @@ pub(super) fn is_host(text: &str) -> bool {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
-    let is_name = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-');
     let is_six = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     let is_host = match is_six {
         Some(six) => six.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host.bytes().all(is_name) && host.bytes().any(|c| c.is_ascii_alphanumeric()),
+        None => is_name(host) || host.parse::<std::net::Ipv4Addr>().is_ok(),
     };
     is_host && host.len() <= 253 && port.is_none_or(|p| p.parse::<u16>().is_ok_and(|p| p > 0))
+}
+
+/// A host name (RFC 3261 §25.1): the last label begins with a letter, else it is meant for an
+/// address.
+fn is_name(host: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_symbol = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+        let ends_well = !label.starts_with('-') && !label.ends_with('-');
+        (1..=63).contains(&label.len()) && label.bytes().all(is_symbol) && ends_well
+    };
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.split('.').all(is_label) && last.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_host;
+
+    #[test]
+    fn what_can_be_sent_to() {
+        for good in [
+            "192.0.2.1",
+            "192.0.2.1:5061",
+            "a",
+            "sbc-1.example.com:5060",
+            "[2001:db8::1]:5060",
+        ] {
+            assert!(is_host(good), "{good}");
+        }
+        for wrong in [
+            "",
+            "1920.2.1",
+            "192.0.2.256",
+            "192.0.2.1/32",
+            "a..b",
+            "-a",
+            "a:0",
+            "a:x",
+            "[::g]",
+            "5",
+        ] {
+            assert!(!is_host(wrong), "{wrong}");
+        }
+    }
 }

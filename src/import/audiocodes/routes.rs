@@ -181,6 +181,7 @@ impl Reader<'_, '_> {
                         by_address: false,
                         dial_plan: String::new(),
                         tags: Vec::new(),
+                        reasons: String::new(),
                     });
                 }
                 Ok(Target::Address(name))
