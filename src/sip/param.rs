@@ -157,13 +157,26 @@ fn segment_length(text: &[u8]) -> usize {
     text.len()
 }
 
+/// The value of a parameter, behind its `=` and blanks.
+fn header_value(input: &[u8]) -> Grammar<'_, &[u8]> {
+    let unquoted = take_while1(|byte| scan::is(byte, scan::VALUE));
+    alt((quoted_string, unquoted)).parse(input)
+}
+
+/// `=` with blanks around it. Behind a blank a parenthesis opens a comment, which is no value
+/// and hides commas.
+fn equal(input: &[u8]) -> Grammar<'_, &[u8]> {
+    let (rest, equal) = recognize(separator(b"=")).parse(input)?;
+    if rest.starts_with(b"(") && !equal.ends_with(b"=") {
+        let error = nom::error::Error::new(rest, nom::error::ErrorKind::Verify);
+        return Err(nom::Err::Error(error));
+    }
+    Ok((rest, equal))
+}
+
 /// `*( SEMI generic-param )` of a header value; stops before what is none.
 pub(super) fn header_params(input: &[u8]) -> Grammar<'_, Params<'_>> {
-    let value = alt((
-        quoted_string,
-        take_while1(|byte| scan::is(byte, scan::VALUE)),
-    ));
-    let param = (token, opt(preceded(separator(b"="), value)));
+    let param = (token, opt(preceded(equal, header_value)));
     recognize(fold_many0(
         preceded(separator(b";"), param),
         || (),

@@ -305,6 +305,18 @@ mod tests {
         }
     }
 
+    /// As a list it is one Via with a comment, read from the left it would be two: an answer
+    /// could not repeat it alike.
+    #[test]
+    fn a_comment_is_no_value_of_a_parameter() {
+        let comment = b"SIP/2.0/UDP h;maddr= (a,SIP/2.0/UDP b;received=c)";
+        assert!(Via::parse_first(comment).is_err());
+        // Without a blank it opens none.
+        let (first, rest) = Via::parse_first(b"SIP/2.0/UDP h;x=(a, SIP/2.0/UDP b").unwrap();
+        assert_eq!(first.param(b"x"), Some(&b"(a"[..]));
+        assert_eq!(rest, b", SIP/2.0/UDP b");
+    }
+
     #[test]
     fn the_first_of_a_list_is_read_up_to_its_comma() {
         let (first, rest) = Via::parse_first(b"SIP/2.0/UDP a;x=\",\" , SIP/2.0/UDP b").unwrap();
