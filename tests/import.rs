@@ -282,6 +282,34 @@ fn a_row_routed_by_tags_that_lead_nowhere() {
     assert!(ran.out.contains("the same answers"), "{}", ran.out);
 }
 
+/// Random weights share calls among the addresses of one priority; lower ones wait.
+#[test]
+fn the_priorities_of_a_proxy_set() {
+    let with = |method: u32, priorities: [u32; 3]| {
+        let address =
+            |(at, priority)| format!("ProxyIp {at} = \"1\", \"192.0.2.{at}\", 0, {priority}, 1;\n");
+        let addresses: String = priorities.iter().enumerate().map(address).collect();
+        let text = format!(
+            "[ ProxySet ]\nFORMAT Index = ProxyName, ProxyLoadBalancingMethod;\n\
+             ProxySet 1 = \"PS\", {method};\n[ \\ProxySet ]\n\
+             [ ProxyIp ]\nFORMAT Index = ProxySetId, IpAddress, TransportType, Priority, Weight;\n\
+             {addresses}[ \\ProxyIp ]\n\
+             [ IPGroup ]\nFORMAT Index = Type, Name, ProxySetName, ClassifyByProxySet;\n\
+             IPGroup 1 = 0, \"A\", \"PS\", 1;\n[ \\IPGroup ]\n\
+             [ IP2IPRouting ]\nFORMAT Index = RouteName, SrcIPGroupName, DestType, DestIPGroupName;\n\
+             IP2IPRouting 0 = \"R\", \"Any\", 0, \"A\";\n[ \\IP2IPRouting ]\n"
+        );
+        let ran = import_text(&text);
+        let is_shared = ran.out.contains("hunt        = \"weighted\"");
+        (is_shared, ran.err.contains("priorities"))
+    };
+    assert_eq!(with(2, [1, 2, 3]), (false, false));
+    assert_eq!(with(2, [1, 1, 1]), (true, false));
+    assert_eq!(with(2, [1, 1, 2]), (true, true));
+    assert_eq!(with(1, [1, 2, 3]), (true, false));
+    assert_eq!(with(0, [1, 1, 1]), (false, false));
+}
+
 fn dial_prefix() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         4 => "[12]{1,2}", 1 => Just("x".to_owned()), 1 => Just("z".to_owned()),

@@ -78,9 +78,26 @@ impl Reader<'_, '_> {
             self.say(set.line, format!("proxy set {name:?} has no address"));
         }
         addresses.sort_by_key(|(priority, _)| *priority);
-        let balanced = sets.value(set, "ProxyLoadBalancingMethod");
+        let priorities: BTreeSet<_> = addresses.iter().map(|(priority, _)| *priority).collect();
+        let is_balanced = match sets.value(set, "ProxyLoadBalancingMethod") {
+            "" | "0" | "-1" => false,
+            // Random weights share the calls among those of one priority: with one each there
+            // is nothing to share.
+            "2" if priorities.len() == addresses.len() => false,
+            "2" if priorities.len() > 1 => {
+                let message = format!(
+                    "proxy set {name:?} has {} priorities: here its {} addresses share the \
+                     calls by their weights alone",
+                    priorities.len(),
+                    addresses.len()
+                );
+                self.say(set.line, message);
+                true
+            }
+            _ => true,
+        };
         let addresses = addresses.into_iter().map(|(_, address)| address).collect();
-        (addresses, !matches!(balanced, "" | "0" | "-1"))
+        (addresses, is_balanced)
     }
 
     /// An IP group that is named, if it is there.
