@@ -282,6 +282,38 @@ fn a_row_routed_by_tags_that_lead_nowhere() {
     assert!(ran.out.contains("the same answers"), "{}", ran.out);
 }
 
+/// Digits that no number has cannot be stripped; what is no count is not taken for none.
+#[test]
+fn a_gateway_strips_no_more_than_a_number_has() {
+    let rules = "ruleid,groupid,prefix,timerec,priority,gwlist\n1,0,44,,0,1\n";
+    for (strip, is_taken) in [
+        ("", true),
+        ("0", true),
+        ("31", true),
+        ("32", false),
+        ("300", false),
+        ("-1", false),
+        ("x", false),
+    ] {
+        let gateways = format!("gwid,address,strip,pri_prefix\n1,192.0.2.1,{strip},\n");
+        let (mut of_rules, mut of_gateways) = (Vec::new(), Vec::new());
+        let files = drouting(rules, &gateways, None, &mut of_rules, &mut of_gateways);
+        assert_eq!(of_gateways.is_empty(), is_taken, "{strip}: {of_gateways:?}");
+        if let Some(told) = of_gateways.first() {
+            assert!(told.message.contains("strip") && told.line == 2, "{told:?}");
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in &files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let loaded = load(folder.path());
+        assert!(loaded.table.is_some(), "{}", loaded.report.text(false));
+    }
+}
+
 /// Random weights share calls among the addresses of one priority; lower ones wait.
 #[test]
 fn the_priorities_of_a_proxy_set() {

@@ -7,7 +7,7 @@ use super::lists::cell as csv_cell;
 use super::rows::{Rows, cell};
 use super::write::{File, cut, key, list, plain, quote, unique};
 use super::{Finding, audiocodes};
-use crate::limits::{IMPORT_ROWS_MAX, TRUNKS_PER_GROUP_MAX};
+use crate::limits::{IMPORT_ROWS_MAX, NUMBER_SYMBOLS_MAX, TRUNKS_PER_GROUP_MAX};
 use crate::routing::Number;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -141,15 +141,32 @@ fn read_gateways(text: &str, findings: &mut Vec<Finding>) -> BTreeMap<String, Ga
             let message = "the gateway is out of service there, and in service here";
             findings.push(Finding::new(*line, message));
         }
+        let Some(strip) = stripped(cell(cells, strip)) else {
+            let strip = cell(cells, strip);
+            let message = format!(
+                "the gateway is left out: strip {strip:?} is not 0 to {NUMBER_SYMBOLS_MAX}"
+            );
+            findings.push(Finding::new(*line, message));
+            continue;
+        };
         let gateway = Gateway {
             line: *line,
             address: uri,
-            strip: cell(cells, strip).parse().unwrap_or(0),
+            strip,
             prefix: prefix.to_owned(),
         };
         gateways.insert(cell(cells, id).to_owned(), gateway);
     }
     gateways
+}
+
+/// How many digits a gateway strips: none where nothing is said.
+fn stripped(text: &str) -> Option<u8> {
+    if text.is_empty() {
+        return Some(0);
+    }
+    let digits = text.parse().ok()?;
+    (usize::from(digits) <= NUMBER_SYMBOLS_MAX).then_some(digits)
 }
 
 /// Whether a row can have all numbers that begin so: behind a `+` stand digits.
