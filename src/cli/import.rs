@@ -11,6 +11,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+const WITH_ERRORS: &str = "the table that was made has errors; it was not written";
+
 /// Make a table of the configuration of another machine, and compare the two.
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
@@ -79,6 +81,7 @@ impl Drouting {
         if files.is_empty() {
             bail!("there is nothing that could be imported");
         }
+        refuse_errors(&files)?;
         write_files(&self.to, &files)?;
         Ok(ExitCode::from(u8::from(!is_whole)))
     }
@@ -238,7 +241,7 @@ impl Audiocodes {
         let Some(table) = &loaded.table else {
             let _ = write!(out, "{}", loaded.report.text(false));
             let _ = std::io::stdout().write_all(out.as_bytes());
-            bail!("the table that was made has errors; it was not written");
+            bail!("{WITH_ERRORS}");
         };
         let proof = proof::compare(&original, &names, table);
         let is_whole = findings.is_empty() && proof.differences.is_empty() && proof.is_complete;
@@ -304,6 +307,19 @@ fn settled(
     })?;
     let loaded = last.context("the table was not loaded")?;
     Ok((files, names, loaded))
+}
+
+/// A table with errors is of no use to anybody: it is shown what they are, and not written.
+fn refuse_errors(files: &[File]) -> anyhow::Result<()> {
+    let scratch = Scratch::new().context("no room for a copy of the table")?;
+    write_files(scratch.path(), files)?;
+    let loaded = tables::load(scratch.path());
+    if loaded.table.is_none() {
+        let report = loaded.report.text(false);
+        let _ = std::io::stderr().write_all(report.as_bytes());
+        bail!("{WITH_ERRORS}");
+    }
+    Ok(())
 }
 
 fn write_files(folder: &Path, files: &[File]) -> anyhow::Result<()> {
