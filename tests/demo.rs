@@ -60,7 +60,7 @@ fn the_story_is_told_from_anywhere_and_leaves_nothing_behind() {
         assert!(text.contains(line), "{line:?} is missing in {text}");
     }
     assert!(!text.contains('\x1b'), "no colour in a pipe");
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
     let left = std::fs::read_dir(home.path()).unwrap().count();
     assert_eq!(left, 0, "the copy of the table is still there");
 }

@@ -273,7 +273,7 @@ impl Site {
         let server: SocketAddr = status.listening[0].parse().unwrap();
         let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
         phone
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         let me = phone.local_addr().unwrap();
         let invite = format!(

@@ -178,7 +178,7 @@ fn a_redirected_call_and_its_decision_are_copied() {
     let phone = Phone::new(rig.address());
     let answer = phone.ask(&phone.invite("+442071838750", "r1"));
     // Not acknowledged: it comes again after half a second.
-    assert_eq!(phone.receive(), answer);
+    assert_eq!(phone.receive_from().0, answer);
     let packets = homer.next(4);
     let (us, caller) = (rig.address().port(), phone.port());
     let expected = [

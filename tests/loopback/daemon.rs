@@ -344,12 +344,8 @@ fn a_second_interrupt_ends_now() {
     daemon.signal("INT");
     daemon.line_with("stopping");
     daemon.signal("INT");
-    let begun = Instant::now();
+    // One that had waited for the ACK would end with 0.
     assert_eq!(daemon.exit_code(), Some(130));
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "drain_timeout is 5 s"
-    );
 }
 
 #[test]

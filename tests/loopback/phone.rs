@@ -1,14 +1,19 @@
 //! A caller made of one socket.
 
+use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Mutex;
 use std::time::Duration;
 
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
+const ANSWER_WAIT: Duration = Duration::from_secs(20);
 
-/// A SIP caller on loopback.
+/// A SIP caller on loopback. What it hears a second time it takes for what it is, sent again
+/// because nothing came back in time, unless it has said something a second time itself.
 pub(crate) struct Phone {
     pub(crate) socket: UdpSocket,
     server: SocketAddr,
+    said: Mutex<HashSet<Vec<u8>>>,
+    heard: Mutex<HashSet<String>>,
 }
 
 impl Phone {
@@ -24,22 +29,43 @@ impl Phone {
     pub(crate) fn bound(address: &str, server: SocketAddr) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         socket.set_read_timeout(Some(ANSWER_WAIT)).unwrap();
-        Self { socket, server }
+        Self {
+            socket,
+            server,
+            said: Mutex::default(),
+            heard: Mutex::default(),
+        }
     }
 
     pub(crate) fn send(&self, message: &[u8]) {
+        if !self.said.lock().unwrap().insert(message.to_vec()) {
+            self.heard.lock().unwrap().clear();
+        }
         self.socket.send_to(message, self.server).unwrap();
     }
 
+    /// The next message that is not one heard before.
     pub(crate) fn receive(&self) -> String {
-        self.receive_from().0
+        loop {
+            let (message, _, is_new) = self.hear();
+            if is_new {
+                return message;
+            }
+        }
     }
 
-    /// A message and where it came from.
+    /// The next message, whether or not it was heard before, and where it came from.
     pub(crate) fn receive_from(&self) -> (String, SocketAddr) {
+        let (message, from, _) = self.hear();
+        (message, from)
+    }
+
+    fn hear(&self) -> (String, SocketAddr, bool) {
         let mut room = [0; 65_536];
         let (length, from) = self.socket.recv_from(&mut room).unwrap();
-        (String::from_utf8(room[..length].to_vec()).unwrap(), from)
+        let message = String::from_utf8(room[..length].to_vec()).unwrap();
+        let is_new = self.heard.lock().unwrap().insert(message.clone());
+        (message, from, is_new)
     }
 
     pub(crate) fn port(&self) -> u16 {

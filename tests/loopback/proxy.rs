@@ -1,6 +1,8 @@
 //! Proxied calls with real sockets: a phone, the server, trunks.
 
+use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,9 +12,11 @@ use crate::phone::Phone;
 pub(crate) use crate::words::{in_dialog, lines, response};
 use crate::{Rig, write};
 
-/// A trunk: a socket that answers by hand.
+/// A trunk: a socket that answers by hand. A request that is sent again because the answer
+/// takes its time (RFC 3261 §17.1.1.2) is heard once.
 pub(crate) struct Trunk {
     socket: UdpSocket,
+    heard: Mutex<HashSet<String>>,
 }
 
 impl Trunk {
@@ -27,7 +31,10 @@ impl Trunk {
     pub(crate) fn try_bound(address: SocketAddr) -> std::io::Result<Self> {
         let socket = UdpSocket::bind(address)?;
         socket.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self { socket })
+        Ok(Self {
+            socket,
+            heard: Mutex::default(),
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -36,9 +43,7 @@ impl Trunk {
 
     /// The next request, which must begin so, and who sent it.
     pub(crate) fn expect(&self, begins: &str) -> (String, SocketAddr) {
-        let mut room = [0; 65_536];
-        let (length, from) = self.socket.recv_from(&mut room).unwrap();
-        let text = String::from_utf8(room[..length].to_vec()).unwrap();
+        let (text, from) = self.next().unwrap();
         assert!(text.starts_with(begins), "{begins:?} was expected:\n{text}");
         (text, from)
     }
@@ -50,12 +55,23 @@ impl Trunk {
 
     fn hears(&self, wait: Duration) -> Option<(String, SocketAddr)> {
         self.socket.set_read_timeout(Some(wait)).unwrap();
-        let mut room = [0; 65_536];
-        let heard = self.socket.recv_from(&mut room);
+        let heard = self.next();
         let long = Duration::from_secs(20);
         self.socket.set_read_timeout(Some(long)).unwrap();
-        let (length, from) = heard.ok()?;
-        Some((String::from_utf8_lossy(&room[..length]).into_owned(), from))
+        heard.ok()
+    }
+
+    fn next(&self) -> std::io::Result<(String, SocketAddr)> {
+        let mut room = [0; 65_536];
+        loop {
+            let (length, from) = self.socket.recv_from(&mut room)?;
+            let text = String::from_utf8_lossy(&room[..length]).into_owned();
+            let is_new = self.heard.lock().unwrap().insert(text.clone());
+            // An ACK comes again for an answer that was given again.
+            if is_new || text.starts_with("ACK ") {
+                return Ok((text, from));
+            }
+        }
     }
 
     /// Takes every call and answers whatever comes, until the end.

@@ -23,6 +23,8 @@ fn a_call_keeps_the_table_it_began_with() {
     let (old, new) = (Phone::new(rig.address()), Phone::new(rig.address()));
     call(&old, "old");
     let ringing = first.expect("INVITE ");
+    // It is not silent, however long the reload takes.
+    first.answer(&ringing, 100);
     write(
         rig.folder.path(),
         "trunks.toml",
@@ -47,6 +49,17 @@ fn a_call_keeps_the_table_it_began_with() {
 /// What a trunk did before a reload is known after it.
 #[test]
 fn a_trunk_that_is_out_stays_out_over_a_reload() {
+    // It is out for two seconds: what took longer proves nothing.
+    let attempts = (0..20).find_map(|_| {
+        let begun = Instant::now();
+        let attempts = attempts_around_a_reload();
+        (begun.elapsed() < Duration::from_secs(2)).then_some(attempts)
+    });
+    assert_eq!(attempts, Some([2, 3, 4]));
+}
+
+/// How many there were after a call, another, and one more after a reload.
+fn attempts_around_a_reload() -> [u64; 3] {
     let (gone, alive) = (dead(), Trunk::new());
     let rig = proxy(&[gone, alive.address()], 1, |_| {});
     let mut calls = 0;
@@ -65,12 +78,11 @@ fn a_trunk_that_is_out_stays_out_over_a_reload() {
         }
         rig.handle.totals().proxied.attempts
     };
-    assert_eq!(attempts("c1"), 2);
-    assert_eq!(attempts("c2"), 3, "it is out for two seconds");
+    let before = [attempts("c1"), attempts("c2")];
     let more = crate::ROUTES.replace("premium", "other premium");
     rig.write_routes(&more.replace("Premium-rate numbers are", "Premium rate is"));
     assert!(matches!(rig.handle.reload(), Reload::Swapped { .. }));
-    assert_eq!(attempts("c3"), 4, "and is not forgotten");
+    [before[0], before[1], attempts("c3")]
 }
 
 /// A trunk that stops answering OPTIONS is out after as many misses as its table says, and

@@ -69,7 +69,7 @@ fn asked(config: &mut Config, folder: &Path, is_optional: bool, names: &[&str]) 
 
 /// Waits until so many connections ended for that reason.
 pub(crate) fn ended(rig: &Rig, why: &str, count: u64) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     loop {
         let totals = rig.handle.totals();
         let found = totals.connections.get(why).copied().unwrap_or(0);
@@ -173,10 +173,8 @@ fn a22_half_handshakes_hold_up_nobody_and_are_ended() {
     for n in 0..10 {
         call(rig.address(), &ca, None).is_served(&format!("h{n}"));
     }
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "they were waited for"
-    );
+    // One that was waited for would take five seconds of each call.
+    assert!(begun.elapsed() < Duration::from_secs(20));
     ended(&rig, "TLS handshake too slow", 100);
     drop(half);
     call(rig.address(), &ca, None).is_served("after");

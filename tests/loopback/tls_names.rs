@@ -192,7 +192,7 @@ fn a23_a_client_of_tls_1_1_is_refused() {
     for (count, extensions) in [(1, extended), (2, &[])] {
         let mut stream = TcpStream::connect(rig.handle.local_addrs()[1]).unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         // A ClientHello: version, random, no session, a cipher, no compression.
         let length = 41 + extensions.len() as u8;
