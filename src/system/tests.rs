@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
+use super::ancillary::{
+    is_unreachable, read_asked, read_name, read_unreachable, write_name, write_source,
+};
 use super::*;
-use std::net::UdpSocket;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 
 fn pair(address: &str) -> (UdpSocket, UdpSocket) {
