@@ -111,3 +111,45 @@ pub(super) fn short(name: &str, text: Option<&String>) -> Result<(), Problem> {
     }
     Err(Problem::malformed(format!("{name} has 1 to 64 characters")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Wanted {
+        #[serde(deserialize_with = "whole")]
+        generation: Option<u64>,
+    }
+
+    fn read(number: &str) -> Option<u64> {
+        let text = format!("{{\"generation\":{number}}}");
+        let wanted: serde_json::Result<Wanted> = serde_json::from_str(&text);
+        wanted.ok().and_then(|wanted| wanted.generation)
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("-0.0", Some(0)),
+            ("7", Some(7)),
+            ("7.0", Some(7)),
+            ("7e2", Some(700)),
+            ("7.5", None),
+            ("-1", None),
+            ("9007199254740991.0", Some(NUMBER_MAX)),
+            ("9007199254740992", None),
+            ("\"7\"", None),
+            ("null", None),
+        ] {
+            assert_eq!(read(text), number, "{text}");
+        }
+    }
+
+    /// Once read as one with a half, and refused.
+    #[test]
+    fn a_large_whole_number_with_a_point_is_exact() {
+        assert_eq!(read("4183670639167014.0"), Some(4_183_670_639_167_014));
+    }
+}
