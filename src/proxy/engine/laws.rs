@@ -19,6 +19,8 @@ const STEPS_MAX: usize = 64;
 const REMEMBERED_MAX: usize = 64;
 /// Kinds of steps.
 const KINDS: u8 = 7;
+/// Requests inside a dialog.
+const METHODS: [&str; 6] = ["BYE", "ACK", "INVITE", "PRACK", "CANCEL", "REFER"];
 /// Timers that run after the last step; each request has a dozen at most.
 const ROUNDS_MAX: usize = 100_000;
 
@@ -100,69 +102,76 @@ struct Stage<'s> {
 
 impl Stage<'_> {
     fn step(&mut self, what: u8, which: u8, play: &mut Play<'_>) {
+        let variant = what / KINDS;
         match what % KINDS {
-            0 => {
-                let bytes = play.bytes();
-                if let Some(flow) = self.flow(what / KINDS, which) {
-                    self.comes(flow, bytes);
-                }
-            }
-            1 => {
-                let status = StatusCode::new(100 + u16::from(play.byte().unwrap_or_default()) * 3);
-                let damage = play.bytes();
-                let answer = nth(&self.requests(b""), which).zip(status).and_then(
-                    |((flow, bytes), status)| Some((*flow, answer_to(bytes, flow.peer, status)?)),
-                );
-                if let Some((flow, bytes)) = answer {
-                    self.comes(flow, &damaged(bytes, damage));
-                }
-            }
-            2 => {
-                let damage = play.bytes();
-                if let Some((flow, bytes)) = nth(&self.came, which).cloned() {
-                    self.comes(flow, &damaged(bytes, damage));
-                }
-            }
+            0 => self.anything_comes(variant, which, play.bytes()),
+            1 => self.an_answer_comes(which, play.byte().unwrap_or_default(), play.bytes()),
+            2 => self.it_comes_again(which, play.bytes()),
             3 => self.passes(Duration::from_millis(u64::from(which) * 250)),
-            4 => {
-                if let Some((flow, bytes)) = nth(&self.went, which).cloned() {
-                    let (to, bytes) = (flow.peer, &bytes);
-                    self.input(Input::SendFailed { to, bytes }, None);
-                }
-            }
+            4 => self.it_bounces(which),
             5 => {
-                let method = [
-                    &b"BYE"[..],
-                    b"ACK",
-                    b"INVITE",
-                    b"PRACK",
-                    b"CANCEL",
-                    b"REFER",
-                ];
-                let method = nth(&method, play.byte().unwrap_or_default()).copied();
-                let damage = play.bytes();
-                self.asked += 1;
-                let asked = nth(&self.requests(b"INVITE "), which)
-                    .zip(method)
-                    .and_then(|((to, invite), method)| inside(invite, to.peer, method, self.asked));
-                // Mostly of who called, for others are refused.
-                let caller = match what / KINDS % 4 {
-                    3 => self.flow(which, which),
-                    _ => self.came.first().map(|(flow, _)| *flow),
-                };
-                if let Some((bytes, flow)) = asked.zip(caller) {
-                    self.comes(flow, &damaged(bytes, damage));
-                }
+                let method = play.byte().unwrap_or_default();
+                self.a_dialog_goes_on(variant, which, method, play.bytes());
             }
-            _ => {
-                let cancel = nth(&self.came, which).map(|(flow, bytes)| {
-                    let text = String::from_utf8_lossy(bytes).replace("INVITE", "CANCEL");
-                    (*flow, text.into_bytes())
+            _ => self.it_is_cancelled(which),
+        }
+    }
+
+    fn anything_comes(&mut self, door: u8, source: u8, bytes: &[u8]) {
+        if let Some(flow) = self.flow(door, source) {
+            self.comes(flow, bytes);
+        }
+    }
+
+    /// To a request we sent.
+    fn an_answer_comes(&mut self, which: u8, status: u8, damage: &[u8]) {
+        let status = StatusCode::new(100 + u16::from(status) * 3);
+        let answer =
+            nth(&self.requests(b""), which)
+                .zip(status)
+                .and_then(|((flow, bytes), status)| {
+                    Some((*flow, answer_to(bytes, flow.peer, status)?))
                 });
-                if let Some((flow, bytes)) = cancel {
-                    self.comes(flow, &bytes);
-                }
-            }
+        if let Some((flow, bytes)) = answer {
+            self.comes(flow, &damaged(bytes, damage));
+        }
+    }
+
+    fn it_comes_again(&mut self, which: u8, damage: &[u8]) {
+        if let Some((flow, bytes)) = nth(&self.came, which).cloned() {
+            self.comes(flow, &damaged(bytes, damage));
+        }
+    }
+
+    fn it_bounces(&mut self, which: u8) {
+        if let Some((flow, bytes)) = nth(&self.went, which).cloned() {
+            let (to, bytes) = (flow.peer, &bytes);
+            self.input(Input::SendFailed { to, bytes }, None);
+        }
+    }
+
+    /// By a request inside it; mostly of who called, for others are refused.
+    fn a_dialog_goes_on(&mut self, caller: u8, which: u8, method: u8, damage: &[u8]) {
+        self.asked += 1;
+        let request = nth(&self.requests(b"INVITE "), which)
+            .zip(nth(&METHODS, method))
+            .and_then(|((to, invite), method)| inside(invite, to.peer, method, self.asked));
+        let flow = match caller % 4 {
+            3 => self.flow(which, which),
+            _ => self.came.first().map(|(flow, _)| *flow),
+        };
+        if let Some((bytes, flow)) = request.zip(flow) {
+            self.comes(flow, &damaged(bytes, damage));
+        }
+    }
+
+    fn it_is_cancelled(&mut self, which: u8) {
+        let cancel = nth(&self.came, which).map(|(flow, bytes)| {
+            let text = String::from_utf8_lossy(bytes).replace("INVITE", "CANCEL");
+            (*flow, text.into_bytes())
+        });
+        if let Some((flow, bytes)) = cancel {
+            self.comes(flow, &bytes);
         }
     }
 
@@ -275,10 +284,9 @@ fn answer_to(request: &[u8], far: SocketAddr, status: StatusCode) -> Option<Vec<
 }
 
 /// A request of the caller inside the dialog of an INVITE we sent, along our Record-Route.
-fn inside(invite: &[u8], far: SocketAddr, method: &[u8], number: u32) -> Option<Vec<u8>> {
+fn inside(invite: &[u8], far: SocketAddr, method: &str, number: u32) -> Option<Vec<u8>> {
     let invite = Message::parse_datagram(invite).ok()?;
     let field = |name| invite.first(name).map(String::from_utf8_lossy);
-    let method = String::from_utf8_lossy(method);
     let text = format!(
         "{method} sip:far@{far} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKin{number}\r\n\
          Route: {}\r\nFrom: {}\r\nTo: {};tag=far\r\nCall-ID: {}\r\nCSeq: {number} {method}\r\n\
