@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use trunkline::import::drouting::{dispatcher, drouting, rates};
-use trunkline::import::{File, Tried, fuzz_import, import, proof, text_of};
-use trunkline::tables::load;
+use trunkline::import::{File, Names, Original, Tried, fuzz_import, import, proof, text_of};
+use trunkline::tables::{Loaded, load};
 
 struct Ran {
     code: i32,
@@ -17,13 +17,9 @@ struct Ran {
     err: String,
 }
 
-fn import_file(arguments: &[&str]) -> Ran {
+fn trunkline(arguments: &[&str]) -> Ran {
     let mut command = Command::cargo_bin("trunkline").unwrap();
-    let output = command
-        .args(["import", "audiocodes"])
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output = command.args(arguments).output().unwrap();
     Ran {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
@@ -31,18 +27,47 @@ fn import_file(arguments: &[&str]) -> Ran {
     }
 }
 
+fn import_file(arguments: &[&str]) -> Ran {
+    trunkline(&[&["import", "audiocodes"], arguments].concat())
+}
+
+/// All that was said of a configuration of which something is left out.
+fn is_as_expected(out: &str, left_out: &str, expected: &str) {
+    let answer = format!("{out}──── left out ────\n{left_out}");
+    let expected = Path::new("tests/import").join(expected);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&expected, &answer).unwrap();
+    }
+    assert_eq!(answer, fs::read_to_string(expected).unwrap());
+    assert!(answer.contains("the same answers"));
+}
+
+/// Files in a folder of their own, loaded as a table.
+fn loaded(files: &[File]) -> Loaded {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    load(folder.path())
+}
+
+/// What a table of one file does otherwise than the original.
+fn differences(original: &Original, names: &Names, toml: &str) -> Vec<String> {
+    let loaded = loaded(&[(String::from("routing.toml"), toml.to_owned())]);
+    let Some(table) = loaded.table else {
+        panic!("{}", loaded.report.text(false))
+    };
+    proof::compare(original, names, &table).differences
+}
+
 /// What is left out is said with its line; what is imported answers the same.
 #[test]
 fn a_configuration_with_faults() {
     let ran = import_file(&["tests/import/main-office.ini", "--dry-run"]);
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
-    let answer = format!("{}──── left out ────\n{}", ran.out, ran.err);
-    let expected = Path::new("tests/import/main-office.expected.txt");
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(expected, &answer).unwrap();
-    }
-    assert_eq!(answer, fs::read_to_string(expected).unwrap());
-    assert!(answer.contains("the same answers"));
+    is_as_expected(&ran.out, &ran.err, "main-office.expected.txt");
 }
 
 /// Dial plan, tags, sets of groups and classification; comments, gaps and hidden values.
@@ -50,13 +75,7 @@ fn a_configuration_with_faults() {
 fn a_configuration_with_tags() {
     let ran = import_file(&["tests/import/release-7.2.ini", "--dry-run"]);
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
-    let answer = format!("{}──── left out ────\n{}", ran.out, ran.err);
-    let expected = Path::new("tests/import/release-7.2.expected.txt");
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(expected, &answer).unwrap();
-    }
-    assert_eq!(answer, fs::read_to_string(expected).unwrap());
-    assert!(answer.contains("the same answers"));
+    is_as_expected(&ran.out, &ran.err, "release-7.2.expected.txt");
 }
 
 #[test]
@@ -84,15 +103,7 @@ fn a_table_that_differs_is_found_out() {
     original.leave_out(&[50], &mut findings);
     let (files, names) = original.write(&mut findings);
     let toml = files[0].1.clone();
-    let differences = |toml: &str| {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("routing.toml"), toml).unwrap();
-        let loaded = load(folder.path());
-        let table = loaded
-            .table
-            .unwrap_or_else(|| panic!("{}", loaded.report.text(false)));
-        proof::compare(&original, &names, &table).differences
-    };
+    let differences = |toml: &str| differences(&original, &names, toml);
     assert_eq!(differences(&toml), Vec::<String>::new());
     for (was, is) in [
         ("+442079460149\"", "+442079460148\""),
@@ -173,10 +184,7 @@ proptest! {
             return Ok(());
         }
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("sbc.ini");
-        fs::write(&file, &text).unwrap();
-        let to = folder.path().join("table");
-        let ran = import_file(&[file.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+        let (ran, to) = written(&text, folder.path());
         prop_assert!(ran.out.contains("the same answers"), "{text}\n{}{}", ran.out, ran.err);
         let report = load(&to).report;
         prop_assert_eq!(report.errors, 0, "{}", report.text(false));
@@ -224,6 +232,15 @@ fn import_text(text: &str) -> Ran {
     let file = folder.path().join("sbc.ini");
     fs::write(&file, text).unwrap();
     import_file(&[file.to_str().unwrap(), "--dry-run"])
+}
+
+/// The import of a configuration, and where in this folder its table is.
+fn written(text: &str, folder: &Path) -> (Ran, PathBuf) {
+    let file = folder.join("sbc.ini");
+    fs::write(&file, text).unwrap();
+    let to = folder.join("table");
+    let ran = import_file(&[file.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    (ran, to)
 }
 
 /// The better rule keeps a number that the prefix of a weaker one, longer than the range of the
@@ -303,13 +320,7 @@ fn a_gateway_strips_no_more_than_a_number_has() {
             assert!(told.message.contains("strip") && told.line == 2, "{told:?}");
             continue;
         }
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in &files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let loaded = load(folder.path());
+        let loaded = loaded(&files);
         assert!(loaded.table.is_some(), "{}", loaded.report.text(false));
     }
 }
@@ -380,10 +391,7 @@ proptest! {
             return Ok(());
         }
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("sbc.ini");
-        fs::write(&file, &text).unwrap();
-        let to = folder.path().join("table");
-        let ran = import_file(&[file.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+        let (ran, to) = written(&text, folder.path());
         // All rows may have been found to decide nothing.
         prop_assume!(!ran.out.contains("0 routing rows") && !ran.out.contains("T029"));
         prop_assert!(ran.out.contains("the same answers"), "{text}\n{}{}", ran.out, ran.err);
@@ -403,13 +411,7 @@ fn a_file_as_the_machine_saves_it() {
     let ran = import_file(&[file.to_str().unwrap(), "--dry-run"]);
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
     let left_out = ran.err.replace(file.to_str().unwrap(), "sbc.ini");
-    let answer = format!("{}──── left out ────\n{left_out}", ran.out);
-    let expected = Path::new("tests/import/saved-7.4.expected.txt");
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(expected, &answer).unwrap();
-    }
-    assert_eq!(answer, fs::read_to_string(expected).unwrap());
-    assert!(answer.contains("the same answers"));
+    is_as_expected(&ran.out, &left_out, "saved-7.4.expected.txt");
 }
 
 const REASONS: &str = "[ ProxySet ]\nFORMAT Index = ProxyName;\nProxySet 0 = \"p\";\n[ ProxyIp ]\n\
@@ -441,15 +443,7 @@ fn alternative_reasons_sets_are_compared() {
     ] {
         assert!(toml.contains(wanted), "{toml}");
     }
-    let differences = |toml: &str| {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("routing.toml"), toml).unwrap();
-        let loaded = load(folder.path());
-        let table = loaded
-            .table
-            .unwrap_or_else(|| panic!("{}", loaded.report.text(false)));
-        proof::compare(&original, &names, &table).differences
-    };
+    let differences = |toml: &str| differences(&original, &names, toml);
     assert_eq!(differences(toml), Vec::<String>::new());
     for (was, is) in [
         ("\"486\"", "\"487\""),
@@ -507,46 +501,30 @@ proptest! {
     }
 }
 
-/// What became of files in a folder that are loaded as a table.
-fn tried(folder: &Path, files: &[File]) -> Tried {
-    for (name, text) in files {
-        let path = folder.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    let loaded = load(folder);
-    Tried {
-        table: loaded.table,
-        dead: loaded.report.dead_rules(),
-        report: loaded.report.text(false),
-    }
-}
-
 /// Whatever the form: what becomes of it is a table, and every complaint has its line.
 #[test]
 fn files_of_every_form_keep_the_law() {
+    let tried = |files: &[File]| {
+        let loaded = loaded(files);
+        Tried {
+            table: loaded.table,
+            dead: loaded.report.dead_rules(),
+            report: loaded.report.text(false),
+        }
+    };
+    let mut forms = 0;
     for seed in seeds() {
-        let bytes = fs::read(seed).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        fuzz_import(&bytes, |files| tried(folder.path(), files));
+        fuzz_import(&fs::read(seed).unwrap(), tried);
+        forms += 1;
     }
+    assert!(forms >= 11, "{forms}");
 }
 
-fn seeds() -> Vec<PathBuf> {
-    let folder = fs::read_dir("tests/import/forms").unwrap();
-    let mut seeds: Vec<PathBuf> = folder.map(|seed| seed.unwrap().path()).collect();
-    seeds.sort();
-    seeds
-}
-
-fn trunkline(arguments: &[&str]) -> Ran {
-    let mut command = Command::cargo_bin("trunkline").unwrap();
-    let output = command.args(arguments).output().unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+/// Configurations as they are, other forms behind the letter that tells them.
+fn seeds() -> impl Iterator<Item = PathBuf> {
+    let all = ["tests/import", "fuzz/seeds/import"].map(|folder| fs::read_dir(folder).unwrap());
+    let all = all.into_iter().flatten().map(|seed| seed.unwrap().path());
+    all.filter(|path| path.extension().is_none_or(|extension| extension == "ini"))
 }
 
 /// The lists of two platforms and a carrier against the example table.
@@ -670,13 +648,7 @@ proptest! {
         let files = drouting(&text, GATEWAYS, None, &mut of_rules, &mut of_gateways);
         let gone = rules.iter().filter(|(.., to)| *to == "gone").count();
         prop_assert_eq!(of_rules.len(), gone);
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in &files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let loaded = load(folder.path());
+        let loaded = loaded(&files);
         let fitting = rules.iter().filter(|(prefix, _, to)| number.starts_with(&**prefix) && *to != "gone");
         let longest = fitting.clone().map(|(prefix, ..)| prefix.len()).max();
         let mut wanted: Vec<_> = fitting.filter(|(prefix, ..)| Some(prefix.len()) == longest).collect();

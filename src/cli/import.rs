@@ -138,7 +138,12 @@ impl Exported {
                 .map_err(|wrong| format!("line {}: {}", wrong.line, wrong.message)),
         };
         match files {
-            Ok(files) => write_files(&self.to, &files)?,
+            Ok(files) => {
+                if is_json {
+                    refuse_errors(&files)?;
+                }
+                write_files(&self.to, &files)?;
+            }
             Err(why) => {
                 eprintln!("trunkline: {}: {why}", self.file.display());
                 return Ok(ExitCode::from(1));
@@ -298,11 +303,9 @@ fn settled(
     original: &mut Original,
     findings: &mut Vec<Finding>,
 ) -> anyhow::Result<(Vec<File>, Names, Loaded)> {
-    let scratch = Scratch::new().context("no room for a copy of the table")?;
     let mut last = None;
     let (files, names) = import::settled(original, findings, |files| {
-        write_files(scratch.path(), files)?;
-        let loaded = last.insert(tables::load(scratch.path()));
+        let loaded = last.insert(loaded(files)?);
         anyhow::Ok(loaded.report.dead_rules())
     })?;
     let loaded = last.context("the table was not loaded")?;
@@ -311,15 +314,19 @@ fn settled(
 
 /// A table with errors is of no use to anybody: it is shown what they are, and not written.
 fn refuse_errors(files: &[File]) -> anyhow::Result<()> {
-    let scratch = Scratch::new().context("no room for a copy of the table")?;
-    write_files(scratch.path(), files)?;
-    let loaded = tables::load(scratch.path());
+    let loaded = loaded(files)?;
     if loaded.table.is_none() {
         let report = loaded.report.text(false);
         let _ = std::io::stderr().write_all(report.as_bytes());
         bail!("{WITH_ERRORS}");
     }
     Ok(())
+}
+
+fn loaded(files: &[File]) -> anyhow::Result<Loaded> {
+    let scratch = Scratch::new().context("no room for a copy of the table")?;
+    write_files(scratch.path(), files)?;
+    Ok(tables::load(scratch.path()))
 }
 
 fn write_files(folder: &Path, files: &[File]) -> anyhow::Result<()> {

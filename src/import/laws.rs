@@ -18,18 +18,19 @@ pub struct Tried {
 const COMPARED_BYTES: usize = 4_096;
 
 /// Importing never panics. Every complaint names a line of the file it is about. What is written
-/// is a table without an error, and one made of an ini file answers as the file does. The first
-/// byte chooses the form; rules and gateways stand one behind the other, a NUL between them.
+/// is a table without an error, and one made of an ini file answers as the file does. A letter
+/// in front chooses another form than an ini file: `n` a list of numbers, `r` rates, `s` sets of
+/// a dispatcher, `d` rules and gateways of drouting with a NUL between them.
 ///
 /// # Panics
 /// When the law is broken.
 pub fn fuzz_import(bytes: &[u8], mut load: impl FnMut(&[File]) -> Tried) {
-    let Some((form, bytes)) = bytes.split_first() else {
-        return;
+    let (form, bytes) = match bytes.split_first() {
+        Some((form @ (b'n' | b'r' | b's' | b'd'), rest)) => (*form, rest),
+        _ => (b'i', bytes),
     };
     let (text, mut findings) = text_of(bytes);
     match form {
-        b'a' => configuration(&text, &mut findings, &mut load),
         b'n' => {
             let listed = lists::read(&text, &mut findings);
             let listed = without_repeats(listed, &mut findings);
@@ -46,20 +47,21 @@ pub fn fuzz_import(bytes: &[u8], mut load: impl FnMut(&[File]) -> Tried) {
                 loads(&mut load, &[(String::from("routing.toml"), toml + ANY)]);
             }
         }
-        _ => {
-            let (rules, gateways) = text.split_once('\0').unwrap_or((&text, ""));
-            let (mut of_rules, mut of_gateways) = (Vec::new(), Vec::new());
-            let of = [&mut of_rules, &mut of_gateways];
-            let [in_rules, in_gateways] = of;
-            let files = drouting::drouting(rules, gateways, None, in_rules, in_gateways);
-            told_with_lines(&of_rules, rules);
-            told_with_lines(&of_gateways, gateways);
-            if files.iter().any(|(_, text)| text.contains("[trunk.")) {
-                loads(&mut load, &files);
-            }
-        }
+        b'd' => rules_and_gateways(&text, &mut load),
+        _ => configuration(&text, &mut findings, &mut load),
     }
     told_with_lines(&findings, &text);
+}
+
+fn rules_and_gateways(text: &str, load: &mut impl FnMut(&[File]) -> Tried) {
+    let (rules, gateways) = text.split_once('\0').unwrap_or((text, ""));
+    let (mut of_rules, mut of_gateways) = (Vec::new(), Vec::new());
+    let files = drouting::drouting(rules, gateways, None, &mut of_rules, &mut of_gateways);
+    told_with_lines(&of_rules, rules);
+    told_with_lines(&of_gateways, gateways);
+    if files.iter().any(|(_, text)| text.contains("[trunk.")) {
+        loads(load, &files);
+    }
 }
 
 fn configuration(text: &str, findings: &mut Vec<Finding>, load: &mut impl FnMut(&[File]) -> Tried) {
