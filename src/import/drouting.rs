@@ -122,42 +122,49 @@ fn read_gateways(text: &str, findings: &mut Vec<Finding>) -> BTreeMap<String, Ga
         return gateways;
     }
     for (line, cells) in read.rows.iter().take(IMPORT_ROWS_MAX) {
-        let address = cell(cells, address);
-        let Some((uri, left_out)) = uri_of(address) else {
-            let message = format!("the gateway is left out: {address:?} is not an address");
-            findings.push(Finding::new(*line, message));
-            continue;
+        let mut say = |message| findings.push(Finding::new(*line, message));
+        let [address, strip, prefix, state] =
+            [address, strip, prefix, state].map(|column| cell(cells, column));
+        let (uri, left_out) = match uri_of(address) {
+            Some(taken) => taken,
+            None => {
+                say(format!(
+                    "the gateway is left out: {address:?} is not an address"
+                ));
+                continue;
+            }
+        };
+        let gateway = match changes(strip, prefix) {
+            Ok((strip, prefix)) => Gateway {
+                line: *line,
+                address: uri,
+                strip,
+                prefix,
+            },
+            Err(why) => {
+                say(format!("the gateway is left out: {why}"));
+                continue;
+            }
         };
         if let Some(left_out) = left_out {
-            findings.push(Finding::new(*line, left_out));
+            say(left_out);
         }
-        let prefix = cell(cells, prefix);
-        if !prefix.is_empty() && Number::parse(prefix.as_bytes()).is_none() {
-            let message = format!("the gateway is left out: {prefix:?} is no part of a number");
-            findings.push(Finding::new(*line, message));
-            continue;
+        if !matches!(state, "" | "0") {
+            say("the gateway is out of service there, and in service here".into());
         }
-        if !matches!(cell(cells, state), "" | "0") {
-            let message = "the gateway is out of service there, and in service here";
-            findings.push(Finding::new(*line, message));
-        }
-        let Some(strip) = stripped(cell(cells, strip)) else {
-            let strip = cell(cells, strip);
-            let message = format!(
-                "the gateway is left out: strip {strip:?} is not 0 to {NUMBER_SYMBOLS_MAX}"
-            );
-            findings.push(Finding::new(*line, message));
-            continue;
-        };
-        let gateway = Gateway {
-            line: *line,
-            address: uri,
-            strip,
-            prefix: prefix.to_owned(),
-        };
         gateways.insert(cell(cells, id).to_owned(), gateway);
     }
     gateways
+}
+
+/// What a gateway makes of a number: how many digits it strips, and what it puts before it.
+fn changes(strip: &str, prefix: &str) -> Result<(u8, String), String> {
+    if !prefix.is_empty() && Number::parse(prefix.as_bytes()).is_none() {
+        return Err(format!("{prefix:?} is no part of a number"));
+    }
+    let stripped = stripped(strip)
+        .ok_or_else(|| format!("strip {strip:?} is not 0 to {NUMBER_SYMBOLS_MAX}"))?;
+    Ok((stripped, prefix.to_owned()))
 }
 
 /// How many digits a gateway strips: none where nothing is said.

@@ -29,6 +29,9 @@ pub fn fuzz_import(bytes: &[u8], mut load: impl FnMut(&[File]) -> Tried) {
         Some((form @ (b'n' | b'r' | b's' | b'd'), rest)) => (*form, rest),
         _ => (b'i', bytes),
     };
+    if form == b'd' {
+        return rules_and_gateways(bytes, &mut load);
+    }
     let (text, mut findings) = text_of(bytes);
     match form {
         b'n' => {
@@ -47,18 +50,20 @@ pub fn fuzz_import(bytes: &[u8], mut load: impl FnMut(&[File]) -> Tried) {
                 loads(&mut load, &[(String::from("routing.toml"), toml + ANY)]);
             }
         }
-        b'd' => rules_and_gateways(&text, &mut load),
         _ => configuration(&text, &mut findings, &mut load),
     }
     told_with_lines(&findings, &text);
 }
 
-fn rules_and_gateways(text: &str, load: &mut impl FnMut(&[File]) -> Tried) {
-    let (rules, gateways) = text.split_once('\0').unwrap_or((text, ""));
-    let (mut of_rules, mut of_gateways) = (Vec::new(), Vec::new());
-    let files = drouting::drouting(rules, gateways, None, &mut of_rules, &mut of_gateways);
-    told_with_lines(&of_rules, rules);
-    told_with_lines(&of_gateways, gateways);
+fn rules_and_gateways(bytes: &[u8], load: &mut impl FnMut(&[File]) -> Tried) {
+    let at = bytes.iter().position(|byte| *byte == 0);
+    let (rules, gateways) = bytes.split_at(at.unwrap_or(bytes.len()));
+    let gateways = gateways.get(1..).unwrap_or_default();
+    let (rules, mut of_rules) = text_of(rules);
+    let (gateways, mut of_gateways) = text_of(gateways);
+    let files = drouting::drouting(&rules, &gateways, None, &mut of_rules, &mut of_gateways);
+    told_with_lines(&of_rules, &rules);
+    told_with_lines(&of_gateways, &gateways);
     if files.iter().any(|(_, text)| text.contains("[trunk.")) {
         loads(load, &files);
     }

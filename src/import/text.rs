@@ -3,23 +3,37 @@
 use super::Finding;
 
 /// The text of a file, without a byte order mark. UTF-16 is known by its mark; a line that is no
-/// UTF-8 is read as Latin-1, and said.
+/// UTF-8 is read as Latin-1, and said; so are zero bytes, which no table may have and which are
+/// left out.
 #[must_use]
 pub fn text_of(bytes: &[u8]) -> (String, Vec<Finding>) {
-    let mut findings = Vec::new();
-    let wide = |rest: &[u8], of: fn([u8; 2]) -> u16| {
-        let pairs = rest.chunks_exact(2);
-        let units = pairs.filter_map(|pair| Some(of(pair.try_into().ok()?)));
-        char::decode_utf16(units)
-            .map(|symbol| symbol.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect::<String>()
+    let (mut text, mut findings) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (wide(rest, u16::from_le_bytes), Vec::new()),
+        [0xfe, 0xff, rest @ ..] => (wide(rest, u16::from_be_bytes), Vec::new()),
+        [0xef, 0xbb, 0xbf, rest @ ..] => narrow(rest),
+        _ => narrow(bytes),
     };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => return (wide(rest, u16::from_le_bytes), findings),
-        [0xfe, 0xff, rest @ ..] => return (wide(rest, u16::from_be_bytes), findings),
-        _ => {}
+    let zeros = text.bytes().filter(|byte| *byte == 0).count();
+    if zeros > 0 {
+        let before = text.split('\0').next().unwrap_or_default();
+        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
+        let message = format!("{zeros} zero bytes are left out, the first in this line");
+        findings.push(Finding::new(line as u32, message));
+        text.retain(|symbol| symbol != '\0');
     }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    (text, findings)
+}
+
+fn wide(bytes: &[u8], of: fn([u8; 2]) -> u16) -> String {
+    let pairs = bytes.chunks_exact(2);
+    let units = pairs.filter_map(|pair| Some(of(pair.try_into().ok()?)));
+    char::decode_utf16(units)
+        .map(|symbol| symbol.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
+}
+
+fn narrow(bytes: &[u8]) -> (String, Vec<Finding>) {
+    let mut findings = Vec::new();
     if let Ok(text) = std::str::from_utf8(bytes) {
         return (text.to_owned(), findings);
     }
@@ -48,6 +62,7 @@ mod tests {
             (b"\xfe\xff\0a", "a", &[]),
             (b"a\nZ\xfcrich\nb", "a\nZ\u{fc}rich\nb", &[2]),
             (b"", "", &[]),
+            (b"a\nb\0c\0\n\0", "a\nbc\n", &[2]),
         ] {
             let (text, findings) = text_of(bytes);
             assert_eq!(text, expected);

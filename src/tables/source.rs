@@ -511,6 +511,12 @@ fn not_text(name: &str, bytes: &[u8], at: usize, message: &str) -> Refused {
     let line_end = memchr::memchr(b'\n', after)
         .unwrap_or(after.len())
         .min(LINE_CHARS_SHOWN);
+    // Not in the middle of a character, of which three bytes at most continue it.
+    let continues = |at: &usize| after.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let line_end = (line_end.saturating_sub(3)..=line_end)
+        .rev()
+        .find(|at| !continues(at))
+        .unwrap_or(line_end);
     let mut text = String::from_utf8_lossy(before).into_owned();
     let start = text.len();
     text.push_str(&String::from_utf8_lossy(

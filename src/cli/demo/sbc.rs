@@ -18,7 +18,7 @@ use crate::limits::MESSAGE_BYTES_MAX;
 /// trips are known take less than half a second.
 const T1: Duration = Duration::from_millis(100);
 /// How long Trunkline may take for an answer.
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
+const ANSWER_WAIT: Duration = Duration::from_secs(20);
 /// How long a trunk may stay silent before the next one is tried: for patient people too
 /// long, for a busy machine long enough not to take a slow agent for a dead one.
 pub(super) const TRUNK_WAIT: Duration = Duration::from_millis(800);

@@ -33,7 +33,7 @@ const DOCKLANDS: &str = "carrier-a-docklands.route";
 const SLOUGH: &str = "carrier-a-slough.route";
 
 /// How long the log may take to tell of what was asked.
-const LOG_WAIT: Duration = Duration::from_secs(5);
+const LOG_WAIT: Duration = Duration::from_secs(30);
 const LOG_LOOK: Duration = Duration::from_millis(5);
 
 /// The running whole. Dropping it ends everything and removes the table.

@@ -13,7 +13,7 @@ use super::sbc::{Call, Sbc};
 /// Between the end of a call and the next.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long a handful of calls may take.
-const FLOW_WAIT: Duration = Duration::from_secs(10);
+const FLOW_WAIT: Duration = Duration::from_secs(30);
 /// Changes from one agent to another that are kept: one is to come.
 const TURNS_MAX: usize = 16;
 

@@ -105,6 +105,21 @@ fn what_is_not_utf8_is_shown_at_its_first_byte() {
     }
 }
 
+/// What is shown of a long line is in it: no character is cut in two.
+#[test]
+fn a_line_that_is_not_utf8_is_cut_between_characters() {
+    for symbol in ["é", "€", "🎻"] {
+        for before in 0..symbol.len() {
+            let text = "a".repeat(before) + &symbol.repeat(100);
+            let bytes = [b"\xff", text.as_bytes()].concat();
+            let (_folder, _, report) = read(&[("a.toml", &bytes)]);
+            let place = report.diagnostics.first().unwrap().place().unwrap();
+            let shown = place.line_text.strip_prefix('\u{fffd}').unwrap();
+            assert!(shown.len() > 100 && text.starts_with(shown), "{shown}");
+        }
+    }
+}
+
 #[test]
 fn lists_are_read_from_inside_the_folder_only() {
     let files: &[(&str, &[u8])] = &[("dids/users.csv", b"number\n"), ("dids/x/y.csv", b"z")];
