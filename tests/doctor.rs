@@ -318,7 +318,7 @@ fn trunks_are_asked() {
         let mut room = [0; 65_535];
         // What was sent while it was silent lies there still.
         trunk
-            .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+            .set_read_timeout(Some(std::time::Duration::from_secs(60)))
             .unwrap();
         while let Ok((length, from)) = trunk.recv_from(&mut room) {
             let request = String::from_utf8_lossy(&room[..length]).into_owned();

@@ -224,7 +224,7 @@ impl Site {
 
     /// What the server says once it answers.
     fn started(&self) -> Box<Status> {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(Answer::Status(status)) = self.ask(&Request::Status {}) {
                 return status;

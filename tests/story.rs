@@ -139,7 +139,7 @@ fn wait_for_return(folder: &Path) {
 }
 
 fn until(done: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
         assert!(Instant::now() < deadline, "it never came");
         std::thread::sleep(Duration::from_millis(20));

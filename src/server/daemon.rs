@@ -146,7 +146,8 @@ impl Signals {
 }
 
 async fn serve(mut signals: Signals, log: &Log, handle: ServerHandle) -> ExitCode {
-    let refused = handle.bench.last.get();
+    let serving = handle.bench.generations.store().current().generation();
+    let refused = handle.bench.last.get(serving);
     let why = refused.as_ref().map(|refused| &*refused.why);
     let status = reloading::status(&handle.bench.generations, why);
     tracing::info!(

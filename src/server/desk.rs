@@ -63,25 +63,28 @@ pub(super) struct ServerDesk {
 
 /// The last attempt to change the table, if it failed. All who change it tell of it here.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LastOutcome(Arc<Mutex<Option<LastRefused>>>);
+pub(super) struct LastOutcome(Arc<Mutex<Option<(u64, LastRefused)>>>);
 
 impl LastOutcome {
-    /// Notes how a change went.
-    pub(super) fn note(&self, by: &str, refused: Option<String>) {
-        let told = refused.map(|why| LastRefused {
-            at: format!("{:.0}", Timestamp::now()),
-            by: by.to_owned(),
-            why,
+    /// Notes how a change went, after which this generation serves.
+    pub(super) fn note(&self, serving: u64, by: &str, refused: Option<String>) {
+        let told = refused.map(|why| {
+            let told = LastRefused {
+                at: format!("{:.0}", Timestamp::now()),
+                by: by.to_owned(),
+                why,
+            };
+            (serving, told)
         });
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = told;
     }
 
-    /// The failed attempt, if nothing came of the last one.
-    pub(super) fn get(&self) -> Option<LastRefused> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// The failed attempt, if nothing came of the last one. `serving` is the generation the
+    /// caller knows of: a change to it is made before it is noted.
+    pub(super) fn get(&self, serving: u64) -> Option<LastRefused> {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = told.as_ref().filter(|(number, _)| *number == serving);
+        told.map(|(_, refused)| refused.clone())
     }
 }
 
@@ -177,7 +180,7 @@ impl ServerDesk {
             trial: ledger
                 .trial()
                 .map(|trial| TrialStatus::of(trial, &clocks())),
-            refused: self.bench.last.get(),
+            refused: self.bench.last.get(serving.number),
             trunks_out: trunks::out(&self.bench.generations),
             records: self.calls.as_ref().map(CallDesk::sinks).unwrap_or_default(),
             may_change,
@@ -339,4 +342,20 @@ fn answer(generations: &Generations, outcome: &Result<Reload, Denied>) -> Answer
 fn findings(report: &Report) -> Vec<String> {
     let kept = report.diagnostics.iter().take(DIAGNOSTICS_MAX);
     kept.map(Diagnostic::short).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who asked just when a trial had run out was told of a refusal before it.
+    #[test]
+    fn a_refusal_is_forgotten_with_the_generation_that_stayed() {
+        let last = LastOutcome::default();
+        last.note(2, "root", Some("unconfirmed".to_owned()));
+        assert!(last.get(2).is_some_and(|told| told.why == "unconfirmed"));
+        assert!(last.get(3).is_none());
+        last.note(3, "deadline", None);
+        assert!(last.get(3).is_none());
+    }
 }

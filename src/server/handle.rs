@@ -146,7 +146,7 @@ impl ServerHandle {
             snapshot: store.snapshot(),
             calls: calls.as_ref().map(CallDesk::standing).unwrap_or_default(),
             takes_calls: *orders.borrow() == Order::Serve,
-            last_change_made: bench.last.get().is_none(),
+            last_change_made: bench.last.get(store.current().generation()).is_none(),
             on_trial: bench.generations.trial_left().is_some(),
             started_s,
             tallied: Tallied::of(counters.iter().map(|counters| &counters.tallies)),

@@ -245,8 +245,8 @@ fn open_tables(config: &Config, certificates: Arc<Certificates>) -> Result<Bench
         events: Events::new(Arc::default()),
         seen: Arc::new(observe::Changes::new(jiff::Timestamp::now().as_second())),
     };
-    bench
-        .last
-        .note("start", opened.refused.as_ref().map(reloading::summary));
+    let serving = bench.generations.store().current().generation();
+    let refused = opened.refused.as_ref().map(reloading::summary);
+    bench.last.note(serving, "start", refused);
     Ok(bench)
 }

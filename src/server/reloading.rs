@@ -140,7 +140,8 @@ impl Bench {
         self.seen
             .note(result(&changed.outcome), began.elapsed(), now_s);
         // Before the line: who has read it may ask for the status.
-        self.last.note(&asked.by, changed.refused());
+        let serving = self.generations.store().current().generation();
+        self.last.note(serving, &asked.by, changed.refused());
         log(verb, &changed.outcome, asked, &self.generations);
         self.tell(verb, asked, &changed);
         service::ready(&status(&self.generations, changed.refused().as_deref()));

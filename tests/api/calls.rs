@@ -19,7 +19,7 @@ use crate::{Administered, TABLE};
 /// A trunk, and a server that carries calls to it and tells of them.
 fn followed(change: impl FnOnce(&mut Config)) -> (UdpSocket, Administered) {
     let trunk = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let wait = Some(Duration::from_secs(20));
+    let wait = Some(Duration::from_secs(60));
     trunk.set_read_timeout(wait).unwrap();
     let there = format!("\"sip:{}\"", trunk.local_addr().unwrap());
     let server = Administered::configured(|config| {
@@ -150,7 +150,7 @@ fn as_many_listen_to_calls_as_may() {
     let begun = Instant::now();
     while Listening::try_to("/calls", &server.local()).is_none() {
         assert!(
-            begun.elapsed() < Duration::from_secs(20),
+            begun.elapsed() < Duration::from_secs(60),
             "no place is free again"
         );
     }

@@ -63,7 +63,7 @@ impl Client {
     }
 
     pub(crate) fn connect(&self) -> Box<dyn Stream> {
-        let patience = Some(Duration::from_secs(30));
+        let patience = Some(Duration::from_secs(120));
         match &self.place {
             Place::Local(path) => {
                 let stream = UnixStream::connect(path).unwrap();

@@ -117,7 +117,7 @@ impl Process {
                 most_kib: 0,
             },
         };
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(process.tls).is_err() {
             assert!(Instant::now() < deadline, "it did not start");
             thread::sleep(Duration::from_millis(10));
@@ -129,7 +129,7 @@ impl Process {
     /// TLS over a connection; the handshake happens with the first bytes.
     pub(crate) fn over_tls(&self, stream: TcpStream) -> Tls {
         stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         let name = ServerName::try_from("trunkline.test").unwrap();
         let session = ClientConnection::new(Arc::clone(&self.client), name).unwrap();

@@ -11,7 +11,7 @@ fn connect(asked: &Asked) -> TcpStream {
     let address = asked.base.strip_prefix("http://").unwrap();
     let stream = TcpStream::connect(address).unwrap();
     stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
     stream
 }

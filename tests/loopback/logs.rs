@@ -16,6 +16,7 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::ca::{Ca, parsed};
 use crate::daemon::{Daemon, redirect};
 use crate::phone::Phone;
+use crate::proxy::free;
 use crate::{ROUTES, tables, write};
 
 const HIDDEN: &str = "[privacy]\nmask_numbers = \"last4\"\n";
@@ -197,10 +198,7 @@ fn a_log_that_nobody_takes_makes_nobody_wait() {
         silent.local_addr().unwrap()
     );
     drop(silent);
-    let port = UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let port = free();
     let folder = tables();
     let config = redirect(&to).replace("127.0.0.1:0", &port.to_string());
     let mut process = Daemon::command(folder.path(), &config).spawn().unwrap();

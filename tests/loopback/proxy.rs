@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use trunkline::server::{Config, ListenerConfig, Mode};
 
 use crate::phone::Phone;
@@ -130,12 +131,28 @@ pub(crate) fn trunks_toml<A: std::fmt::Display>(trunks: &[A]) -> String {
     )
 }
 
-/// A port where nobody listens: the system answers with ICMP.
+/// A port where nobody listens, and nobody will: datagrams come back by ICMP, connections are
+/// refused.
 pub(crate) fn dead() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    let kept = (0..100).find_map(|_| {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = udp.local_addr().unwrap();
+        // It hears itself alone.
+        udp.connect(address).unwrap();
+        let tcp = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        tcp.bind(&address.into()).ok()?;
+        Some((address, udp, tcp))
+    });
+    let (address, udp, tcp) = kept.expect("a port free of both");
+    // Else the next who asks for any port may get this one.
+    std::mem::forget((udp, tcp));
+    address
+}
+
+/// A port that nobody has just now.
+pub(crate) fn free() -> SocketAddr {
+    let any = UdpSocket::bind("127.0.0.1:0").unwrap();
+    any.local_addr().unwrap()
 }
 
 /// Sends an INVITE and takes the 100.

@@ -12,7 +12,7 @@ use trunkline::tables::Reload;
 
 use crate::daemon::Daemon;
 use crate::phone::Phone;
-use crate::proxy::{Trunk, call, dead, in_dialog, lines, proxy, trunks_toml};
+use crate::proxy::{Trunk, call, dead, free, in_dialog, lines, proxy, trunks_toml};
 use crate::{Rig, tables, write};
 
 #[test]
@@ -264,7 +264,7 @@ fn a_second_interrupt_ends_a_proxy_now() {
 #[test]
 fn a_call_that_is_up_survives_the_death_of_the_proxy() {
     let trunk = Trunk::new();
-    let own = dead().to_string();
+    let own = free().to_string();
     let secret = "[proxy]\nsecret_file = \"proxy.secret\"\n";
     let mut daemon = proxy_daemon(&trunk, &own, secret);
     let phone = Phone::new(daemon.address);

@@ -11,7 +11,7 @@ use trunkline::proxy::FlowTransport;
 use trunkline::server::{ListenerConfig, Mode};
 
 use crate::phone::Phone;
-use crate::proxy::{Trunk, in_dialog, lines, response, trunks_toml};
+use crate::proxy::{Trunk, dead, in_dialog, lines, response, trunks_toml};
 use crate::wire::Wire;
 use crate::{Rig, write};
 
@@ -236,7 +236,7 @@ fn a_call_crosses_from_tcp_to_udp() {
 #[test]
 fn a_trunk_that_refuses_connections_moves_the_call_on_at_once() {
     let alive = TcpTrunk::new();
-    let nobody = over_tcp(dead_port());
+    let nobody = over_tcp(dead());
     let rig = bridge(&[nobody.clone(), nobody, alive.address()], 2);
     for n in 0..4 {
         let phone = Phone::new(udp_of(&rig));
@@ -364,11 +364,4 @@ pub(crate) fn await_totals(rig: &Rig, come: impl Fn(&Totals) -> bool) {
         assert!(Instant::now() < deadline, "{}", rig.handle.totals());
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn dead_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }

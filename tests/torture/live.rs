@@ -44,7 +44,7 @@ impl Phone {
         let server = rig.handle.local_addrs()[0];
         let socket = UdpSocket::bind((server.ip(), 0)).unwrap();
         socket
-            .set_read_timeout(Some(Duration::from_secs(20)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         Self {
             socket,
