@@ -125,14 +125,11 @@ fn read_gateways(text: &str, findings: &mut Vec<Finding>) -> BTreeMap<String, Ga
         let mut say = |message| findings.push(Finding::new(*line, message));
         let [address, strip, prefix, state] =
             [address, strip, prefix, state].map(|column| cell(cells, column));
-        let (uri, left_out) = match uri_of(address) {
-            Some(taken) => taken,
-            None => {
-                say(format!(
-                    "the gateway is left out: {address:?} is not an address"
-                ));
-                continue;
-            }
+        let Some((uri, left_out)) = uri_of(address) else {
+            say(format!(
+                "the gateway is left out: {address:?} is not an address"
+            ));
+            continue;
         };
         let gateway = match changes(strip, prefix) {
             Ok((strip, prefix)) => Gateway {
