@@ -283,7 +283,11 @@ pub(super) fn is_host(text: &str) -> bool {
         Some(six) => six.parse::<std::net::Ipv6Addr>().is_ok(),
         None => is_name(host) || host.parse::<std::net::Ipv4Addr>().is_ok(),
     };
-    is_host && host.len() <= 253 && port.is_none_or(|p| p.parse::<u16>().is_ok_and(|p| p > 0))
+    // A number that is read may have a plus before it, a port may not.
+    let is_port = |port: &str| {
+        port.starts_with(|c: char| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0)
+    };
+    is_host && host.len() <= 253 && port.is_none_or(is_port)
 }
 
 /// A host name (RFC 3261 §25.1): the last label begins with a letter, else it is meant for an
@@ -322,6 +326,7 @@ mod tests {
             "-a",
             "a:0",
             "a:x",
+            "a:+5060",
             "[::g]",
             "5",
         ] {
