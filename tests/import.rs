@@ -603,6 +603,31 @@ fn lists_are_compared_with_the_table() {
     assert_eq!(unknown.code, 2);
 }
 
+/// A table that was changed on its way and has an error now is not written.
+#[test]
+fn an_exported_table_with_an_error_is_refused() {
+    let exported = trunkline(&["export", "json", "--table", "routing-tables/minimal"]);
+    assert_eq!(exported.code, 0, "{}", exported.err);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("table.json");
+    let to = folder.path().join("table");
+    let import = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let [file, to] = [&file, &to].map(|path| path.to_str().unwrap());
+        trunkline(&["import", "json", file, "--to", to])
+    };
+    let wrong = exported.out.replace("\"sip:", "\"tel:");
+    assert_ne!(wrong, exported.out);
+    let ran = import(&wrong);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert!(ran.err.contains("error[T018]"), "{}", ran.err);
+    assert!(ran.err.contains("it was not written"), "{}", ran.err);
+    assert!(!to.exists());
+    let ran = import(&exported.out);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(load(&to).table.is_some());
+}
+
 /// A list of another system becomes one of ours that a table can read.
 #[test]
 fn a_number_list_becomes_a_did_list() {

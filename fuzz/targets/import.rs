@@ -2,19 +2,17 @@
 //! line.
 #![no_main]
 
+#[path = "../folder.rs"]
+mod folder;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use trunkline::import::{File, Tried, fuzz_import};
 
-/// In memory where the system has such a place: a disk would be the slowest part.
-static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    parent.join(format!("trunkline-fuzz-import-{}", std::process::id()))
-});
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| folder::in_memory("import"));
 
 fn load(files: &[File]) -> Tried {
     for (name, text) in files {

@@ -2,18 +2,18 @@
 //! behind the other, a NUL between them.
 #![no_main]
 
-use std::path::{Path, PathBuf};
+#[path = "../folder.rs"]
+mod folder;
+
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 
 const FILES: [&str; 4] = ["routing.toml", "dids/one.csv", "cases.toml", "dids/two.csv"];
 
-/// In memory where the system has such a place: a disk would be the slowest part.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let folder = parent.join(format!("trunkline-fuzz-{}", std::process::id()));
+    let folder = folder::in_memory("tables");
     std::fs::create_dir_all(folder.join("dids")).unwrap();
     folder
 });

@@ -31,7 +31,7 @@ pub fn give_freed_tables_back() {
 }
 
 /// How many bytes the allocator keeps that nobody uses, over all threads; 0 with another C
-/// library than glibc. It looks at what is free piece by piece: for now and then.
+/// library than glibc. It walks over every piece that is free: ask seldom.
 #[must_use]
 pub fn unused_bytes() -> usize {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
