@@ -55,6 +55,19 @@ pub const REDIRECT_TRANSACTIONS_MAX: usize = 65_536;
 /// long for the last, and that timers and shutdown are never starved by a flood.
 pub const DATAGRAM_BATCH_MAX: usize = 32;
 
+/// Answers of one length to one peer that leave as one piece, at least. Fewer gain little, and
+/// whoever traces a quiet machine sees each datagram for itself (docs/decisions/0021).
+pub const DATAGRAM_RUN_MIN: usize = 4;
+
+/// Answers that are ready at once before any of them leave as one piece: as many as only a
+/// worker has that can hardly keep up.
+pub const DATAGRAMS_IN_RUNS_MIN: usize = DATAGRAM_BATCH_MAX / 2;
+
+/// The longest datagram of such a piece, in bytes: what every IPv6 link carries (1,280) less
+/// the headers of IPv6 and UDP. The system refuses a piece whose datagrams it would have to
+/// fragment.
+pub const SEGMENT_BYTES_MAX: usize = 1_280 - 40 - 8;
+
 /// Log lines waiting for a slow disk. Beyond it lines are dropped and counted:
 /// a full disk never stops a call.
 pub const LOG_LINES_QUEUED_MAX: usize = 65_536;

@@ -8,14 +8,18 @@ mod ancillary;
 mod datagrams;
 mod folder;
 mod memory;
+mod runs;
 mod scheduling;
 
+#[cfg(test)]
+pub(crate) use datagrams::leave_out_checksums;
 pub use datagrams::{
-    Letter, ReceiveRoom, Received, SendError, allow_fragments, send_batch, take_send_error,
+    ReceiveRoom, Received, SendError, allow_fragments, send_batch, take_send_error,
     tell_asked_address, tell_send_errors,
 };
 pub use folder::files_below;
 pub use memory::{give_freed_tables_back, give_unused_back, keep_in_large_pages, unused_bytes};
+pub use runs::{Letter, Sending};
 pub use scheduling::{give_way_to_calls, idle, idle_no_longer, may_idle_and_return};
 
 use std::ffi::CString;

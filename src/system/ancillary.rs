@@ -11,7 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 #[repr(C, align(8))]
 pub(super) struct Name(pub(super) [u8; NAME_BYTES]);
 
-/// Ancillary values of one datagram: one address and an interface.
+/// Ancillary values of one datagram, or of a run of them: one address and an interface, and
+/// the length of each.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(8))]
 pub(super) struct Control(pub(super) [u8; CONTROL_BYTES]);
@@ -26,7 +27,9 @@ pub(super) const NAME_BYTES: usize = size_of::<libc::sockaddr_in6>();
 pub(super) const CONTROL_BYTES: usize = 64;
 const HEADER_BYTES: usize = size_of::<libc::cmsghdr>();
 
-const _: () = assert!(HEADER_BYTES + size_of::<libc::in6_pktinfo>() <= CONTROL_BYTES);
+const _: () = assert!(
+    space(size_of::<libc::in6_pktinfo>()) + space(size_of::<SegmentBytes>()) <= CONTROL_BYTES
+);
 
 /// The bytes of a C struct, field by field.
 struct Fields<'b>(&'b [u8]);
@@ -139,37 +142,61 @@ pub(super) const fn is_unreachable(origin: u8, kind: u8, code: u8) -> bool {
     }
 }
 
-/// What has a datagram leave from `from`, and its length. The interface of a link-local
-/// address is that of the peer; any other is for the routing of the system to find.
-pub(super) fn write_source(from: IpAddr, to: SocketAddr) -> (Control, usize) {
-    let mut control = Control([0; CONTROL_BYTES]);
-    let (level, kind, data) = match from {
+/// Ancillary values, and how many bytes of them are written.
+pub(super) type Written = (Control, usize);
+
+/// Has a datagram leave from `from`. The interface of a link-local address is that of the
+/// peer; any other is for the routing of the system to find.
+pub(super) fn write_source(written: &mut Written, from: IpAddr, to: SocketAddr) {
+    match from {
         IpAddr::V4(from) => {
-            put(&mut control.0, HEADER_BYTES + 4, &from.octets());
-            let data = size_of::<libc::in_pktinfo>();
-            (libc::IPPROTO_IP, libc::IP_PKTINFO, data)
+            let mut data = [0; size_of::<libc::in_pktinfo>()];
+            put(&mut data, 4, &from.octets());
+            write_value(written, (libc::IPPROTO_IP, libc::IP_PKTINFO), &data);
         }
         IpAddr::V6(from) => {
-            put(&mut control.0, HEADER_BYTES, &from.octets());
+            let mut data = [0; size_of::<libc::in6_pktinfo>()];
+            put(&mut data, 0, &from.octets());
             if let (SocketAddr::V6(to), true) = (to, from.is_unicast_link_local()) {
-                put(
-                    &mut control.0,
-                    HEADER_BYTES + 16,
-                    &to.scope_id().to_ne_bytes(),
-                );
+                put(&mut data, 16, &to.scope_id().to_ne_bytes());
             }
-            let data = size_of::<libc::in6_pktinfo>();
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, data)
+            write_value(written, (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), &data);
         }
-    };
-    put(&mut control.0, 0, &(HEADER_BYTES + data).to_ne_bytes());
-    put(&mut control.0, size_of::<usize>(), &level.to_ne_bytes());
-    put(&mut control.0, size_of::<usize>() + 4, &kind.to_ne_bytes());
-    // CMSG_SPACE: the value is padded to the alignment of the next header.
-    (
-        control,
-        HEADER_BYTES + data.next_multiple_of(size_of::<usize>()),
-    )
+    }
+}
+
+/// What `UDP_SEGMENT` says.
+type SegmentBytes = u16;
+
+/// Has the bytes leave as datagrams of this length each; the last may be shorter.
+pub(super) fn write_segments(written: &mut Written, bytes: usize) {
+    // `runs` makes none of longer letters.
+    let bytes = SegmentBytes::try_from(bytes).unwrap_or(SegmentBytes::MAX);
+    let kind = (libc::SOL_UDP, libc::UDP_SEGMENT);
+    write_value(written, kind, &bytes.to_ne_bytes());
+}
+
+fn write_value((control, length): &mut Written, (level, kind): (i32, i32), data: &[u8]) {
+    let at = *length;
+    let cmsg_len = HEADER_BYTES + data.len();
+    put(&mut control.0, at, &cmsg_len.to_ne_bytes());
+    put(
+        &mut control.0,
+        at + size_of::<usize>(),
+        &level.to_ne_bytes(),
+    );
+    put(
+        &mut control.0,
+        at + size_of::<usize>() + 4,
+        &kind.to_ne_bytes(),
+    );
+    put(&mut control.0, at + HEADER_BYTES, data);
+    *length = at + space(data.len());
+}
+
+/// `CMSG_SPACE`: a value is padded to the alignment of the next header.
+const fn space(data_bytes: usize) -> usize {
+    HEADER_BYTES + data_bytes.next_multiple_of(size_of::<usize>())
 }
 
 fn put(bytes: &mut [u8], at: usize, field: &[u8]) {

@@ -11,8 +11,9 @@ use arrayvec::ArrayVec;
 
 use super::ancillary::{
     CONTROL_BYTES, Control, ERROR_CONTROL_BYTES, ErrorControl, NAME_BYTES, Name, read_asked,
-    read_name, read_unreachable, write_name, write_source,
+    read_name, read_unreachable, write_name, write_segments, write_source,
 };
+use super::runs::{Letter, Sending, runs};
 use crate::limits::{DATAGRAM_BATCH_MAX, DATAGRAM_ROOM_BYTES, DATAGRAM_STRIDE_BYTES};
 
 const _: () = assert!(DATAGRAM_ROOM_BYTES <= DATAGRAM_STRIDE_BYTES);
@@ -36,17 +37,6 @@ pub struct Received<'r> {
     pub source: SocketAddr,
     /// Which of our addresses it was sent to, on a socket that tells.
     pub asked: Option<IpAddr>,
-}
-
-/// One datagram to send.
-#[derive(Debug, Clone, Copy)]
-pub struct Letter<'l> {
-    /// Its bytes.
-    pub bytes: &'l [u8],
-    /// Where it goes.
-    pub to: SocketAddr,
-    /// Which of our addresses it leaves from; `None` leaves that to the system.
-    pub from: Option<IpAddr>,
 }
 
 /// How the kernel left one slot.
@@ -91,7 +81,7 @@ impl ReceiveRoom {
             let control = controls.next();
             heads.push(head(
                 (ptr::from_mut(name).cast(), NAME_BYTES),
-                part,
+                std::slice::from_mut(part),
                 control.map(|control| (ptr::from_mut(control).cast(), CONTROL_BYTES)),
             ));
         }
@@ -142,36 +132,57 @@ impl ReceiveRoom {
 
 /// Sends the letters in order, at most a batch of them, and returns how many the system
 /// took. The first of them that it refuses ends the call; what it said of that one is
-/// told when it is the first.
+/// told when it is the first. With [`Sending::InRuns`] a run of letters is taken or refused
+/// as a whole, and the system refuses some (`EINVAL`, `EIO`) whose letters it would take.
 ///
 /// # Errors
-/// What the system said of the first letter.
-pub fn send_batch(socket: BorrowedFd<'_>, letters: &[Letter<'_>]) -> io::Result<usize> {
-    let mut names = ArrayVec::<(Name, usize), DATAGRAM_BATCH_MAX>::new();
-    let mut controls = ArrayVec::<Option<(Control, usize)>, DATAGRAM_BATCH_MAX>::new();
+/// What the system said of the first letter, or of the first run.
+pub fn send_batch(
+    socket: BorrowedFd<'_>,
+    letters: &[Letter<'_>],
+    sending: Sending,
+) -> io::Result<usize> {
+    let letters = letters.get(..DATAGRAM_BATCH_MAX).unwrap_or(letters);
     let mut parts = ArrayVec::<libc::iovec, DATAGRAM_BATCH_MAX>::new();
-    for letter in letters.iter().take(DATAGRAM_BATCH_MAX) {
+    let mut names = ArrayVec::<(Name, usize), DATAGRAM_BATCH_MAX>::new();
+    let mut controls = ArrayVec::<(Control, usize), DATAGRAM_BATCH_MAX>::new();
+    let mut lengths = ArrayVec::<usize, DATAGRAM_BATCH_MAX>::new();
+    for run in runs(letters, sending) {
+        let Some(letter) = run.first() else { continue };
         names.push(write_name(letter.to));
-        controls.push(letter.from.map(|from| write_source(from, letter.to)));
-        parts.push(libc::iovec {
+        let mut control = (Control([0; CONTROL_BYTES]), 0);
+        if let Some(from) = letter.from {
+            write_source(&mut control, from, letter.to);
+        }
+        if run.len() > 1 {
+            write_segments(&mut control, letter.bytes.len());
+        }
+        controls.push(control);
+        lengths.push(run.len());
+        parts.extend(run.iter().map(|letter| libc::iovec {
             iov_base: letter.bytes.as_ptr().cast_mut().cast(),
             iov_len: letter.bytes.len(),
-        });
+        }));
     }
     let mut heads = ArrayVec::<libc::mmsghdr, DATAGRAM_BATCH_MAX>::new();
-    for ((part, (name, length)), control) in parts.iter_mut().zip(&mut names).zip(&mut controls) {
+    let mut rest = parts.as_mut_slice();
+    for ((length, (name, name_length)), (control, control_length)) in
+        lengths.iter().zip(&mut names).zip(&mut controls)
+    {
+        let Some((run, behind)) = std::mem::take(&mut rest).split_at_mut_checked(*length) else {
+            break;
+        };
+        rest = behind;
         heads.push(head(
-            (ptr::from_mut(name).cast(), *length),
-            part,
-            control
-                .as_mut()
-                .map(|(control, length)| (ptr::from_mut(control).cast(), *length)),
+            (ptr::from_mut(name).cast(), *name_length),
+            run,
+            (*control_length > 0).then_some((ptr::from_mut(control).cast(), *control_length)),
         ));
     }
     // SAFETY: as in `ReceiveRoom::receive`: every pointer leads to a live buffer of at
-    // least the length beside it, on this stack or borrowed by `letters`. sendmmsg reads
-    // through them and writes only to the `msg_len` of `heads`, so that the bytes behind
-    // the shared borrow stay as they are.
+    // least the length beside it, on this stack or borrowed by `letters`; each head has the
+    // iovecs of its own run. sendmmsg reads through them and writes only to the `msg_len` of
+    // `heads`, so that the bytes behind the shared borrow stay as they are.
     let count = unsafe {
         libc::sendmmsg(
             socket.as_raw_fd(),
@@ -180,7 +191,8 @@ pub fn send_batch(socket: BorrowedFd<'_>, letters: &[Letter<'_>]) -> io::Result<
             libc::MSG_DONTWAIT,
         )
     };
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    Ok(lengths.iter().take(count).sum())
 }
 
 /// Lets datagrams longer than a link's frame be cut into fragments on the way, and never
@@ -240,7 +252,7 @@ pub fn take_send_error<'r>(
     };
     let mut head = head(
         (ptr::from_mut(&mut name).cast(), NAME_BYTES),
-        &mut part,
+        std::slice::from_mut(&mut part),
         Some((ptr::from_mut(&mut control).cast(), ERROR_CONTROL_BYTES)),
     )
     .msg_hdr;
@@ -277,6 +289,12 @@ pub fn tell_asked_address(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     }
 }
 
+/// Has the socket send without checksums: then the system refuses runs.
+#[cfg(test)]
+pub(crate) fn leave_out_checksums(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)
+}
+
 fn set_option(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
@@ -303,12 +321,12 @@ fn set_option(
 
 type Buffer = (*mut libc::c_void, usize);
 
-fn head(name: Buffer, part: &mut libc::iovec, control: Option<Buffer>) -> libc::mmsghdr {
+fn head(name: Buffer, parts: &mut [libc::iovec], control: Option<Buffer>) -> libc::mmsghdr {
     // SAFETY: a plain C struct of integers and pointers; all zero is a value of it. Not
     // a literal, because some C libraries have padding fields in it.
     let mut head: libc::mmsghdr = unsafe { zeroed() };
     (head.msg_hdr.msg_name, head.msg_hdr.msg_namelen) = (name.0, name.1 as libc::socklen_t);
-    (head.msg_hdr.msg_iov, head.msg_hdr.msg_iovlen) = (part, 1);
+    (head.msg_hdr.msg_iov, head.msg_hdr.msg_iovlen) = (parts.as_mut_ptr(), parts.len() as _);
     if let Some((control, length)) = control {
         (head.msg_hdr.msg_control, head.msg_hdr.msg_controllen) = (control, length as _);
     }

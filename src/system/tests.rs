@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 use super::ancillary::{
-    is_unreachable, read_asked, read_name, read_unreachable, write_name, write_source,
+    CONTROL_BYTES, Control, is_unreachable, read_asked, read_name, read_unreachable, write_name,
+    write_source,
 };
 use super::*;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -27,8 +28,14 @@ fn a_batch_arrives_as_it_was_sent() {
                 from: None,
             })
             .collect();
-        assert_eq!(send_batch(here.as_fd(), &letters).unwrap(), 32);
-        assert_eq!(send_batch(here.as_fd(), &letters[32..]).unwrap(), 8);
+        assert_eq!(
+            send_batch(here.as_fd(), &letters, Sending::OneByOne).unwrap(),
+            32
+        );
+        assert_eq!(
+            send_batch(here.as_fd(), &letters[32..], Sending::OneByOne).unwrap(),
+            8
+        );
         let mut room = ReceiveRoom::new(false);
         let mut arrived = Vec::new();
         for expected in [32, 8] {
@@ -46,6 +53,50 @@ fn a_batch_arrives_as_it_was_sent() {
     }
 }
 
+/// However they are handed to the system, the same datagrams arrive, in the same order.
+#[test]
+fn runs_arrive_as_single_datagrams() {
+    for wildcard in ["0.0.0.0:0", "[::]:0"] {
+        let here = UdpSocket::bind(wildcard).unwrap();
+        let ip: IpAddr = match here.local_addr().unwrap() {
+            SocketAddr::V4(_) => [127, 0, 0, 7].into(),
+            SocketAddr::V6(_) => "::1".parse().unwrap(),
+        };
+        let there = UdpSocket::bind((ip, 0)).unwrap();
+        let lengths = [
+            700, 700, 700, 700, 20, 900, 900, 900, 900, 900, 30, 1, 1300, 1300, 1300, 1300,
+        ];
+        let texts: Vec<Vec<u8>> = (0..)
+            .zip(lengths)
+            .map(|(n, length)| vec![n; length])
+            .collect();
+        for from in [None, Some(ip)] {
+            let letters: Vec<_> = texts
+                .iter()
+                .map(|bytes| Letter {
+                    bytes,
+                    to: there.local_addr().unwrap(),
+                    from,
+                })
+                .collect();
+            let sent = send_batch(here.as_fd(), &letters, Sending::InRuns).unwrap();
+            assert_eq!(sent, letters.len());
+            let mut room = ReceiveRoom::new(false);
+            assert_eq!(room.receive(there.as_fd()).unwrap(), letters.len());
+            let arrived: Vec<_> = room
+                .iter()
+                .map(|received| received.bytes.to_vec())
+                .collect();
+            assert_eq!(arrived, texts);
+            let port = here.local_addr().unwrap().port();
+            let is_told = |received: Received<'_>| {
+                received.source.port() == port && from.is_none_or(|ip| ip == received.source.ip())
+            };
+            assert!(room.iter().all(is_told));
+        }
+    }
+}
+
 #[test]
 fn a_refused_letter_is_told_when_it_is_the_first() {
     let (here, there) = pair("127.0.0.1:0");
@@ -60,10 +111,16 @@ fn a_refused_letter_is_told_when_it_is_the_first() {
         ..good
     };
     let letters = [good, elsewhere, good];
-    assert_eq!(send_batch(here.as_fd(), &letters).unwrap(), 1);
-    assert!(send_batch(here.as_fd(), &letters[1..]).is_err());
-    assert_eq!(send_batch(here.as_fd(), &letters[2..]).unwrap(), 1);
-    assert_eq!(send_batch(here.as_fd(), &[]).unwrap(), 0);
+    assert_eq!(
+        send_batch(here.as_fd(), &letters, Sending::OneByOne).unwrap(),
+        1
+    );
+    assert!(send_batch(here.as_fd(), &letters[1..], Sending::OneByOne).is_err());
+    assert_eq!(
+        send_batch(here.as_fd(), &letters[2..], Sending::OneByOne).unwrap(),
+        1
+    );
+    assert_eq!(send_batch(here.as_fd(), &[], Sending::OneByOne).unwrap(), 0);
 }
 
 #[test]
@@ -88,7 +145,10 @@ fn the_asked_address_is_told_and_can_be_sent_from() {
             to: received.source,
             from: received.asked,
         };
-        assert_eq!(send_batch(there.as_fd(), &[letter]).unwrap(), 1);
+        assert_eq!(
+            send_batch(there.as_fd(), &[letter], Sending::OneByOne).unwrap(),
+            1
+        );
         let (_, from) = here.recv_from(&mut [0; 64]).unwrap();
         assert_eq!(from, SocketAddr::new(asked, port));
     }
@@ -161,8 +221,9 @@ fn addresses_come_back_as_they_went() {
         for short in 0..length.min(8) {
             assert_eq!(read_name(&name.0[..short]), None);
         }
-        let (control, length) = write_source(address.ip(), address);
-        assert_eq!(read_asked(&control.0[..length]), Some(address.ip()));
+        let mut written = (Control([0; CONTROL_BYTES]), 0);
+        write_source(&mut written, address.ip(), address);
+        assert_eq!(read_asked(&written.0.0[..written.1]), Some(address.ip()));
     }
 }
 

@@ -3,15 +3,19 @@
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::time::timeout;
 
 use super::Outbox;
-use crate::limits::{DATAGRAM_BATCH_MAX, RETURNED_BYTES_MAX, SEND_RETRIES_MAX, SEND_WAIT_MS_MAX};
+use crate::limits::{
+    DATAGRAM_BATCH_MAX, DATAGRAMS_IN_RUNS_MIN, RETURNED_BYTES_MAX, SEND_RETRIES_MAX,
+    SEND_WAIT_MS_MAX,
+};
 use crate::system::{
-    Letter, ReceiveRoom, SendError, send_batch, take_send_error, tell_send_errors,
+    Letter, ReceiveRoom, SendError, Sending, send_batch, take_send_error, tell_send_errors,
 };
 
 /// A bound socket that receives and sends in batches. What the system says against one
@@ -21,6 +25,8 @@ pub struct UdpListener {
     socket: tokio::net::UdpSocket,
     tells_asked: bool,
     tells_errors: bool,
+    /// Whether the system carries runs of datagrams as one piece, as far as is known.
+    takes_runs: AtomicBool,
 }
 
 /// Why a datagram was not sent.
@@ -45,6 +51,7 @@ impl UdpListener {
             socket: tokio::net::UdpSocket::from_std(socket)?,
             tells_asked,
             tells_errors: false,
+            takes_runs: AtomicBool::new(true),
         })
     }
 
@@ -102,13 +109,48 @@ impl UdpListener {
     }
 
     /// Sends everything in the outbox and empties it. Returns how many answers the
-    /// system would not send.
+    /// system would not send. Many at once leave in runs (docs/decisions/0021).
     pub async fn send(&self, outbox: &mut Outbox) -> usize {
-        let mut refused = 0;
-        self.send_letters(&outbox.letters(), |_, _| refused += 1)
-            .await;
+        let (letters, mut refused) = (outbox.letters(), 0);
+        // Who wants to know of each that does not arrive sends each for itself.
+        let is_run = letters.len() >= DATAGRAMS_IN_RUNS_MIN && !self.tells_errors;
+        let sent = if is_run && self.takes_runs.load(Ordering::Relaxed) {
+            self.send_runs(&letters)
+        } else {
+            0
+        };
+        let rest = letters.get(sent..).unwrap_or_default();
+        self.send_letters(rest, |_, _| refused += 1).await;
+        drop(letters);
         outbox.clear();
         refused
+    }
+
+    /// Sends the letters in runs, as far as the system takes them so without waiting.
+    /// Returns how many it took. Where it refuses a run of letters it takes one by one, the
+    /// next batches are not tried so again.
+    fn send_runs(&self, letters: &[Letter<'_>]) -> usize {
+        let mut sent = 0;
+        while let Some(rest) = letters.get(sent..).filter(|rest| !rest.is_empty()) {
+            let attempt = |sending| {
+                let send = || send_batch(self.socket.as_fd(), rest, sending);
+                self.socket.try_io(Interest::WRITABLE, send)
+            };
+            match attempt(Sending::InRuns) {
+                Ok(count) => sent += count,
+                Err(error) => {
+                    // A device without checksums, IPsec, a narrow link, an old kernel.
+                    if matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))
+                        && let Ok(count) = attempt(Sending::OneByOne)
+                    {
+                        self.takes_runs.store(false, Ordering::Relaxed);
+                        sent += count;
+                    }
+                    break;
+                }
+            }
+        }
+        sent
     }
 
     /// Sends the letters in order. The place of each that was not sent is told to `unsent`:
@@ -121,7 +163,7 @@ impl UdpListener {
     ) {
         let (mut sent, mut tries, mut full_since) = (0, 0, None);
         while let Some(rest) = letters.get(sent..).filter(|rest| !rest.is_empty()) {
-            let send = || send_batch(self.socket.as_fd(), rest);
+            let send = || send_batch(self.socket.as_fd(), rest, Sending::OneByOne);
             match self.socket.try_io(Interest::WRITABLE, send) {
                 Ok(count) => (sent, tries, full_since) = (sent + count, 0, None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -178,6 +220,7 @@ impl Unsent {
 mod tests {
     #![allow(clippy::unwrap_used)] // a test may fail loudly
     use super::*;
+    use crate::system;
     use crate::transport::udp;
     use std::net::SocketAddr;
 
@@ -248,6 +291,49 @@ mod tests {
                 peer.recv_from(std::slice::from_mut(byte)).unwrap();
             }
             assert_eq!(heard, [1, 4, 5]);
+        });
+    }
+
+    /// A burst of answers to several peers, of several lengths, one peer refused by the
+    /// system: each of the others hears its own, whether or not the system takes runs.
+    #[test]
+    fn a_burst_of_answers_arrives_whole() {
+        inside(async {
+            let (listener, _) = listener("127.0.0.1:0");
+            let wait = Some(Duration::from_secs(20));
+            let peers = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+            for (is_refused, takes_runs) in [(false, true), (true, false), (true, false)] {
+                if is_refused {
+                    system::leave_out_checksums(listener.socket.as_fd()).unwrap();
+                }
+                let mut outbox = Outbox::new();
+                for n in 0..DATAGRAM_BATCH_MAX as u8 {
+                    let to = match peers.get(usize::from(n % 4)) {
+                        Some(peer) => peer.local_addr().unwrap(),
+                        None => "[::1]:9".parse().unwrap(),
+                    };
+                    let page = outbox.page().unwrap();
+                    page.clear();
+                    page.resize(if n % 5 == 0 { 430 } else { 431 }, n);
+                    outbox.post(to, None);
+                }
+                assert_eq!(listener.send(&mut outbox).await, DATAGRAM_BATCH_MAX / 4);
+                for (own, peer) in (0..).zip(&peers) {
+                    peer.set_read_timeout(wait).unwrap();
+                    let mut heard = Vec::new();
+                    for _ in 0..DATAGRAM_BATCH_MAX / 4 {
+                        let mut room = [0; 600];
+                        let length = peer.recv(&mut room).unwrap();
+                        assert!(room[..length].iter().all(|byte| *byte == room[0]));
+                        assert_eq!(length, if room[0] % 5 == 0 { 430 } else { 431 });
+                        heard.push(room[0]);
+                    }
+                    heard.sort_unstable();
+                    let expected = (0..DATAGRAM_BATCH_MAX as u8).filter(|n| n % 4 == own);
+                    assert_eq!(heard, expected.collect::<Vec<_>>());
+                }
+                assert_eq!(listener.takes_runs.load(Ordering::Relaxed), takes_runs);
+            }
         });
     }
 

@@ -1,10 +1,11 @@
 //! Answers on their way out.
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 
 use arrayvec::ArrayVec;
 
-use crate::limits::DATAGRAM_BATCH_MAX;
+use crate::limits::{DATAGRAM_BATCH_MAX, DATAGRAMS_IN_RUNS_MIN};
 use crate::system::Letter;
 
 /// The answers of one batch: each is written into a page of its own, and the pages are
@@ -55,13 +56,21 @@ impl Outbox {
         self.posted.clear();
     }
 
-    /// The answers.
+    /// The answers. Many at once stand in an order in which the system may take them
+    /// together: those to one peer are neighbours, the longer ones first.
     pub(super) fn letters(&self) -> ArrayVec<Letter<'_>, DATAGRAM_BATCH_MAX> {
-        self.posted
+        let mut letters: ArrayVec<_, DATAGRAM_BATCH_MAX> = self
+            .posted
             .iter()
             .zip(&self.pages)
             .map(|(&(to, from), bytes)| Letter { bytes, to, from })
-            .collect()
+            .collect();
+        if letters.len() >= DATAGRAMS_IN_RUNS_MIN {
+            letters.sort_unstable_by_key(|letter| {
+                (letter.to, letter.from, Reverse(letter.bytes.len()))
+            });
+        }
+        letters
     }
 }
 
