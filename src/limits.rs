@@ -173,15 +173,19 @@ pub const POSTGRES_MS_MAX: u64 = 15_000;
 /// Records of one batch for a database.
 pub const POSTGRES_BATCH_MAX: usize = 1_000;
 
-/// Microseconds a busy worker of a proxy lets datagrams gather before it takes them: a
-/// thousandth of a second is nothing to who waits for a phone to ring, and T1, by which a
-/// peer begins to doubt, is five hundred of them. No socket's buffer fills in that time that
-/// would not fill anyway.
-pub const GATHER_US: u64 = 1_000;
+/// Microseconds a busy worker of a proxy lets datagrams gather at most before it takes them:
+/// four thousandths of a second are nothing to who waits for a phone to ring, and T1, by which
+/// a peer begins to doubt, is more than a hundred of them. No socket's buffer fills in that
+/// time that would not fill anyway.
+pub const GATHER_US_MAX: u64 = 4_000;
 
-/// Datagrams that must be expected in that time for a worker to be called busy: with fewer
-/// there is nothing to share.
-pub const GATHERED_MIN: u64 = 2;
+/// Datagrams a busy worker lets gather, if it does not take too long: three quarters of a
+/// batch, so that one that comes faster than expected still fits in.
+pub const GATHERED_WANTED: u64 = DATAGRAM_BATCH_MAX as u64 * 3 / 4;
+
+/// Datagrams a second from which on a worker is called busy: with fewer there is little to
+/// share, and each is taken when it comes.
+pub const BUSY_DATAGRAMS_PER_S: u64 = 2_000;
 
 /// Batches a stopping worker still answers: more than its socket's buffer can hold.
 pub const DRAIN_BATCHES_MAX: usize = 1_024;

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 use self::alarm::Alarm;
 use self::owner::Whose;
-use self::pace::{GATHER, Pace};
+use self::pace::Pace;
 use self::provision::Provision;
 use super::capturing;
 use super::locating::Published;
@@ -79,10 +79,10 @@ impl ProxyTask {
             self.wait(&mut alarm, None).await;
             if self.round(&mut work).await >= DATAGRAM_BATCH_MAX {
                 tokio::task::yield_now().await;
-            } else if work.pace.is_busy() {
+            } else if let Some(pause) = work.pace.pause() {
                 // Asleep as a whole: a timer of the runtime would have every datagram wake
                 // this thread, which is what gathering spares.
-                std::thread::sleep(GATHER);
+                std::thread::sleep(pause);
             }
         }
         self.drain(&mut work, &mut alarm).await;
