@@ -25,12 +25,11 @@ const CONTROL_MAX: u8 = b'\r';
 pub(super) fn plain_line(rest: &[u8]) -> Option<(PlainLine, &[u8])> {
     let window = rest.first_chunk::<WINDOW_BYTES>()?;
     let name_end = colon(window)?;
-    let name = HeaderName::from_words(&words(window), name_end);
-    if name == HeaderName::Other
-        && (name_end == 0 || !scan::all(rest.get(..name_end)?, scan::TOKEN))
-    {
-        return None;
-    }
+    let name = match HeaderName::known_from_words(&words(window), name_end) {
+        Some(name) => name,
+        None if name_end > 0 && scan::all(rest.get(..name_end)?, scan::TOKEN) => HeaderName::Other,
+        None => return None,
+    };
     let tail = rest.get(name_end + 1..)?;
     let controls = |block: Block| block.at_most(CONTROL_MAX);
     let (line, end) = tail.split_at_checked(length_before(tail, controls)?)?;

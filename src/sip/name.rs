@@ -227,29 +227,29 @@ impl HeaderName {
 
     /// The field that the first `length` bytes of a window name. What stands behind
     /// them does not matter.
-    #[inline(always)]
+    #[inline]
     pub(super) fn from_words(words: &Words, length: usize) -> Self {
+        Self::known_from_words(words, length).unwrap_or(Self::Other)
+    }
+
+    /// As [`HeaderName::from_words`]; `None` for any other field.
+    #[inline(always)]
+    pub(super) fn known_from_words(words: &Words, length: usize) -> Option<Self> {
         let [first, second, third] = *words;
         if length <= 1 {
             let index = (first as u8).to_ascii_lowercase().wrapping_sub(b'a');
             let letter = BY_LETTER.get(usize::from(index)).filter(|_| length == 1);
-            return letter.copied().unwrap_or(Self::Other);
+            return letter.copied().filter(|name| *name != Self::Other);
         }
         // The first word without what stands behind the name.
         let first = first & FIRST_BYTES.get(length).copied().unwrap_or(u64::MAX);
         let at = SLOTS.get(usize::from(slot(first, length, MULTIPLIER)));
         let at = usize::from(at.copied().unwrap_or_default()) % KNOWN_MAX;
-        let Some(known) = KNOWN.get(at) else {
-            return Self::Other;
-        };
+        let known = KNOWN.get(at)?;
         let ([text, text_2, text_3], [differ, differ_2, differ_3]) = (known.text, known.differ);
         let different =
             (first ^ text) & differ | (second ^ text_2) & differ_2 | (third ^ text_3) & differ_3;
-        if different == 0 && usize::from(known.length) == length {
-            known.name
-        } else {
-            Self::Other
-        }
+        (different == 0 && usize::from(known.length) == length).then_some(known.name)
     }
 
     /// Position of the name in tables of [`HeaderName::COUNT`] entries.
