@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::pages::{Page, Pages};
 use super::problem::Problem;
-use super::reading::{Body, given, whole};
+use super::reading::{Body, given, objects, whole};
 use crate::http::{Answer, Question, decided};
 use crate::limits::{API_BATCH_MAX, HTTP_FACT_BYTES_MAX};
 use crate::routing::Snapshot;
@@ -81,7 +81,8 @@ struct Call {
 #[serde(deny_unknown_fields)]
 struct Batch {
     /// The calls; without a generation of their own.
-    #[schemars(length(max = 10_000))]
+    #[serde(deserialize_with = "objects")]
+    #[schemars(length(max = 10_000), with = "Vec<Call>")]
     calls: Vec<Call>,
     /// By which table; the one that serves, with its trunks as they are, without it.
     #[serde(default, deserialize_with = "whole")]

@@ -124,6 +124,8 @@ struct UndoBody {
 #[serde(deny_unknown_fields)]
 struct OrderBody {
     /// `ready`, `drain` or `maint`.
+    #[serde(deserialize_with = "super::reading::word")]
+    #[schemars(with = "OrderKind")]
     state: OrderKind,
     /// A word about it, on one line.
     #[serde(default, deserialize_with = "super::reading::given")]

@@ -5,10 +5,11 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
+use crate::http::Object;
 
 /// The value, or values, of a path.
 pub(super) struct Value<T>(pub(super) T);
@@ -40,7 +41,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// A body of JSON.
+/// A body of JSON: an object.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -64,7 +65,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|wrong| Problem::malformed(wrong.body_text()))?;
         let read = serde_json::from_slice(&bytes);
-        read.map(Self)
+        read.map(|Object(read)| Self(read))
             .map_err(|error| Problem::malformed(error.to_string()))
     }
 }
@@ -76,6 +77,25 @@ where
     T: Deserialize<'d>,
 {
     T::deserialize(from).map(Some)
+}
+
+/// Objects in an array.
+pub(super) fn objects<'d, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'d>,
+    T: Deserialize<'d>,
+{
+    let objects = Vec::<Object<T>>::deserialize(from)?;
+    Ok(objects.into_iter().map(|Object(object)| object).collect())
+}
+
+/// A word of a list: not the object with one member that serde takes for the same.
+pub(super) fn word<'d, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'d>,
+    T: Deserialize<'d>,
+{
+    T::deserialize(String::deserialize(from)?.into_deserializer())
 }
 
 /// A whole number that is there, also where it is written with a point, as JSON allows.

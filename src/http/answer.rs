@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::asker::Asker;
 use super::decision::{Decided, Desk};
+use super::object::Object;
 use super::problem::Problem;
 use super::question::Question;
 use crate::observe::HttpOutcome;
@@ -130,7 +131,7 @@ pub(super) async fn of_query(
 pub(super) async fn of_json(
     State(desk): State<Arc<Desk>>,
     Extension(asker): Extension<Asker>,
-    question: Result<Json<Question>, JsonRejection>,
+    question: Result<Json<Object<Question>>, JsonRejection>,
 ) -> Result<Response, Problem> {
     answer(&desk, &asker, &read(&desk, question)?.checked()?)
 }
@@ -164,9 +165,12 @@ pub(super) fn queried(
         .inspect_err(|_| desk.count(HttpOutcome::Malformed))
 }
 
-/// The JSON of a body.
-pub(super) fn read<T>(desk: &Desk, body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    body.map(|Json(read)| read).map_err(|rejection| {
+/// The object of JSON that a body is.
+pub(super) fn read<T>(
+    desk: &Desk,
+    body: Result<Json<Object<T>>, JsonRejection>,
+) -> Result<T, Problem> {
+    body.map(|Json(Object(read))| read).map_err(|rejection| {
         desk.count(HttpOutcome::Malformed);
         Problem::malformed(rejection.body_text())
     })

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{read, routes};
 use super::asker::Asker;
 use super::decision::Desk;
+use super::object::Object;
 use super::problem::Problem;
 use super::question::Question;
 use crate::observe::HttpOutcome;
@@ -27,7 +28,7 @@ pub(super) struct LcrRequest {
     from: Option<String>,
     dialed_number: String,
     #[serde(default)]
-    source: LcrSource,
+    source: Object<LcrSource>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -63,7 +64,7 @@ struct LcrReject {
 pub(super) async fn of_json(
     State(desk): State<Arc<Desk>>,
     Extension(asker): Extension<Asker>,
-    request: Result<Json<LcrRequest>, JsonRejection>,
+    request: Result<Json<Object<LcrRequest>>, JsonRejection>,
 ) -> Result<Json<LcrResponse>, Problem> {
     let request = read(&desk, request)?;
     if request.version != "1" {
@@ -78,7 +79,7 @@ pub(super) async fn of_json(
     let question = Question {
         called: request.dialed_number,
         calling: request.from.as_deref().and_then(user_of).map(str::to_owned),
-        from: request.source.trunk_group,
+        from: request.source.0.trunk_group,
         call_id: request.call_id,
         ..Question::default()
     };
@@ -110,7 +111,7 @@ pub(super) async fn of_json(
 /// The asker, with the address of the call's own peer where he may speak for others: who
 /// proved an account without a trunk group.
 fn asked_for(desk: &Desk, mut asker: Asker, request: &LcrRequest) -> Asker {
-    if let Some(ip) = request.source.ip
+    if let Some(ip) = request.source.0.ip
         && !desk.accounts().is_empty()
     {
         asker.source.set_ip(ip);

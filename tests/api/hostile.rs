@@ -54,6 +54,23 @@ fn no_request_of_the_hostile_kind_gets_anything() {
         ),
         ("POST", "/reload", "{\"message\": \"\\u0000\"}", &[400]),
         ("POST", "/route", "[]", &[400]),
+        // Members in their order are no object.
+        ("POST", "/reload", "[]", &[400]),
+        ("POST", "/undo", "[]", &[400]),
+        ("POST", "/drafts", "[\"a word\"]", &[400]),
+        (
+            "POST",
+            "/route:batch",
+            "{\"calls\": [[\"+442071234567\", \"teams\"]]}",
+            &[400],
+        ),
+        ("PUT", "/trunks/teams-1/state", "[\"drain\"]", &[400]),
+        (
+            "PUT",
+            "/trunks/teams-1/state",
+            "{\"state\": {\"drain\": null}}",
+            &[400],
+        ),
         ("POST", "/route", &deep, &[400]),
         ("POST", "/reload", &big, &[413]),
         (

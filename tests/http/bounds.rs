@@ -69,6 +69,7 @@ fn bodies_and_heads_have_their_bounds() {
         "",
         "{",
         "[]",
+        "[\"+4420\"]",
         "{\"called\": 7}",
         "{\"called\": \"1\", \"x\": 2}",
         "\0\u{ff}",
