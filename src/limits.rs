@@ -577,6 +577,14 @@ pub const TAG_SYMBOLS_MAX: usize = 16;
 /// a hundred thousand whole numbers have a few million.
 pub const DIAL_PLAN_STATES_MAX: usize = 8_000_000;
 
+/// Of those, what few rules may take: five `x` before a digit are a hundred thousand beginnings,
+/// and nobody looks through the list that more of them make.
+pub const DIAL_PLAN_STATES_ANY: usize = 200_000;
+
+/// Of those, what each further rule may take: a whole number has twenty at most, and a rule with an
+/// `x` inside several of them.
+pub const DIAL_PLAN_STATES_PER_RULE: usize = 80;
+
 /// States in which the patterns of an original and of its table together can be while a
 /// number is read; each is asked about once.
 pub const PROOF_STATES_MAX: usize = 1_000_000;

@@ -328,6 +328,19 @@ mod tests {
         }
     }
 
+    /// A few rules once took eight million beginnings, and seconds, before they were refused.
+    #[test]
+    fn few_rules_have_few_beginnings() {
+        let of = |texts: &[&str]| {
+            let rules: Vec<Prefix> = texts.iter().map(|t| Prefix::parse(t).unwrap()).collect();
+            rows(&rules.iter().collect::<Vec<_>>())
+        };
+        let fine = of(&["xxxx1", "556"]).unwrap();
+        assert_eq!(fine.first().map(Vec::len), Some(9_990));
+        let wide = of(&["55zzzzzzzzzzzzzzzzzz6", "55"]);
+        assert!(matches!(wide, Err(TooMuch::Together)));
+    }
+
     /// A range that another rule's prefix lies in is cut beside it.
     #[test]
     fn a_prefix_takes_no_number_from_a_range() {

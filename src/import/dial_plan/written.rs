@@ -2,7 +2,7 @@
 
 use super::{Prefix, Rank, Shape};
 use crate::import::notation::{Item, SYMBOLS, merged, symbols_of};
-use crate::limits::DIAL_PLAN_STATES_MAX;
+use crate::limits::{DIAL_PLAN_STATES_ANY, DIAL_PLAN_STATES_MAX, DIAL_PLAN_STATES_PER_RULE};
 use std::collections::BTreeSet;
 
 /// The rules as rows of which the longest prefix decides: for each rule its numbers.
@@ -30,10 +30,12 @@ pub(in crate::import) fn rows(rules: &[&Prefix]) -> Result<Vec<Vec<Item>>, TooMu
         done,
         above: None,
     }];
+    let most = shapes.len().saturating_mul(DIAL_PLAN_STATES_PER_RULE);
+    let most = (DIAL_PLAN_STATES_ANY + most).min(DIAL_PLAN_STATES_MAX);
     let mut states = 0_usize;
     while let Some(state) = open.pop() {
         states += 1;
-        if states > DIAL_PLAN_STATES_MAX {
+        if states > most {
             return Err(TooMuch::Together);
         }
         state.write(&shapes, &mut rows, &mut open);
