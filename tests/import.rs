@@ -325,6 +325,25 @@ fn a_gateway_strips_no_more_than_a_number_has() {
     }
 }
 
+/// Two sets of one name were once two trunk groups of one name, which is no table.
+#[test]
+fn a_set_that_is_defined_twice() {
+    let text = fs::read_to_string("tests/import/release-7.2.ini").unwrap();
+    let set = "IPGroupSet 0 = \"Genesys\", 2, \"genesys\";\n";
+    let text = text.replace(set, &format!("{set}{}", set.replace("Set 0", "Set 7")));
+    let line = text
+        .lines()
+        .position(|line| line.contains("Set 7"))
+        .unwrap()
+        + 1;
+    let folder = tempfile::tempdir().unwrap();
+    let (ran, to) = written(&text, folder.path());
+    let said = format!(":{line}: IP group set \"Genesys\" is defined twice; the first counts");
+    assert!(ran.err.contains(&said), "{}", ran.err);
+    let report = load(&to).report;
+    assert_eq!(report.errors, 0, "{}", report.text(false));
+}
+
 /// Random weights share calls among the addresses of one priority; lower ones wait.
 #[test]
 fn the_priorities_of_a_proxy_set() {

@@ -113,6 +113,18 @@ impl Reader<'_, '_> {
     pub(super) fn group_sets(&mut self) {
         for (table, row) in self.table("IPGroupSet") {
             match self.group_set(table, row) {
+                Ok(set)
+                    if self
+                        .original
+                        .groups
+                        .iter()
+                        .any(|group| group.name == set.name) =>
+                {
+                    let name = table.value(row, "Name");
+                    let message =
+                        format!("IP group set {name:?} is defined twice; the first counts");
+                    self.say(row.line, message);
+                }
                 Ok(set) => self.original.groups.push(set),
                 Err(why) => {
                     let name = table.value(row, "Name");
