@@ -344,6 +344,19 @@ fn a_set_that_is_defined_twice() {
     assert_eq!(report.errors, 0, "{}", report.text(false));
 }
 
+/// None of a number is left: once written as `keep_right = 0`, which is an error.
+#[test]
+fn a_manipulation_that_leaves_nothing() {
+    let text = fs::read_to_string("tests/import/main-office.ini").unwrap();
+    let text = text.replace("0, 0, 4, \"\", \"\"", "0, 0, 0, \"999\", \"\"");
+    let folder = tempfile::tempdir().unwrap();
+    let (ran, to) = written(&text, folder.path());
+    let table = fs::read_to_string(to.join("routing.toml")).unwrap();
+    assert!(table.contains("strip = 31, prepend = \"999\""), "{table}");
+    let report = load(&to).report;
+    assert_eq!(report.errors, 0, "{} {}", report.text(false), ran.err);
+}
+
 /// Random weights share calls among the addresses of one priority; lower ones wait.
 #[test]
 fn the_priorities_of_a_proxy_set() {

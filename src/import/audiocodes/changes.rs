@@ -111,16 +111,20 @@ fn step(table: &Table, row: &IniRow) -> Result<Step, String> {
             None => Err(format!("{text:?} is not a part of a number")),
         },
     };
-    // 255 leaves all.
+    // 255 leaves all. To leave none is to remove all.
     let keep = table.number(row, "LeaveFromRight").unwrap_or(255);
+    let strip = match keep {
+        0 => NUMBER_SYMBOLS_MAX as u8,
+        _ => count("RemoveFromLeft"),
+    };
     Ok(Step {
         prefix: None,
         length: None,
-        strip: count("RemoveFromLeft"),
+        strip,
         strip_right: count("RemoveFromRight"),
         keep_right: u8::try_from(keep)
             .ok()
-            .filter(|k| usize::from(*k) < NUMBER_SYMBOLS_MAX),
+            .filter(|k| (1..NUMBER_SYMBOLS_MAX).contains(&usize::from(*k))),
         prepend: added("Prefix2Add")?,
         append: added("Suffix2Add")?,
     })
