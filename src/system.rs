@@ -8,6 +8,7 @@ mod ancillary;
 mod datagrams;
 mod folder;
 mod memory;
+mod rests;
 mod runs;
 mod scheduling;
 
@@ -19,6 +20,7 @@ pub use datagrams::{
 };
 pub use folder::files_below;
 pub use memory::{give_freed_tables_back, give_unused_back, keep_in_large_pages, unused_bytes};
+pub use rests::Rests;
 pub use runs::{Letter, Sending};
 pub use scheduling::{give_way_to_calls, idle, idle_no_longer, may_idle_and_return};
 

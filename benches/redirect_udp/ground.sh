@@ -218,16 +218,25 @@ half_rate() {
         --cpu "${pid[reload]}" >>"$work/reload.$1.line" || true
 }
 
-# Swaps Monday's table for Tuesday's and back, one reload after the other.
+# Swaps Monday's table for Tuesday's and back, one reload after the other. It waits for the log
+# and asks for nothing meanwhile: a program started every few milliseconds to look would be what
+# the caller waits for.
 swap_tables() {
-    local before table
-    while true; do
-        for table in tuesday monday; do
-            ln -sfn "$work/$table" "$work/reload/table.next"
-            mv -T "$work/reload/table.next" "$work/reload/table"
-            before=$(grep -c 'reload gen' "$work/reload/log" || true)
-            kill -HUP "${pid[reload]}"
-            until (($(grep -c 'reload gen' "$work/reload/log" || true) > before)); do sleep 0.02; done
-        done
+    local lines tail line table=tuesday
+    exec {lines}< <(exec tail --pid="${pid[reload]}" -n 0 -f "$work/reload/log")
+    tail=$!
+    trap 'kill "$tail" 2>/dev/null; exit 0' TERM
+    serve_table "$table"
+    while read -r line <&"$lines"; do
+        [[ $line == *'reload gen'* ]] || continue
+        [[ $table == tuesday ]] && table=monday || table=tuesday
+        serve_table "$table"
     done
+}
+
+# serve_table FOLDER
+serve_table() {
+    ln -sfn "$work/$1" "$work/reload/table.next"
+    mv -T "$work/reload/table.next" "$work/reload/table"
+    kill -HUP "${pid[reload]}"
 }

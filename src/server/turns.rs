@@ -1,13 +1,23 @@
 //! Whose turn it is on the processors: calls go before changes of the table.
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::system;
 
 /// How long a change waits for idle time, where calls keep all processors busy: a change
-/// late by that much is better than a call that is not answered.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(1);
+/// late by that much is better than a call that is not answered. A million numbers take one
+/// and a half to three seconds beside half of what the workers can answer.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a change waits at most that gets next to no idle time.
+const NO_IDLE_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What is next to none: less than one part in so many.
+const IDLE_PARTS: u32 = 10;
+
+/// How often the threads of a change are looked for, so that each of them rests.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// When changes are made that calls do not wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +53,16 @@ impl Turns {
                 system::idle();
                 work()
             });
-            if waiting.recv_timeout(IDLE_TIME_MAX) == Err(RecvTimeoutError::Timeout) {
-                system::idle_no_longer();
+            let mut rests = system::Rests::default();
+            let begun = Instant::now();
+            while waiting.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                rests.find_idle_threads();
+                if is_too_late(begun.elapsed(), || rests.worked()) {
+                    system::idle_no_longer();
+                    break;
+                }
             }
+            drop(rests);
             worker
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -53,10 +70,34 @@ impl Turns {
     }
 }
 
+/// Whether a change has waited long enough for idle time, of which it has had some.
+fn is_too_late(waited: Duration, had: impl FnOnce() -> Duration) -> bool {
+    waited >= IDLE_TIME_MAX || waited >= NO_IDLE_TIME_MAX && had() < waited / IDLE_PARTS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::panic::catch_unwind;
+
+    #[test]
+    fn a_change_that_gets_on_waits_for_longer() {
+        for (waited_ms, had_ms, expected) in [
+            (999, 0, false),
+            (1_000, 99, true),
+            (1_000, 100, false),
+            (4_999, 499, true),
+            (4_999, 600, false),
+            (5_000, 5_000, true),
+        ] {
+            let [waited, had] = [waited_ms, had_ms].map(Duration::from_millis);
+            assert_eq!(
+                is_too_late(waited, || had),
+                expected,
+                "{waited_ms} {had_ms}"
+            );
+        }
+    }
 
     #[test]
     fn work_is_done_and_its_end_is_told() {

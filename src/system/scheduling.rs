@@ -55,18 +55,25 @@ pub fn idle() {
 
 /// Ends [`idle`] for every thread of this process. Their niceness is as it was before.
 pub fn idle_no_longer() {
+    for thread in threads().filter(|thread| is_idle(*thread)) {
+        set_policy(thread, libc::SCHED_OTHER);
+    }
+}
+
+/// The numbers of this process's threads; none where they cannot be listed.
+pub(super) fn threads() -> impl Iterator<Item = libc::pid_t> {
     let threads = std::fs::read_dir("/proc/self/task");
-    let numbers = threads.into_iter().flatten().filter_map(|entry| {
+    threads.into_iter().flatten().filter_map(|entry| {
         let name = entry.ok()?.file_name();
         name.to_str()?.parse::<libc::pid_t>().ok()
-    });
-    for thread in numbers {
-        // SAFETY: takes a number and touches no memory.
-        let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, thread) };
-        if policy == libc::c_long::from(libc::SCHED_IDLE) {
-            set_policy(thread, libc::SCHED_OTHER);
-        }
-    }
+    })
+}
+
+/// Whether a thread runs when nobody else wants to.
+pub(super) fn is_idle(thread: libc::pid_t) -> bool {
+    // SAFETY: takes a number and touches no memory.
+    let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, thread) };
+    policy == libc::c_long::from(libc::SCHED_IDLE)
 }
 
 /// Gives a thread, 0 the calling one, a policy without a priority. Whether it was allowed.
