@@ -16,7 +16,8 @@ const NO_IDLE_TIME_MAX: Duration = Duration::from_secs(1);
 /// What is next to none: less than one part in so many.
 const IDLE_PARTS: u32 = 10;
 
-/// How often the threads of a change are looked for, so that each of them rests.
+/// How often the threads of a change are looked for, so that each of them rests while there are
+/// calls.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// When changes are made that calls do not wait for.
@@ -56,7 +57,7 @@ impl Turns {
             let mut rests = system::Rests::default();
             let begun = Instant::now();
             while waiting.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                rests.find_idle_threads();
+                rests.look();
                 if is_too_late(begun.elapsed(), || rests.worked()) {
                     system::idle_no_longer();
                     break;

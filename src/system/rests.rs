@@ -9,7 +9,8 @@ use std::cell::Cell;
 use std::mem::zeroed;
 use std::ptr;
 use std::sync::Once;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use super::scheduling::{is_idle, threads};
 
@@ -20,6 +21,10 @@ const WORK_NS: i64 = 150_000;
 /// How long it rests, in nanoseconds.
 const REST_NS: i64 = 50_000;
 
+/// Calls that have had less of a processor since the last look, one part in so many, do not want
+/// one: a thread that wakes up that seldom has not had its share, and goes before an idle one.
+const CALLS_PARTS: u32 = 100;
+
 /// Who has worked for less since it rested has been waiting for a processor, and goes on.
 const WORKED_NS_MIN: i64 = WORK_NS / 2;
 
@@ -28,9 +33,17 @@ thread_local! {
     static RESTED_AT_NS: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Rests of the idle threads of this process, until it is dropped.
-#[derive(Debug, Default)]
-pub struct Rests(Vec<Resting>);
+/// Whether there are calls to rest for. A word of the process, as the signal's handler is.
+static IS_BUSY: AtomicBool = AtomicBool::new(true);
+
+/// Rests of the idle threads of this process, until it is dropped. One at a time.
+#[derive(Debug)]
+pub struct Rests {
+    threads: Vec<Resting>,
+    looked_at: Instant,
+    /// What other threads than these and the one that looks had worked then.
+    calls: Duration,
+}
 
 #[derive(Debug)]
 struct Resting {
@@ -46,17 +59,42 @@ struct Timer(libc::timer_t);
 // SAFETY: the number of a timer belongs to the process, whichever thread names it.
 unsafe impl Send for Timer {}
 
+impl Default for Rests {
+    fn default() -> Self {
+        IS_BUSY.store(true, Relaxed);
+        Self {
+            threads: Vec::new(),
+            looked_at: Instant::now(),
+            calls: Duration::ZERO,
+        }
+    }
+}
+
 impl Rests {
-    /// Finds the threads that have become idle since. What the system says against it is no
-    /// reason not to go on.
-    pub fn find_idle_threads(&mut self) {
+    /// Finds the threads that have become idle since the last look, some milliseconds ago, and
+    /// whether there have been calls. What the system says against it is no reason not to go on.
+    pub fn look(&mut self) {
+        self.find_idle_threads();
+        let others = self.worked() + worked_on(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or_default();
+        let all = worked_on(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default();
+        let calls = all.saturating_sub(others);
+        let since = self.looked_at.elapsed();
+        IS_BUSY.store(
+            calls.saturating_sub(self.calls) >= since / CALLS_PARTS,
+            Relaxed,
+        );
+        self.looked_at = Instant::now();
+        self.calls = calls;
+    }
+
+    fn find_idle_threads(&mut self) {
         for thread in threads() {
-            let is_known = self.0.iter().any(|known| known.thread == thread);
+            let is_known = self.threads.iter().any(|known| known.thread == thread);
             if !is_known
                 && is_idle(thread)
                 && let Some(timer) = Timer::of(thread)
             {
-                self.0.push(Resting {
+                self.threads.push(Resting {
                     thread,
                     worked: Duration::ZERO,
                     _timer: timer,
@@ -67,18 +105,22 @@ impl Rests {
 
     /// For how long all of them together have had a processor.
     pub fn worked(&mut self) -> Duration {
-        for resting in &mut self.0 {
+        for resting in &mut self.threads {
             // One that has ended keeps what it had.
             resting.worked = worked_by(resting.thread).unwrap_or(resting.worked);
         }
-        self.0.iter().map(|resting| resting.worked).sum()
+        self.threads.iter().map(|resting| resting.worked).sum()
     }
 }
 
 /// Processor time of a thread of this process, while it lives.
 fn worked_by(thread: libc::pid_t) -> Option<Duration> {
     // As linux/posix-timers.h numbers the clock of a thread; 6: of a thread, as scheduled.
-    let clock = (!thread << 3) | 6;
+    worked_on((!thread << 3) | 6)
+}
+
+/// What a clock of processor time shows.
+fn worked_on(clock: libc::clockid_t) -> Option<Duration> {
     let mut worked = no_time();
     // SAFETY: the pointer is to a timespec on this stack, which the call writes.
     let status = unsafe { libc::clock_gettime(clock, &raw mut worked) };
@@ -150,8 +192,12 @@ fn handle() {
     }
 }
 
-/// Sleeps, if this thread has worked since it slept last: one that only waited would never get on.
+/// Sleeps, if there are calls and this thread has worked since it slept last: one that only waited
+/// would never get on.
 extern "C" fn rest(_signal: libc::c_int) {
+    if !IS_BUSY.load(Relaxed) {
+        return;
+    }
     let mut worked = no_time();
     let pause = libc::timespec {
         tv_nsec: REST_NS,
@@ -179,7 +225,6 @@ mod tests {
     use super::*;
     use crate::system::idle;
     use std::fs;
-    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     /// How often the calling thread has gone to sleep of its own accord.
     fn sleeps() -> u64 {
