@@ -202,12 +202,17 @@ reload_latency() {
         wait "$swapper" 2>/dev/null || true
     done
     swapped=$(grep -c 'reload gen' "$work/reload/log" || true)
-    printf '\n| answers at half of the peak rate, %d/s | p50 ms | p99 ms | slowest ms | lost | wrong |\n|---|---|---|---|---|---|\n' "$half"
+    printf '\n| answers at half of the peak rate, %d/s | p50 ms | p99 ms | slowest ms | lost | of them in rounds without a standstill | wrong |\n|---|---|---|---|---|---|---|\n' "$half"
     for case in quiet swapping; do
-        printf '| %s | %.2f | %.2f | %.2f | %d | %d |\n' "$case" \
+        printf '| %s | %.2f | %.2f | %.2f | %d | %d | %d |\n' "$case" \
             $(for q in p50_us p99_us max_us; do column reload $case $q | median | awk '{ print $1 / 1000 }'; done) \
-            "$(column reload $case lost | total)" "$(column reload $case wrong | total)"
+            "$(column reload $case lost | total)" \
+            "$(paste <(column reload $case stills) <(column reload $case lost) | awk '$1 == 0 { print $2 }' | total)" \
+            "$(column reload $case wrong | total)"
     done
+    printf '\nThe machine stood still for more than 5 ms (a real-time thread woke that late) %d times without and %d \
+times with reloads, %.1f ms at most.\n' "$(column reload quiet stills | total)" "$(column reload swapping stills | total)" \
+        "$(cat <(column reload quiet still_us) <(column reload swapping still_us) | sort -g | tail -n 1 | awk '{ print $1 / 1000 }')"
     printf '\n%d reloads of %d DIDs, %s ms each (median); p99 with reload / without: %s\n' "$swapped" "$dids" \
         "$(sed -nE 's/.*reload gen .*took_ms=([0-9]+).*/\1/p' "$work/reload/log" | median)" \
         "$(paste <(column reload swapping p99_us) <(column reload quiet p99_us) | awk '{ print $1 / $2 }' | median | awk '{ printf "%.2f", $1 }')"
@@ -215,7 +220,7 @@ reload_latency() {
 
 half_rate() {
     "$work/load" call "${port[reload]}" --seconds "$reload_seconds" --dids "$dids" --rate "$half" \
-        --cpu "${pid[reload]}" >>"$work/reload.$1.line" || true
+        --watch 1 --cpu "${pid[reload]}" >>"$work/reload.$1.line" || true
 }
 
 # Swaps Monday's table for Tuesday's and back, one reload after the other. It waits for the log

@@ -7,7 +7,9 @@
  *       Keeps N INVITEs open, or sends N a second, for S seconds after a warm-up of one
  *       second, and prints one line. --any takes any answer that carries the branch;
  *       without it the answer must be the 302 of the dialled number. --cpu names the
- *       processes of the server: their processor time is divided by the answers.
+ *       processes of the server: their processor time is divided by the answers. --watch 1
+ *       has a real-time thread on each processor wake every half millisecond: when the most
+ *       urgent thread there is wakes late, it is the machine that stood still.
  *
  * Both receive and send in batches of 32. Number i of the table is
  * +442 followed by nine digits, i * 2654435761 mod 10^9, and belongs to group i mod 10.
@@ -17,6 +19,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,6 +33,10 @@
 
 enum { BATCH = 32, ROOM = 4096, OPEN_MAX = 1 << 20, PIDS_MAX = 16, SAMPLES_MAX = 1 << 23 };
 static const uint64_t GIVE_UP_NS = 500000000; /* T1: then the caller would repeat itself */
+
+/* How late a watcher woke at most, and how often by more than STILL_NS. */
+static const uint64_t STILL_NS = 5000000;
+static _Atomic uint64_t still_max_ns, stills;
 
 static void die(const char *what) {
     perror(what);
@@ -261,6 +269,7 @@ static void give_up(uint64_t now) {
 }
 
 static void forget(void) {
+    still_max_ns = stills = 0;
     samples_in = answered = wrong = strange = lost = answer_bytes = 0;
 }
 
@@ -301,6 +310,33 @@ static void run(int fd, struct sockaddr_in *server, uint64_t window, uint64_t ra
     }
 }
 
+static void *watch(void *processor) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET((long)processor, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    for (;;) {
+        uint64_t due = now_ns() + 500000;
+        nanosleep(&(struct timespec){0, 500000}, NULL);
+        uint64_t now = now_ns(), late = now > due ? now - due : 0;
+        if (late > STILL_NS) stills++;
+        if (late > still_max_ns) still_max_ns = late;
+    }
+    return NULL;
+}
+
+static void start_watch(void) {
+    struct sched_param urgent = {.sched_priority = 1};
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
+    pthread_attr_setschedpolicy(&attributes, SCHED_FIFO);
+    pthread_attr_setschedparam(&attributes, &urgent);
+    for (long i = 0; i < sysconf(_SC_NPROCESSORS_ONLN); i++)
+        if (pthread_create(&thread, &attributes, watch, (void *)i)) die("a real-time thread");
+}
+
 int main(int argc, char **argv) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_TIMERSLACK, 1000);
@@ -318,6 +354,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--rate")) rate = strtoull(value, NULL, 10);
         else if (!strcmp(argv[i], "--seconds")) seconds = atof(value);
         else if (!strcmp(argv[i], "--dids")) dids = strtoull(value, NULL, 10);
+        else if (!strcmp(argv[i], "--watch")) start_watch();
         else if (!strcmp(argv[i], "--cpu") && pids_in < PIDS_MAX) pids[pids_in++] = atoi(value);
         else { fprintf(stderr, "what is %s?\n", argv[i]); return 2; }
         i++;
@@ -345,10 +382,11 @@ int main(int argc, char **argv) {
     }
     qsort(samples, samples_in, sizeof *samples, by_size);
     printf("answered=%llu per_s=%.0f cpu_us=%.3f lost=%llu wrong=%llu strange=%llu p50_us=%.1f p99_us=%.1f max_us=%.1f "
-           "request_bytes=%zu answer_bytes=%.0f\n",
+           "request_bytes=%zu answer_bytes=%.0f still_us=%.1f stills=%llu\n",
            (unsigned long long)counted, (double)counted / took, counted ? (double)cpu_used / 1000.0 / (double)counted : 0,
            (unsigned long long)lost, (unsigned long long)wrong, (unsigned long long)strange, quantile_us(0.5),
            quantile_us(0.99), quantile_us(1), sizeof invite - 1,
-           samples_in ? (double)answer_bytes / (double)samples_in : 0);
+           samples_in ? (double)answer_bytes / (double)samples_in : 0, (double)still_max_ns / 1000.0,
+           (unsigned long long)stills);
     return lost || wrong || strange;
 }
