@@ -203,8 +203,9 @@ extern "C" fn rest(_signal: libc::c_int) {
         tv_nsec: REST_NS,
         ..no_time()
     };
-    // SAFETY: a handler of a signal may call clock_gettime and nanosleep (signal-safety(7)); the
-    // pointers are to this stack. errno belongs to what was interrupted and is put back.
+    // SAFETY: a handler of a signal may call clock_gettime and pselect (signal-safety(7)); the
+    // pointers are to this stack, those of pselect's sets may be null. errno belongs to what was
+    // interrupted and is put back.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
@@ -212,7 +213,8 @@ extern "C" fn rest(_signal: libc::c_int) {
         let worked_ns = worked.tv_sec * 1_000_000_000 + worked.tv_nsec;
         if worked_ns - RESTED_AT_NS.get() >= WORKED_NS_MIN {
             RESTED_AT_NS.set(worked_ns);
-            libc::nanosleep(&raw const pause, ptr::null_mut());
+            let none = ptr::null_mut();
+            libc::pselect(0, none, none, none, &raw const pause, ptr::null());
         }
         *errno = before;
     }
