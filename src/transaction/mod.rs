@@ -17,6 +17,7 @@
 
 mod client_invite;
 mod client_non_invite;
+mod due;
 mod key;
 mod server_invite;
 mod server_non_invite;
@@ -26,6 +27,7 @@ mod timers;
 
 pub use client_invite::ClientInvite;
 pub use client_non_invite::ClientNonInvite;
+pub(crate) use due::DueQueue;
 pub(crate) use key::ByKey;
 pub use key::TransactionKey;
 pub use server_invite::ServerInvite;

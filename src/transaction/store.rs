@@ -1,16 +1,16 @@
 //! A bounded set of transactions with their timers.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::time::Instant;
 
+use super::due::DueQueue;
 use super::key::ByKey;
 use super::{Actions, Event, Transaction, TransactionKey};
 
 /// The transactions of one worker, each with a note of its owner's: which call it
 /// serves, where its messages go.
 ///
-/// Found by key in constant time; the next timer costs the logarithm of their number.
+/// Found by key in constant time; so is the next timer, where their spans are few.
 /// It never holds more than the bound it was made with: above it
 /// [`TransactionStore::insert`] refuses, and the caller answers statelessly or not.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct TransactionStore<N> {
     by_key: HashMap<TransactionKey, u32, ByKey>,
     /// At most one live element per transaction, never later than its deadline. What
     /// has died stays until it is due or outnumbers the living.
-    due: BinaryHeap<Reverse<(Instant, TransactionId)>>,
+    due: DueQueue<TransactionId>,
     bound: usize,
 }
 
@@ -85,7 +85,7 @@ impl<N: Copy> TransactionStore<N> {
             slots: Vec::new(),
             free: Vec::new(),
             by_key: HashMap::with_hasher(ByKey::default()),
-            due: BinaryHeap::new(),
+            due: DueQueue::default(),
             // Indices are 32-bit.
             bound: bound.min(u32::MAX as usize),
         }
@@ -185,11 +185,7 @@ impl<N: Copy> TransactionStore<N> {
     /// Runs timers due at `now` until one of them has something to do. Call until it
     /// answers `None`.
     pub fn poll_timer(&mut self, now: Instant) -> Option<(TransactionId, N, Actions)> {
-        while let Some(Reverse((at, id))) = self.due.peek().copied() {
-            if at > now {
-                return None;
-            }
-            self.due.pop();
+        while let Some((at, id)) = self.due.pop_due(now) {
             let Some(kept) = self.kept_mut(id).filter(|kept| kept.queued == Some(at)) else {
                 continue;
             };
@@ -207,7 +203,7 @@ impl<N: Copy> TransactionStore<N> {
     /// when the transaction that wanted it has got further since.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.due.peek().map(|Reverse((at, _))| *at)
+        self.due.first()
     }
 
     /// Forgets a transaction and returns its note.
@@ -244,7 +240,7 @@ impl<N: Copy> TransactionStore<N> {
         };
         if kept.queued.is_none_or(|queued| deadline < queued) {
             kept.queued = Some(deadline);
-            self.due.push(Reverse((deadline, id)));
+            self.due.push(deadline, id);
             self.sweep();
         }
     }
@@ -257,11 +253,11 @@ impl<N: Copy> TransactionStore<N> {
             return;
         }
         let Self { slots, due, .. } = self;
-        due.retain(|Reverse((at, id))| {
+        due.retain(|at, id| {
             let slot = slots.get(id.at());
             slot.filter(|slot| slot.generation == id.generation)
                 .and_then(|slot| slot.kept.as_ref())
-                .is_some_and(|kept| kept.queued == Some(*at))
+                .is_some_and(|kept| kept.queued == Some(at))
         });
     }
 
@@ -499,8 +495,14 @@ mod tests {
                 let wanted = naive.deadline();
                 prop_assert!(wanted.is_none_or(|wanted| store.deadline().is_some_and(|at| at <= wanted)));
                 prop_assert!(store.due.len() <= 2 * store.len() + 64);
-                let live = |(at, id)| store.kept(id).is_some_and(|kept| kept.queued == Some(at));
-                let live = store.due.iter().filter(|Reverse(due)| live(*due)).count();
+                let mut live = 0;
+                let TransactionStore { slots, due, .. } = &mut store;
+                due.retain(|at, id| {
+                    let slot = slots.get(id.at()).filter(|slot| slot.generation == id.generation);
+                    let kept = slot.and_then(|slot| slot.kept.as_ref());
+                    live += usize::from(kept.is_some_and(|kept| kept.queued == Some(at)));
+                    true
+                });
                 prop_assert!(live <= store.len(), "{live} elements for {}", store.len());
             }
         }

@@ -1,7 +1,5 @@
 //! Time: which context is due next, and what becomes of it then.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use super::Engine;
@@ -10,7 +8,7 @@ use crate::proxy::response_context::{Candidate, ResponseContext, Stage};
 use crate::routing::Ending;
 use crate::routing::table::Cause;
 use crate::sip::StatusCode;
-use crate::transaction::Event;
+use crate::transaction::{DueQueue, Event};
 
 /// When which context wants to be looked at.
 ///
@@ -19,7 +17,8 @@ use crate::transaction::Event;
 /// at its context, which nobody may have touched for half a minute.
 #[derive(Debug, Default)]
 pub(super) struct TimerQueue {
-    elements: BinaryHeap<Reverse<(Instant, u32, u64)>>,
+    /// Places and serials.
+    elements: DueQueue<(u32, u64)>,
     /// By place. What stands for a context that is gone is found out by its serial.
     wanted: Vec<Option<Wanted>>,
 }
@@ -53,25 +52,19 @@ impl TimerQueue {
                     at,
                     queued: at,
                 });
-                self.elements.push(Reverse((at, place, serial)));
+                self.elements.push(at, (place, serial));
             }
         }
     }
 
     pub(super) fn first(&self) -> Option<Instant> {
-        self.elements.peek().map(|Reverse((at, ..))| *at)
+        self.elements.first()
     }
 
     /// The place and serial of the next context that is due at `now`; it has no element any
     /// more.
     fn pop_due(&mut self, now: Instant) -> Option<(u32, u64)> {
-        while let Some(Reverse((at, place, serial))) = self
-            .elements
-            .peek()
-            .copied()
-            .filter(|Reverse((at, ..))| *at <= now)
-        {
-            self.elements.pop();
+        while let Some((at, (place, serial))) = self.elements.pop_due(now) {
             let index = usize::try_from(place).unwrap_or(usize::MAX);
             let Some(kept) = self.wanted.get_mut(index) else {
                 continue;
@@ -80,7 +73,7 @@ impl TimerQueue {
                 Some(wanted) if (wanted.serial, wanted.queued) != (serial, at) => {}
                 Some(wanted) if wanted.at > now => {
                     wanted.queued = wanted.at;
-                    self.elements.push(Reverse((wanted.at, place, serial)));
+                    self.elements.push(wanted.at, (place, serial));
                 }
                 Some(_) => {
                     *kept = None;
